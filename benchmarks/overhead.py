@@ -1,0 +1,100 @@
+"""What does the harness itself cost? Its p50 against that of a bare loop of the same call.
+
+    pytest benchmarks/overhead.py --model dummy:tiny --precision fp32 --rounds 40
+
+Not collected by `pytest benchmarks/`; it takes the same options. The two alternate in one
+process, so that both see the same machine. Prints the ratio; 1.00 is the aim.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+from fixtures.measure import latency
+from fixtures.plan import announcer
+from whisperbench.result import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from fixtures.measure import Recorder, Timing
+    from whisperbench.plan import Plan
+    from whisperbench.transcribe import Transcriber
+
+
+def test_overhead(
+    transcriber: Transcriber,
+    plan: Plan,
+    timing: Timing,
+    record: Recorder,
+    pytestconfig: pytest.Config,
+) -> None:
+    """Time test_transcribe's fixed-length call by the harness, and bare, in turns.
+
+    Timed region of both: what test_transcribe times. The bare one calls transformers as a script
+    without this suite would.
+    """
+    tokens = plan.profile.tokens
+    transcriber.require_fixed(transcriber.transcribe(tokens), tokens)
+    bare = _bare_call(transcriber, tokens)
+    bare_s: list[float] = []
+
+    def before() -> None:
+        started = time.perf_counter()
+        bare()
+        bare_s.append(time.perf_counter() - started)
+
+    timing("overhead", lambda: transcriber.transcribe(tokens), before=before)
+    harness_s = timing.samples_s
+    bare_s = bare_s[-len(harness_s) :]  # without the warm-up rounds
+    ratio = median(harness_s) / median(bare_s)
+    announcer(pytestconfig)(
+        f"{transcriber.loaded.key.id}: harness p50 {median(harness_s):.4f} s, bare p50 "
+        f"{median(bare_s):.4f} s, {len(harness_s)} rounds each: ratio {ratio:.4f}"
+    )
+    record(
+        "overhead",
+        key=transcriber.loaded.key,
+        audio=transcriber.audio,
+        batch_size=transcriber.batch_size,
+        tokens=tokens,
+        metrics=[
+            latency(harness_s),
+            Metric(name="overhead_ratio", unit="1", kind="wall", better="lower", value=ratio),
+        ],
+    )
+
+
+def _bare_call(transcriber: Transcriber, tokens: int) -> Callable[[], list[str]]:
+    """Write the call as a plain script would, with nothing of the suite in it."""
+    import torch
+
+    model, processor = transcriber.loaded.model, transcriber.loaded.processor
+    device, dtype = transcriber.loaded.device, transcriber.loaded.dtype
+    batch = [transcriber.audio.samples] * transcriber.batch_size
+    settings = copy.deepcopy(model.generation_config)
+    settings.do_sample, settings.num_beams = False, 1
+    settings.min_new_tokens = settings.max_new_tokens = tokens
+    if settings.is_multilingual:
+        settings.language, settings.task = transcriber.language, "transcribe"
+
+    def call() -> list[str]:
+        inputs = processor.feature_extractor(
+            batch, sampling_rate=16_000, return_tensors="pt", return_attention_mask=True
+        )
+        ids = model.generate(
+            inputs.input_features.to(device, dtype),
+            attention_mask=inputs.attention_mask.to(device),
+            generation_config=settings,
+        )
+        texts: list[str] = processor.batch_decode(ids, skip_special_tokens=True)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        return texts
+
+    return call

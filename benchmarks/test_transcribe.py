@@ -1,0 +1,75 @@
+"""What does a transcription cost? From samples to text, end to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fixtures.measure import latency, weight_size
+from fixtures.plan import fixed_tokens
+from whisperbench.report import p50
+from whisperbench.result import Metric
+
+if TYPE_CHECKING:
+    from fixtures.measure import Recorder, Timing
+    from whisperbench.plan import Plan
+    from whisperbench.transcribe import Transcriber
+
+
+def test_transcribe(
+    transcriber: Transcriber, decoding: str, plan: Plan, timing: Timing, record: Recorder
+) -> None:
+    """Time one transcription of the clip, at natural length and with a fixed token count.
+
+    Timed region: log-mel front end on the host, its copy to the device, encoder, greedy decoding
+    and the decoding of ids to text. The fixed count makes precisions comparable, because each
+    decodes equally many tokens; natural length is what a user waits for. The output is checked
+    before anything is timed.
+    """
+    tokens = fixed_tokens(decoding)
+    checked = transcriber.transcribe(tokens)
+    worst_wer = None
+    if tokens is None:
+        worst_wer = transcriber.require_words(checked, plan.profile.max_wer)
+    else:
+        transcriber.require_fixed(checked, tokens)
+    done = timing("transcribe", lambda: transcriber.transcribe(tokens))
+    assert done.texts == checked.texts, "greedy decoding gave another text when it was timed"
+
+    typical_s = p50(timing.samples_s)
+    audio_s = transcriber.audio.seconds * transcriber.batch_size
+    metrics = [
+        latency(timing.samples_s),
+        Metric(
+            name="tokens_per_s",
+            unit="1/s",
+            kind="wall",
+            better="higher",
+            value=done.token_count(transcriber.end_of_text) / typical_s,
+        ),
+        weight_size(transcriber.loaded),
+    ]
+    trained = transcriber.loaded.key.model.trained
+    if tokens is None or not trained:
+        # Of a trained model only natural length says how fast speech is transcribed.
+        metrics.append(
+            Metric(
+                name="rtfx" if tokens is None else "rtfx_fixed_tokens",
+                unit="s/s",
+                kind="wall",
+                better="higher",
+                value=audio_s / typical_s,
+            )
+        )
+    if worst_wer is not None:
+        metrics.append(
+            Metric(name="wer", unit="1", kind="quality", better="lower", value=worst_wer)
+        )
+    record(
+        "transcribe",
+        key=transcriber.loaded.key,
+        audio=transcriber.audio,
+        batch_size=transcriber.batch_size,
+        tokens=tokens,
+        metrics=metrics,
+        transcripts=done.texts,
+    )

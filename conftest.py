@@ -1,0 +1,50 @@
+"""Options and plugins of the suite. Loads neither torch nor transformers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+pytest_plugins = [
+    "fixtures.plan",
+    "fixtures.results",
+    "fixtures.device",
+    "fixtures.audio",
+    "fixtures.models",
+    "fixtures.startup",
+    "fixtures.measure",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of `pytest benchmarks/`; their defaults are in benchmarks/suite.toml."""
+    group = parser.getgroup("whisperbench")
+
+    def matrix(name: str, metavar: str, text: str) -> None:
+        group.addoption(name, metavar=metavar, action="append", default=[], help=text)
+
+    matrix(
+        "--model",
+        "SPEC[,SPEC]",
+        "hub id (owner/name[@<40-hex revision>]), folder, or dummy:<size>",
+    )
+    matrix("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
+    matrix("--clip", "CLIP[,CLIP]", "clip of the suite, or a wav, flac or mp3 file (text in .txt)")
+    matrix("--batch-size", "N[,N]", "clips transcribed at once")
+    matrix("--attention", "NAME[,NAME]", "sdpa, eager or flash_attention_2")
+    matrix("--tokens", "N", "tokens of the fixed-length decode, up to 444")
+    matrix("--rounds", "N", "timed rounds of each benchmark")
+    matrix("--language", "CODE", "language of the clips, for multilingual models")
+    group.addoption(
+        "--device",
+        metavar="DEVICE",
+        default="auto",
+        help="cpu, cuda or cuda:<index>; by default the first GPU, or the CPU where there is none",
+    )
+    group.addoption(
+        "--result",
+        metavar="PATH",
+        help="where to write the run's JSON file (default: results/<time>-<device key>.json)",
+    )

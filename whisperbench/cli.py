@@ -1,0 +1,79 @@
+"""The `whisperbench` command: it only reads, prints and exits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisperbench import __version__
+from whisperbench.errors import WhisperbenchError
+
+app = typer.Typer(
+    help="What 8-bit quantization really costs Whisper on your hardware. "
+    "Measure with `pytest benchmarks/`; look at what was measured with this.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"whisperbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> None:
+    """Print the summary of a saved run."""
+    from whisperbench.report import summarise
+    from whisperbench.result import read_run
+
+    typer.echo(summarise(read_run(run)))
+
+
+@app.command("list")
+def list_known() -> None:
+    """Print what --model, --precision and --clip know."""
+    from whisperbench.clips import read_manifest
+    from whisperbench.models import DUMMY_PREFIX, SIZES
+    from whisperbench.precisions import PRECISIONS
+    from whisperbench.suite import CLIPS_FOLDER
+
+    typer.echo("--model")
+    for size in SIZES:
+        typer.echo(f"  {DUMMY_PREFIX}{size}")
+    typer.echo("  owner/name[@<40-hex revision>]  from the hub\n  PATH  a folder")
+    typer.echo("--precision")
+    for row in PRECISIONS.values():
+        capability = ".".join(map(str, row.min_capability))
+        where = "" if row.min_capability == (0, 0) else f"; GPUs from {capability} on"
+        typer.echo(f"  {row.name:<8} {row.summary}{where}")
+    typer.echo("--clip")
+    for clip in read_manifest(CLIPS_FOLDER).values():
+        typer.echo(f"  {clip.name:<9} {clip.seconds:5.1f} s  {(clip.text or '')[:72]}")
+    typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on standard error and its exit code."""
+    try:
+        app()
+    except WhisperbenchError as error:
+        typer.echo(f"whisperbench: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,61 @@
+"""Where a run happened: the machine and the stack, without a word about who ran it."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+STACK = (
+    "torch",
+    "transformers",
+    "bitsandbytes",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "nvidia-ml-py",
+    "pytest",
+    "pytest-benchmark",
+    "whisperbench",
+)
+"""Packages whose versions a result records: the stack under test, and what measured it."""
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of the stack; a package that is absent has no entry."""
+    found = {}
+    for package in STACK:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def device_key(
+    name: str, *, capability: tuple[int, int] | None, memory_mib: int, cores: int
+) -> str:
+    """Make the slug of what must be equal before two runs are compared.
+
+    A GPU's is its name, compute capability and memory; a CPU's its model and core count. Memory
+    is rounded to GiB, because drivers differ by a few MiB in what they keep for themselves.
+
+    >>> device_key("NVIDIA H200", capability=(9, 0), memory_mib=143771, cores=16)
+    'nvidia-h200-sm90-140gib'
+    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=2)
+    'cpu-amd-epyc-9r14-2c'
+    """
+    if capability is None:
+        return _slug(f"cpu {name} {cores}c")
+    return _slug(f"{name} sm{capability[0]}{capability[1]} {round(memory_mib / 1024)}gib")
+
+
+def operating_system() -> str:
+    """Name the system and its release, as in "Linux 6.1.0"."""
+    return f"{platform.system()} {platform.release()}"
+
+
+def _slug(text: str) -> str:
+    plain = re.sub(r"\((?:r|tm)\)", " ", text.lower())
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

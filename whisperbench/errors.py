@@ -1,0 +1,57 @@
+"""The suite's errors: one tree, each with the exit code that the command line gives it.
+
+A message is one line: what was wrong, where, and what to do. The pytest hooks and the command
+line print it as it is, without a traceback.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the `whisperbench` command. Under a gate only OK passes."""
+
+    OK = 0
+    REGRESSED = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    INVALID = 4
+
+
+class WhisperbenchError(Exception):
+    """A fault that the person at the terminal can do something about."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(WhisperbenchError):
+    """An option, a file or a setting that cannot be used as it is."""
+
+
+class ModelError(WhisperbenchError):
+    """A checkpoint that cannot be found, reached, trusted or loaded."""
+
+
+class DeviceError(WhisperbenchError):
+    """A device that is absent, or that cannot run what was asked of it."""
+
+    exit_code = ExitCode.INVALID
+
+
+class InvalidMeasurementError(WhisperbenchError):
+    """A measurement that must not be believed: garbage output, or memory that was not freed."""
+
+    exit_code = ExitCode.INVALID
+
+
+class OutOfMemoryError(WhisperbenchError):
+    """The device or the host had too little memory for what was asked."""
+
+    exit_code = ExitCode.REGRESSED
+
+
+def one_line(text: object) -> str:
+    """Fold another library's message, however long, into one line of at most 300 characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 300 else line[:297] + "..."

@@ -1,0 +1,106 @@
+"""Model specs: what `--model` means, and the dimensions of the real Whisper sizes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from whisperbench.errors import InputError
+
+DUMMY_PREFIX = "dummy:"
+_REVISION = re.compile(r"[0-9a-f]{40}")
+# https://huggingface.co/docs/huggingface_hub: repo ids are "owner/name" of these characters.
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperSize:
+    """Dimensions of a Whisper architecture, as its published config.json gives them."""
+
+    width: int
+    """d_model: the width of the residual stream; heads are 64 wide, feed-forward layers 4x."""
+    encoder_layers: int
+    decoder_layers: int
+    mel_bins: int = 80
+    languages: int = 99
+    """Language tokens: 99, or 100 (Cantonese) from large-v3 on."""
+
+
+SIZES: dict[str, WhisperSize] = {
+    "tiny": WhisperSize(width=384, encoder_layers=4, decoder_layers=4),
+    "base": WhisperSize(width=512, encoder_layers=6, decoder_layers=6),
+    "small": WhisperSize(width=768, encoder_layers=12, decoder_layers=12),
+    "medium": WhisperSize(width=1024, encoder_layers=24, decoder_layers=24),
+    "large-v3": WhisperSize(
+        width=1280, encoder_layers=32, decoder_layers=32, mel_bins=128, languages=100
+    ),
+    "large-v3-turbo": WhisperSize(
+        width=1280, encoder_layers=32, decoder_layers=4, mel_bins=128, languages=100
+    ),
+}
+"""The sizes that `dummy:<size>` can build. A new one is a row here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A checkpoint to measure, as asked for with `--model`."""
+
+    kind: Literal["hub", "folder", "dummy"]
+    name: str
+    """What tables and result files call it; never a path."""
+    hub_id: str = ""
+    revision: str | None = None
+    """The full commit of a hub model, or None for its default branch."""
+    folder: Path | None = None
+    size: str = ""
+    """The size of a dummy."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights were trained: random ones have no natural transcript length."""
+        return self.kind != "dummy"
+
+    @classmethod
+    def parse(cls, text: str) -> ModelSpec:
+        """Read a spec: `dummy:<size>`, a folder, or `owner/name[@<40-hex revision>]`.
+
+        A folder that exists wins over a hub id of the same spelling.
+
+        Raises:
+            InputError: the text is none of these, or the folder is missing.
+        """
+        if text.startswith(DUMMY_PREFIX):
+            size = text.removeprefix(DUMMY_PREFIX)
+            if size not in SIZES:
+                raise InputError(
+                    f"--model {text}: no such size; choose one of "
+                    + ", ".join(DUMMY_PREFIX + known for known in SIZES)
+                )
+            return cls(kind="dummy", name=text, size=size)
+        folder = Path(text).expanduser()
+        if text and folder.is_dir():
+            return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())
+        if folder.exists():
+            raise InputError(
+                f"--model {text}: is a file; give the folder that holds config.json and "
+                "model.safetensors"
+            )
+        hub_id, at, revision = text.partition("@")
+        if _HUB_ID.fullmatch(hub_id) and not text.startswith((".", "~", "/")):
+            if at and not _REVISION.fullmatch(revision):
+                raise InputError(
+                    f"--model {text}: a revision is a full commit of 40 hexadecimal digits, "
+                    "because branches and tags move"
+                )
+            return cls(
+                kind="hub",
+                name=f"{hub_id}@{revision[:8]}" if at else hub_id,
+                hub_id=hub_id,
+                revision=revision or None,
+            )
+        raise InputError(
+            f"--model {text}: no such folder, and not a hub id (owner/name[@revision]) or "
+            "dummy:<size> either"
+        )

@@ -1,0 +1,154 @@
+"""The plan of a run: a profile, the options that override it, and the cells they span."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+import msgspec
+
+from whisperbench.clips import Clip, find_clip, read_manifest
+from whisperbench.errors import InputError
+from whisperbench.models import ModelSpec
+from whisperbench.precisions import DeviceKind, Precision, precision_named
+from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointKey:
+    """What makes two loaded models the same one: a row of the session's cache."""
+
+    model: ModelSpec
+    precision: Precision
+    attention: Attention
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def id(self) -> str:
+        """The key as test ids and tables show it."""
+        plain = f"{self.model.name}-{self.precision.name}"
+        return plain if self.attention == "sdpa" else f"{plain}-{self.attention}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one run measures: every list without repetitions, in the order asked for."""
+
+    device: str
+    """A torch device: "cpu", "cuda" or "cuda:<index>"."""
+    profile: Profile
+    """The device kind's profile with the options put in."""
+    checkpoints: Mapping[str, CheckpointKey]
+    """By id, ordered so that the precisions of a model follow each other."""
+    clips: Mapping[str, Clip]
+    """By name; each with the language that it is transcribed in."""
+
+    @property
+    def device_kind(self) -> DeviceKind:
+        """The kind of the device."""
+        return device_kind(self.device)
+
+
+def device_kind(device: str) -> DeviceKind:
+    """Read a torch device name.
+
+    Raises:
+        InputError: it names neither a CPU nor a CUDA device.
+    """
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and (not index or index.isdecimal()):
+        return "cuda"
+    if device == "cpu":
+        return "cpu"
+    raise InputError(f"--device {device}: choose cpu, cuda, cuda:<index> or auto")
+
+
+def _listed(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Split repeated and comma-separated values; keep the first of equal ones."""
+    values = [value.strip() for text in texts for value in text.split(",")]
+    if not all(values):
+        raise InputError(f"{option}: an empty value; separate values with single commas")
+    return tuple(dict.fromkeys(values))
+
+
+def _whole(option: str, text: str, low: int, high: int | None = None) -> int:
+    """Read a whole number within bounds."""
+    number = int(text) if text.isascii() and text.isdecimal() else None
+    if number is None or number < low or (high is not None and number > high):
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise InputError(f"{option} {text}: must be a whole number {bounds}")
+    return number
+
+
+def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Profile:
+    """Put command-line options into a profile.
+
+    Args:
+        profile: the defaults.
+        options: option texts by option name without its dashes; absent or empty: the default.
+
+    Raises:
+        InputError: a value is out of its range or unknown.
+    """
+    changes: dict[str, object] = {}
+    for option, field in (("model", "models"), ("precision", "precisions"), ("clip", "clips")):
+        if options.get(option):
+            changes[field] = _listed(f"--{option}", options[option])
+    if options.get("batch-size"):
+        values = _listed("--batch-size", options["batch-size"])
+        changes["batch_sizes"] = tuple(_whole("--batch-size", value, 1) for value in values)
+    if options.get("attention"):
+        changes["attention"] = values = _listed("--attention", options["attention"])
+        for value in values:
+            if value not in get_args(Attention):
+                raise InputError(
+                    f"--attention {value}: unknown; choose from {', '.join(get_args(Attention))}"
+                )
+    if options.get("tokens"):
+        changes["tokens"] = _whole("--tokens", options["tokens"][-1], 1, MAX_TOKENS)
+    if options.get("rounds"):
+        rounds = _whole("--rounds", options["rounds"][-1], 1)
+        changes |= {"rounds": rounds, "startup_rounds": min(rounds, profile.startup_rounds)}
+    if options.get("language"):
+        changes["language"] = options["language"][-1]
+    return msgspec.structs.replace(profile, **changes)
+
+
+def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -> Plan:
+    """Lay out a run. Touches no device and opens no checkpoint.
+
+    Raises:
+        InputError: an option cannot be used, or the suite has no profile for the device.
+    """
+    kind = device_kind(device)
+    if kind not in suite.profile:
+        raise InputError(f"suite.toml has no [profile.{kind}]; add one or use --device")
+    profile = apply_options(suite.profile[kind], options)
+    models = [ModelSpec.parse(text) for text in profile.models]
+    if len({model.name for model in models}) != len(models):
+        raise InputError("--model: two of the models have the same name; rename a folder")
+    precisions = [precision_named(name) for name in profile.precisions]
+    keys = [
+        CheckpointKey(model=model, precision=precision, attention=attention)
+        for model, attention, precision in product(models, profile.attention, precisions)
+    ]
+    manifest = read_manifest(CLIPS_FOLDER)
+    # An explicit --language holds for every clip; the profile's only where a clip names none.
+    explicit = profile.language if options.get("language") else None
+    found = [find_clip(text, manifest) for text in profile.clips]
+    clips = [
+        msgspec.structs.replace(clip, language=explicit or clip.language or profile.language)
+        for clip in found
+    ]
+    if len({clip.name for clip in clips}) != len(clips):
+        raise InputError("--clip: two of the clips have the same name; rename a file")
+    return Plan(
+        device=device,
+        profile=profile,
+        checkpoints={key.id: key for key in keys},
+        clips={clip.name: clip for clip in clips},
+    )

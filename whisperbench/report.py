@@ -1,0 +1,201 @@
+"""What a run says, as text: pure, from the result types alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import StringIO
+from statistics import median, quantiles
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Run
+from whisperbench.units import format_figure, format_seconds
+
+WIDTH = 100
+"""Columns of a report: what fits a CI log and a divided screen."""
+
+_STACK = ("torch", "transformers", "bitsandbytes")
+
+
+def summarise(run: Run) -> str:
+    """Write a run as a table: p50 with its spread, and what it comes to, cell by cell."""
+    out = StringIO()
+    console = Console(
+        file=out, width=WIDTH, color_system=None, highlight=False, emoji=False, markup=False
+    )
+    for line in _head(run.machine):
+        console.print(line)
+    if run.measurements:
+        console.print()
+        console.print(_table(run))
+        for line in (*_legend(run), *_heard(run)):
+            console.print(line)
+    for line in _fates(run):
+        console.print(line)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def p50(samples: tuple[float, ...]) -> float:
+    """Return the median."""
+    return median(samples)
+
+
+def spread(samples: tuple[float, ...]) -> float | None:
+    """Return half the interquartile range over the median, or None for fewer than 3 samples."""
+    if len(samples) < 3:
+        return None
+    low, _, high = quantiles(samples, n=4, method="inclusive")
+    return (high - low) / 2 / median(samples)
+
+
+def _head(machine: Machine) -> list[str]:
+    device = [machine.device]
+    if machine.device_kind == "cpu":
+        device.append(f"{machine.cpu_cores} cores")
+    if machine.driver:
+        device.append(f"driver {machine.driver}")
+    if machine.cuda:
+        device.append(f"CUDA {machine.cuda}")
+    stack = [f"{name} {machine.versions[name]}" for name in _STACK if name in machine.versions]
+    return [
+        ", ".join(device) + f" ({machine.device_key})",
+        f"Python {machine.python}, " + ", ".join(stack),
+    ]
+
+
+def _table(run: Run) -> Table:
+    rows = _ordered(run.measurements)
+    reference = run.info.reference
+    # What every row would say alike goes into the title instead of a column.
+    places = {
+        "model": [row.cell.model for row in rows],
+        "clip": [row.cell.clip for row in rows],
+        "batch": [str(row.cell.batch_size) for row in rows],
+        "attention": [row.cell.attention for row in rows],
+    }
+    shared = {name: texts[0] for name, texts in places.items() if len(set(texts)) == 1}
+    columns = {name: texts for name, texts in places.items() if name not in shared}
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=", ".join(f"{name} {text}" for name, text in shared.items()),
+        title_justify="left",
+        title_style="",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("stage", no_wrap=True)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    table.add_column("precision", no_wrap=True)
+    for heading in ("p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
+    for index, row in enumerate(rows):
+        table.add_row(
+            row.stage,
+            _tokens(row),
+            *(texts[index] for texts in columns.values()),
+            row.cell.precision,
+            *_figures(row, bases.get(_comparable(row))),
+            end_section=_comparable(row) != _comparable(rows[min(index + 1, len(rows) - 1)]),
+        )
+    return table
+
+
+def _ordered(measurements: tuple[Measurement, ...]) -> list[Measurement]:
+    """Put rows that differ in precision alone together; transcription comes first."""
+    first_seen: dict[tuple[str, Cell], int] = {}
+    for measurement in measurements:
+        first_seen.setdefault(_comparable(measurement), len(first_seen))
+    return sorted(
+        measurements, key=lambda row: (row.stage != "transcribe", first_seen[_comparable(row)])
+    )
+
+
+def _comparable(measurement: Measurement) -> tuple[str, Cell]:
+    """Return what a row has in common with its reference: all but the precision."""
+    return measurement.stage, msgspec.structs.replace(measurement.cell, precision="", dtype="")
+
+
+def _tokens(row: Measurement) -> str:
+    if row.stage in ("transcribe", "first call"):
+        return "natural" if row.cell.tokens is None else str(row.cell.tokens)
+    return ""
+
+
+def _figures(row: Measurement, base: Measurement | None) -> list[str]:
+    """Write p50, spread, ratio, RTFx, tokens per second, weights and their ratio."""
+    latency_s, base_latency_s = _samples(row), _samples(base)
+    wobble = spread(latency_s)
+    speed, fixed_speed = _value(row, "rtfx"), _value(row, "rtfx_fixed_tokens")
+    rate, weights, base_weights = (
+        _value(row, "tokens_per_s"),
+        _value(row, "weight_mib"),
+        _value(base, "weight_mib"),
+    )
+    rtfx = f"{format_figure(fixed_speed)}*" if fixed_speed is not None else _figure(speed)
+    return [
+        format_seconds(p50(latency_s)) if latency_s else "",
+        f"±{100 * wobble:.1f} %" if wobble is not None else "",
+        f"{p50(latency_s) / p50(base_latency_s):.2f}" if latency_s and base_latency_s else "",
+        rtfx,
+        _figure(rate),
+        _figure(weights),
+        f"{weights / base_weights:.2f}" if weights and base_weights else "",
+    ]
+
+
+def _samples(row: Measurement | None) -> tuple[float, ...]:
+    metric = row.metric("latency_s") if row is not None else None
+    return metric.samples or () if metric is not None else ()
+
+
+def _value(row: Measurement | None, name: str) -> float | None:
+    metric = row.metric(name) if row is not None else None
+    return metric.value if metric is not None else None
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else format_figure(value)
+
+
+def _legend(run: Run) -> list[str]:
+    lines = [
+        "p50 and spread (half the interquartile range) are of this one process's rounds; other",
+        "processes differ by more. load and first call: each round is a fresh process.",
+    ]
+    names = {metric.name for row in run.measurements for metric in row.metrics}
+    if "rtfx" in names:
+        lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")
+    if "rtfx_fixed_tokens" in names:
+        lines.append("RTFx*: with the fixed token count; random weights have no natural length.")
+    return lines
+
+
+def _heard(run: Run) -> list[str]:
+    """Quote the first words of each natural-length transcript."""
+    lines = []
+    for row in run.measurements:
+        if row.stage == "transcribe" and row.cell.tokens is None and row.transcripts:
+            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {row.transcripts[0]}"
+            lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
+    return lines
+
+
+def _fates(run: Run) -> list[str]:
+    """Count what was measured, and name what was not; deselection is only counted."""
+    manifest = run.info.manifest
+    lines = [
+        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
+        for entry in manifest
+        if entry.outcome != "measured" and entry.reason != DESELECTED
+    ]
+    outcomes = Counter(
+        DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
+    )
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    return [*lines, f"{len(manifest)} benchmarks asked for: {counts}"]

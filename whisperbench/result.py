@@ -1,0 +1,208 @@
+"""The result types: what a run's JSON file adds to pytest-benchmark's, and reading it back.
+
+The measuring half writes these and the judging half reads them; they know nothing of either.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from whisperbench.errors import InputError, one_line
+
+SCHEMA = 1
+"""Version of the format. History: 1 (whisperbench 0.1.0), the first."""
+
+DESELECTED = "deselected"
+"""Why a benchmark did not run that -k or -m took away."""
+
+Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
+Outcome = Literal["measured", "skipped", "failed"]
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One figure of a cell: a value, or the samples it was taken from. Never NaN."""
+
+    name: str
+    """With its unit at the end, as in `latency_s`, unless it is a plain ratio or a count."""
+    unit: str
+    kind: Kind
+    """How noisy it is, and so which rule judges it."""
+    better: Literal["lower", "higher"]
+    value: float | None = None
+    samples: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a metric that says nothing, says it twice, or is not finite."""
+        if (self.value is None) == (self.samples is None) or self.samples == ():
+            raise ValueError(f"metric {self.name}: needs a value or samples, and not both")
+        if not all(math.isfinite(figure) for figure in self.samples or (self.value or 0.0,)):
+            raise ValueError(f"metric {self.name}: holds a figure that is not finite")
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """What was run, in full: two benchmarks of equal cells may be compared."""
+
+    model: str
+    checkpoint: str
+    """What tells this checkpoint from another of the same name: a commit, recipe or digest."""
+    precision: str
+    dtype: str
+    """dtype of what is not quantized, activations included."""
+    device: str
+    attention: str
+    clip: str
+    clip_sha256: str
+    audio_s: float
+    language: str
+    batch_size: int
+    tokens: int | None
+    """Tokens of the fixed-length decode; None at natural length and where nothing is decoded."""
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """`extra_info.whisperbench` of one benchmark."""
+
+    stage: str
+    """What was timed: transcribe, front end, encoder, token, load or first call."""
+    cell: Cell
+    metrics: tuple[Metric, ...]
+    transcripts: tuple[str, ...] = ()
+    """One text per clip of the batch, where a transcript is made."""
+    notes: dict[str, str | float | bool] = {}
+    """Conditions that explain a figure but are not judged."""
+
+    def metric(self, name: str) -> Metric | None:
+        """Find a metric by name."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one benchmark that the run was asked for."""
+
+    benchmark: str
+    cell: str
+    """Its place in the matrix, as the benchmark's id shows it."""
+    outcome: Outcome
+    reason: str = ""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """`whisperbench` at the top level of a run."""
+
+    schema: int
+    reference: str
+    """The precision that ratios are taken against."""
+    manifest: tuple[ManifestEntry, ...]
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """`machine_info.whisperbench`: what was measured on. No host, user or path in it."""
+
+    device_key: str
+    """A slug of what must be equal before two runs are compared."""
+    device: str
+    device_kind: str
+    memory_mib: int
+    """Of the GPU, or the host's for a CPU run."""
+    cpu: str
+    cpu_cores: int
+    os: str
+    python: str
+    versions: dict[str, str]
+    threads: int
+    """torch's intra-op threads."""
+    gpu_uuid: str | None = None
+    compute_capability: str | None = None
+    driver: str | None = None
+    cuda: str | None = None
+    power_limit_w: float | None = None
+    compute_mode: str | None = None
+    mig: bool | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run file, read."""
+
+    machine: Machine
+    info: RunInfo
+    measurements: tuple[Measurement, ...]
+
+
+class _Extra(msgspec.Struct):
+    whisperbench: Measurement
+
+
+class _Benchmark(msgspec.Struct):
+    extra_info: _Extra
+
+
+class _MachineInfo(msgspec.Struct):
+    whisperbench: Machine
+
+
+class _SchemaOnly(msgspec.Struct):
+    schema: int
+
+
+class _Version(msgspec.Struct):
+    whisperbench: _SchemaOnly
+
+
+class _RunFile(msgspec.Struct):
+    machine_info: _MachineInfo
+    whisperbench: RunInfo
+    benchmarks: list[_Benchmark]
+
+
+def read_run(path: Path) -> Run:
+    """Read a run file.
+
+    Raises:
+        InputError: it cannot be read, is not a whisperbench run, or has an unknown schema.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {one_line(error.strerror)}") from error
+    try:
+        # The version first: a file of another one may differ in everything else.
+        schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
+        if schema != SCHEMA:
+            raise InputError(
+                f"{path}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
+                "use the version that wrote it, or measure again"
+            )
+        file = msgspec.json.decode(data, type=_RunFile)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not a whisperbench run: {one_line(error)}") from error
+    return Run(
+        machine=file.machine_info.whisperbench,
+        info=file.whisperbench,
+        measurements=tuple(row.extra_info.whisperbench for row in file.benchmarks),
+    )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error

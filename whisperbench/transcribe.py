@@ -1,0 +1,297 @@
+"""The transcription path under test: log-mel front end, encoder, decoder, text.
+
+What is timed calls transformers as a plain script would, so that the suite times the stack and
+not itself; scripts/overhead.py shows the difference.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig
+
+    from whisperbench.clips import Audio
+    from whisperbench.loading import LoadedModel
+
+_WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """The front end's output for a batch, on the model's device.
+
+    `mel` is the log-mel spectrogram in the model's dtype, of shape (batch, mel bins, frames) at
+    100 frames a second; `mask`, of shape (batch, frames), is 1 where there is audio.
+    """
+
+    mel: torch.Tensor
+    mask: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcription:
+    """What a batch was transcribed to."""
+
+    texts: tuple[str, ...]
+    """One per clip of the batch."""
+    sequences: tuple[torch.Tensor, ...]
+    """Token ids of shape (batch, tokens) without the prompt: one tensor per 30 s window, or a
+    single one where transformers walked through the windows itself."""
+
+    def token_count(self, end_of_text: int) -> int:
+        """Count the tokens of the whole batch, end-of-text padding left out."""
+        return sum(int((ids != end_of_text).sum()) for ids in self.sequences)
+
+
+class Transcriber:
+    """A loaded model, an audio clip and a batch size: everything that a benchmark calls."""
+
+    def __init__(self, loaded: LoadedModel, audio: Audio, batch_size: int) -> None:
+        """Bind them.
+
+        Args:
+            loaded: the model; it may be closed while this object lives on.
+            audio: one clip; a batch is `batch_size` copies of it. Its language is fixed, so
+                that no detection pass is measured.
+            batch_size: clips that are transcribed at once.
+
+        Raises:
+            InputError: the model does not know the language.
+        """
+        self.loaded = loaded
+        self.audio = audio
+        self.batch_size = batch_size
+        self.language = language = audio.clip.language or "en"
+        self._known_settings: dict[int | None, GenerationConfig] = {}
+        settings = loaded.model.generation_config
+        known = getattr(settings, "lang_to_id", None) or {}
+        self._multilingual = bool(getattr(settings, "is_multilingual", known))
+        if self._multilingual and known and f"<|{language}|>" not in known:
+            raise InputError(
+                f"--language {language}: {loaded.key.model.name} does not know it; give a code "
+                "such as en, de or zh"
+            )
+        if not self._multilingual and language != "en":
+            raise InputError(
+                f"--language {language}: {loaded.key.model.name} is English-only; pass "
+                "--language en or another model"
+            )
+        self._windows = [
+            audio.samples[start : start + _WINDOW_SAMPLES]
+            for start in range(0, len(audio.samples), _WINDOW_SAMPLES)
+        ]
+
+    @property
+    def end_of_text(self) -> int:
+        """Id of the token that ends a transcript, and pads shorter ones of a batch."""
+        return int(cast("int", self.loaded.model.config.eos_token_id))
+
+    def front_end(self, window: int = 0) -> Features:
+        """Make the features of one 30 s window, padded to it, and move them to the device."""
+        return self._features(self._windows[window])
+
+    def encode(self, features: Features) -> Any:
+        """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
+        import torch
+
+        with torch.no_grad():
+            return self.loaded.model.get_encoder()(features.mel)
+
+    def transcribe(self, tokens: int | None) -> Transcription:
+        """Go from samples to text, greedily.
+
+        Args:
+            tokens: decode exactly so many per window, whatever they are; or None for natural
+                length. Audio beyond 30 s is then walked through as transformers' long-form
+                generation does it, by predicted time stamps; with a fixed count the 30 s windows
+                are decoded one after the other.
+        """
+        model = self.loaded.model
+        settings = self._settings(tokens)
+        if settings.return_timestamps:
+            batches = [self._features(self.audio.samples, truncation=False, padding="longest")]
+        else:
+            batches = [self.front_end(window) for window in range(len(self._windows))]
+        sequences = tuple(
+            cast(
+                "torch.Tensor",
+                model.generate(batch.mel, attention_mask=batch.mask, generation_config=settings),
+            )
+            for batch in batches
+        )
+        texts = [
+            self.loaded.processor.batch_decode(ids, skip_special_tokens=True) for ids in sequences
+        ]
+        return Transcription(
+            texts=tuple(
+                " ".join(part.strip() for part in parts) for parts in zip(*texts, strict=True)
+            ),
+            sequences=sequences,
+        )
+
+    def token_step(self, at: int) -> TokenStep:
+        """Prepare the decoding of one token after `at` others."""
+        return TokenStep(self, at)
+
+    def require_fixed(self, done: Transcription, tokens: int) -> None:
+        """Refuse a fixed-length transcription that did not do the work it is timed for.
+
+        Besides the count and range of the ids, the whole sequence goes through the model once
+        more: logits that are not finite would have made an id as well.
+
+        Raises:
+            InvalidMeasurementError: it is garbage.
+        """
+        import torch
+
+        name = self.loaded.key.id
+        vocabulary = int(self.loaded.model.config.vocab_size)
+        for window, ids in enumerate(done.sequences):
+            if tuple(ids.shape) != (self.batch_size, tokens):
+                raise InvalidMeasurementError(
+                    f"{name}: decoded {tuple(ids.shape)} tokens instead of "
+                    f"{(self.batch_size, tokens)}; this transformers does not keep the fixed count"
+                )
+            if int(ids.min()) < 0 or int(ids.max()) >= vocabulary:
+                raise InvalidMeasurementError(f"{name}: decoded ids outside of the vocabulary")
+            with torch.no_grad():
+                logits = self.loaded.model(
+                    input_features=self.front_end(window).mel,
+                    decoder_input_ids=torch.cat([self.prompt(), ids], dim=1),
+                ).logits
+            if not bool(torch.isfinite(logits).all()):
+                raise InvalidMeasurementError(
+                    f"{name}: the logits are not finite; the precision overflows, or a kernel is "
+                    "broken on this device"
+                )
+
+    def require_words(self, done: Transcription, max_wer: float) -> float | None:
+        """Refuse a natural-length transcript that has little to do with the reference.
+
+        Returns:
+            The word error rate of the batch's worst transcript, or None without a reference.
+
+        Raises:
+            InvalidMeasurementError: it is empty, or its word error rate is above `max_wer`.
+        """
+        name = self.loaded.key.id
+        if not all(text.strip() for text in done.texts):
+            raise InvalidMeasurementError(f"{name}: transcribed {self.audio.clip.name} to nothing")
+        if self.audio.clip.text is None:
+            return None
+        worst = max(word_error_rate(self.audio.clip.text, text) for text in done.texts)
+        if worst > max_wer:
+            raise InvalidMeasurementError(
+                f"{name}: word error rate {worst:.2f} on {self.audio.clip.name}, over {max_wer} "
+                f"(max_wer in suite.toml): {done.texts[0][:80]!r}; is it the right transcript and "
+                "--language?"
+            )
+        return worst
+
+    def prompt(self) -> torch.Tensor:
+        """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
+        import torch
+
+        model, settings = self.loaded.model, self.loaded.model.generation_config
+        ids = [model.config.decoder_start_token_id]
+        if self._multilingual:
+            ids += [settings.lang_to_id[f"<|{self.language}|>"], settings.task_to_id["transcribe"]]
+        ids.append(settings.no_timestamps_token_id)
+        return torch.tensor([ids] * self.batch_size, device=self.loaded.device)
+
+    def _features(self, samples: Any, **options: Any) -> Features:
+        made = self.loaded.processor.feature_extractor(
+            [samples] * self.batch_size,
+            sampling_rate=SAMPLE_RATE_HZ,
+            return_tensors="pt",
+            return_attention_mask=True,
+            **options,
+        )
+        return Features(
+            mel=made.input_features.to(self.loaded.device, self.loaded.dtype),
+            mask=made.attention_mask.to(self.loaded.device),
+        )
+
+    def _settings(self, tokens: int | None) -> GenerationConfig:
+        """Copy the checkpoint's generation settings, once, and fix what must not vary."""
+        if tokens in self._known_settings:
+            return self._known_settings[tokens]
+        settings = copy.deepcopy(self.loaded.model.generation_config)
+        settings.do_sample = False
+        settings.num_beams = 1
+        settings.return_timestamps = tokens is None and len(self._windows) > 1
+        if self._multilingual:
+            settings.language = self.language
+            settings.task = "transcribe"
+        if tokens is not None:
+            settings.min_new_tokens = settings.max_new_tokens = tokens
+        self._known_settings[tokens] = settings
+        return settings
+
+
+class TokenStep:
+    """One step of the decoder, again and again at the same position."""
+
+    def __init__(self, transcriber: Transcriber, at: int) -> None:
+        """Encode the first window and fill the key-value cache with the prompt and `at` tokens."""
+        import torch
+
+        self._model = transcriber.loaded.model
+        with torch.no_grad():
+            self._encoded = transcriber.encode(transcriber.front_end())
+            prompt = transcriber.prompt()
+            # Which tokens fill the cache makes no difference to the work.
+            ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
+            filled = self._model(
+                encoder_outputs=self._encoded, decoder_input_ids=ids, use_cache=True
+            )
+        self._cache = filled.past_key_values
+        self._next = filled.logits[:, -1:].argmax(-1)
+        self._length = ids.shape[1]
+
+    def rewind(self) -> None:
+        """Take the last step's entry out of the cache again."""
+        surplus = self._cache.get_seq_length() - self._length
+        if surplus:
+            self._cache.self_attention_cache.crop(-surplus)
+
+    def step(self) -> torch.Tensor:
+        """Decode one token; return its id for each of the batch, of shape (batch, 1)."""
+        import torch
+
+        with torch.no_grad():
+            logits = self._model(
+                encoder_outputs=self._encoded,
+                decoder_input_ids=self._next,
+                past_key_values=self._cache,
+                use_cache=True,
+            ).logits
+            token: torch.Tensor = logits[:, -1:].argmax(-1)
+        return token
+
+
+def synchronize(device: str) -> None:
+    """Wait until a device has done what it was given. Nothing to wait for on a CPU."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def word_error_rate(reference: str, hypothesis: str) -> float:
+    """Return the word error rate after Whisper's basic normalization (lower case, no marks).
+
+    Radford et al. 2022, appendix C, describe the normalizer; transformers ships it.
+    """
+    import jiwer
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    normalize = BasicTextNormalizer()
+    return float(jiwer.wer(normalize(reference), normalize(hypothesis)))
