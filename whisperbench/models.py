@@ -82,7 +82,7 @@ class ModelSpec:
         folder = Path(text).expanduser()
         if text and folder.is_dir():
             return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())
-        if folder.exists():
+        if text and folder.exists():
             raise InputError(
                 f"--model {text}: is a file; give the folder that holds config.json and "
                 "model.safetensors"

@@ -47,11 +47,6 @@ class Plan:
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
 
-    @property
-    def device_kind(self) -> DeviceKind:
-        """The kind of the device."""
-        return device_kind(self.device)
-
 
 def device_kind(device: str) -> DeviceKind:
     """Read a torch device name.
@@ -100,7 +95,8 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
             changes[field] = _listed(f"--{option}", options[option])
     if options.get("batch-size"):
         values = _listed("--batch-size", options["batch-size"])
-        changes["batch_sizes"] = tuple(_whole("--batch-size", value, 1) for value in values)
+        sizes = [_whole("--batch-size", value, 1) for value in values]
+        changes["batch_sizes"] = tuple(dict.fromkeys(sizes))
     if options.get("attention"):
         changes["attention"] = values = _listed("--attention", options["attention"])
         for value in values:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -185,6 +186,22 @@ def read_run(path: Path) -> Run:
         info=file.whisperbench,
         measurements=tuple(row.extra_info.whisperbench for row in file.benchmarks),
     )
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file can be made where it is to be, and make its folder.
+
+    Raises:
+        InputError: it cannot, or there is a folder in its place.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,0 +1,57 @@
+"""Shared by the suite's own tests, which need neither a GPU nor a network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from whisperbench.checkpoints import Checkpoint
+from whisperbench.dummy import ensure_dummy
+from whisperbench.models import ModelSpec
+from whisperbench.suite import ROOT
+
+RunSuite = Callable[..., "subprocess.CompletedProcess[str]"]
+
+TIMEOUT_S = 240.0
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of this test session's own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def dummy_tiny(cache: Path) -> Checkpoint:
+    """The checkpoint of dummy:tiny."""
+    return Checkpoint(
+        spec=ModelSpec.parse("dummy:tiny"), folder=ensure_dummy("tiny", cache), fingerprint=""
+    )
+
+
+@pytest.fixture
+def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
+    """Run `pytest benchmarks/` with options, as a user does, in a process of its own."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "benchmarks/", "-p", "no:cacheprovider"),
+                *("--device", "cpu", "--result", str(tmp_path / "run.json")),
+                *arguments,
+            ],
+            cwd=ROOT,
+            env=inherited | {"WHISPERBENCH_CACHE": str(cache)} | variables,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    return run

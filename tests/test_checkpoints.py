@@ -1,0 +1,239 @@
+"""Checkpoints that can be loaded, and the many that cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from whisperbench.checkpoints import Checkpoint, resolve_checkpoint
+from whisperbench.errors import ModelError, WhisperbenchError
+from whisperbench.loading import load_model
+from whisperbench.models import ModelSpec
+from whisperbench.plan import CheckpointKey
+from whisperbench.precisions import PRECISIONS
+from whisperbench.suite import ROOT
+
+
+@pytest.fixture
+def folder(dummy_tiny: Checkpoint, tmp_path: Path) -> Path:
+    """A checkpoint folder of its own, to be broken."""
+    return shutil.copytree(dummy_tiny.folder, tmp_path / "whisper")
+
+
+def _resolve(folder: Path) -> Checkpoint:
+    return resolve_checkpoint(ModelSpec.parse(str(folder)))
+
+
+def _load(folder: Path) -> None:
+    checkpoint = _resolve(folder)
+    key = CheckpointKey(
+        model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa"
+    )
+    load_model(checkpoint, key, "cpu")
+
+
+def test_fingerprint_tells_fine_tunes_apart(folder: Path) -> None:
+    """Two folders of one name with different weights are different checkpoints."""
+    before = _resolve(folder).fingerprint
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    assert before.startswith("sha256:")
+    assert _resolve(folder).fingerprint != before
+
+
+def test_sharded_weights_are_found(folder: Path) -> None:
+    """Weights in shards, as save_pretrained writes large models, are resolved and loaded."""
+    from transformers import WhisperForConditionalGeneration
+
+    model = WhisperForConditionalGeneration.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="40MB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    _load(folder)
+
+
+def _truncate(folder: Path) -> None:
+    os.truncate(folder / "model.safetensors", 10_000_000)
+
+
+def _scramble(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x10" * 5000)
+
+
+def _pickle_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def _no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def _broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{", encoding="utf-8")
+
+
+def _listed_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[]", encoding="utf-8")
+
+
+def _other_model(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+
+
+def _missing_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"model.encoder.conv1.weight": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _empty_index(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+
+
+def _another_size(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["decoder_layers"] = 6
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _another_width(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["d_model"] = 512
+    config["encoder_attention_heads"] = config["decoder_attention_heads"] = 8
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (_truncate, "model.safetensors is missing or corrupt"),
+        (_scramble, "model.safetensors is missing or corrupt"),
+        (_pickle_only, "a pickle can run code"),
+        (_no_config, "no config.json in it"),
+        (_broken_config, "not readable JSON"),
+        (_listed_config, "holds no JSON object"),
+        (_other_model, "is a bert model"),
+        (_missing_shard, "model-00001-of-00002.safetensors is missing or corrupt"),
+        (_empty_index, "names no files"),
+        (_another_size, "missing keys"),
+        (_another_width, "mismatch"),
+        (_broken_tokenizer, "check the versions"),
+    ],
+)
+def test_broken_checkpoints_are_one_line(folder: Path, damage: object, word: str) -> None:
+    """Each kind of damage is an error that names it; none loads as a model of made-up weights."""
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(ModelError, match=word) as caught:
+        _load(folder)
+    assert "\n" not in str(caught.value)
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """A hub that answers as the real one does for a gated, an unknown and a broken model."""
+
+    def do_GET(self) -> None:
+        """Answer with the status and the error code that the model's name asks for."""
+        status, code = {
+            "gated": (403, "GatedRepo"),
+            "unknown": (401, "RepoNotFound"),
+            "moved": (404, "RevisionNotFound"),
+        }.get(self.path.split("/")[4], (500, ""))
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """Serve the hub on this machine's loopback interface."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+RESOLVE = """
+import sys
+from whisperbench.checkpoints import resolve_checkpoint
+from whisperbench.errors import WhisperbenchError
+from whisperbench.models import ModelSpec
+try:
+    resolve_checkpoint(ModelSpec.parse(sys.argv[1]))
+except WhisperbenchError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def _hub_error(endpoint: str, model: str, home: Path, **variables: str) -> str:
+    """Resolve a hub model with the real client, in a process that has this hub configured."""
+    environment = os.environ | {
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "NO_PROXY": "127.0.0.1",
+        **variables,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", RESOLVE, model],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        ("owner/gated", "is gated; accept its terms"),
+        ("owner/unknown", "no such model, or it is private"),
+        (f"owner/moved@{'0' * 40}", "no revision"),
+    ],
+)
+def test_hub_refusals_are_one_line(hub: str, tmp_path: Path, model: str, word: str) -> None:
+    """A gated, an unknown and a moved model each name the remedy."""
+    line = _hub_error(hub, model, tmp_path)
+    assert line.startswith("ModelError")
+    assert word in line
+    assert "\n" not in line
+
+
+def test_unreachable_hub_is_one_line(tmp_path: Path) -> None:
+    """A hub that nothing listens for, and offline mode, are the same clear error."""
+    for variables in ({}, {"HF_HUB_OFFLINE": "1"}):
+        line = _hub_error("http://127.0.0.1:9", "openai/whisper-tiny", tmp_path, **variables)
+        assert "the hub cannot be reached" in line
+        assert "dummy:tiny" in line
+        assert "\n" not in line
+
+
+def test_errors_keep_their_exit_codes() -> None:
+    """Every error of the tree has an exit code of the design, and none is a pass."""
+    tree = [WhisperbenchError, *WhisperbenchError.__subclasses__()]
+    assert {kind.exit_code for kind in tree} <= {1, 2, 4}

@@ -1,0 +1,69 @@
+"""Model specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whisperbench.errors import InputError
+from whisperbench.models import SIZES, ModelSpec
+
+REVISION = "06f233fe06e710322aca913c1bc4249a0d71fce1"
+
+
+def test_hub_id_with_and_without_revision() -> None:
+    """A hub id keeps its owner and name; a revision is kept in full and shown in short."""
+    pinned = ModelSpec.parse(f"openai/whisper-large-v3@{REVISION}")
+    assert (pinned.kind, pinned.hub_id, pinned.revision) == (
+        "hub",
+        "openai/whisper-large-v3",
+        REVISION,
+    )
+    assert pinned.name == "openai/whisper-large-v3@06f233fe"
+    assert ModelSpec.parse("openai/whisper-tiny").revision is None
+
+
+def test_folder_is_named_without_its_path(tmp_path: Path) -> None:
+    """A folder's name in results is its last part: no result file holds a path."""
+    folder = tmp_path / "my-whisper"
+    folder.mkdir()
+    spec = ModelSpec.parse(str(folder))
+    assert (spec.kind, spec.name, spec.folder) == ("folder", "my-whisper", folder)
+
+
+def test_existing_folder_wins_over_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on disk is not looked up on the hub."""
+    (tmp_path / "openai" / "whisper-tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert ModelSpec.parse("openai/whisper-tiny").kind == "folder"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_dummy_sizes(size: str) -> None:
+    """Every size has a dummy, and a dummy counts as untrained."""
+    spec = ModelSpec.parse(f"dummy:{size}")
+    assert (spec.kind, spec.size, spec.trained) == ("dummy", size, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("dummy:huge", "dummy:large-v3-turbo"),
+        ("openai/whisper-tiny@main", "40 hexadecimal digits"),
+        ("openai/whisper-tiny@", "40 hexadecimal digits"),
+        ("./missing/folder", "no such folder"),
+        ("../missing", "no such folder"),
+        ("/missing", "no such folder"),
+        ("whisper-tiny", "no such folder"),
+        ("a/b/c", "no such folder"),
+        ("", "no such folder"),
+        (__file__, "is a file"),
+    ],
+)
+def test_bad_specs_say_what_is_wrong(text: str, word: str) -> None:
+    """A spec that is none is refused with the remedy."""
+    with pytest.raises(InputError, match=word):
+        ModelSpec.parse(text)

@@ -1,0 +1,127 @@
+"""Options, profiles and the plan that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whisperbench.errors import InputError
+from whisperbench.plan import make_plan
+from whisperbench.suite import SUITE_FILE, Suite, read_suite
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    """The suite.toml that ships."""
+    return read_suite()
+
+
+def test_default_profiles(suite: Suite) -> None:
+    """The defaults are those of the design: a dummy on the CPU, pinned large-v3 on a GPU."""
+    cpu = make_plan(suite, "cpu", {})
+    assert list(cpu.checkpoints) == ["dummy:tiny-fp32", "dummy:tiny-int8"]
+    cuda = make_plan(suite, "cuda", {})
+    name = "openai/whisper-large-v3@06f233fe"
+    assert list(cuda.checkpoints) == [f"{name}-fp16", f"{name}-int8"]
+    assert cuda.profile.reference == "fp16"
+
+
+def test_options_override_the_profile(suite: Suite) -> None:
+    """Each option replaces its part of the profile; commas and repetition both list values."""
+    plan = make_plan(
+        suite,
+        "cpu",
+        {
+            "model": ["dummy:base,dummy:small"],
+            "precision": ["nf4", "bf16,nf4"],
+            "clip": ["yes,mountain"],
+            "batch-size": ["1,4,01"],
+            "attention": ["eager"],
+            "tokens": ["444"],
+            "rounds": ["1"],
+            "language": ["de"],
+        },
+    )
+    assert list(plan.checkpoints) == [
+        "dummy:base-nf4-eager",
+        "dummy:base-bf16-eager",
+        "dummy:small-nf4-eager",
+        "dummy:small-bf16-eager",
+    ]
+    assert list(plan.clips) == ["yes", "mountain"]
+    assert plan.profile.batch_sizes == (1, 4)
+    assert (plan.profile.tokens, plan.profile.rounds, plan.profile.startup_rounds) == (444, 1, 1)
+    assert {clip.language for clip in plan.clips.values()} == {"de"}
+
+
+def test_language_comes_from_the_clip(suite: Suite) -> None:
+    """Without --language a clip's own language holds."""
+    assert make_plan(suite, "cpu", {"clip": ["yes"]}).clips["yes"].language == "en"
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "word"),
+    [
+        ("rounds", "0", "at least 1"),
+        ("rounds", "-3", "at least 1"),
+        ("rounds", "two", "at least 1"),
+        ("rounds", "٣", "at least 1"),
+        ("tokens", "0", "from 1 to 444"),
+        ("tokens", "445", "from 1 to 444"),
+        ("batch-size", "0", "at least 1"),
+        ("batch-size", "1,,2", "empty value"),
+        ("precision", "int9", "choose from fp32"),
+        ("precision", "", "empty value"),
+        ("attention", "flash", "choose from sdpa"),
+        ("clip", "missing.wav", "no such file"),
+        ("model", "dummy:tiny,dummy:", "no such size"),
+    ],
+)
+def test_bad_options_name_themselves_and_the_remedy(
+    suite: Suite, option: str, text: str, word: str
+) -> None:
+    """A bad value is one line that names the option and what it may be."""
+    with pytest.raises(InputError, match=word) as caught:
+        make_plan(suite, "cpu", {option: [text]})
+    assert str(caught.value).startswith(f"--{option}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "mps", ""])
+def test_unknown_devices(suite: Suite, device: str) -> None:
+    """A device is cpu, cuda or cuda with an index."""
+    with pytest.raises(InputError, match="choose cpu, cuda"):
+        make_plan(suite, device, {})
+
+
+def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
+    """Two folders of the same name would be one row in every table."""
+    for parent in ("a", "b"):
+        (tmp_path / parent / "same").mkdir(parents=True)
+    with pytest.raises(InputError, match="same name"):
+        make_plan(suite, "cpu", {"model": [f"{tmp_path}/a/same,{tmp_path}/b/same"]})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("schema = 1", "schema = 2"),
+        ("rounds = 5", "rounds = 0"),
+        ("rounds = 5", "roundz = 5"),
+        ('reference = "fp32"', 'reference = "fp31"'),
+        ('attention = ["sdpa"]', 'attention = ["quick"]'),
+        ("[profile.cpu]", "[profile.tpu]"),
+        ("tokens = 32", "tokens = 999"),
+        ('models = ["dummy:tiny"]', "models = []"),
+        ("schema = 1", "schema = "),
+    ],
+)
+def test_suite_file_mistakes_are_errors(tmp_path: Path, old: str, new: str) -> None:
+    """An unknown key, precision or schema, or a value out of range, is refused, not ignored."""
+    text = SUITE_FILE.read_text(encoding="utf-8")
+    assert old in text
+    broken = tmp_path / "suite.toml"
+    broken.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError):
+        read_suite(broken)

@@ -1,0 +1,59 @@
+"""Silence for the known messages, and for nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+
+import pytest
+
+from whisperbench.checkpoints import Checkpoint
+from whisperbench.clips import load_audio, read_manifest
+from whisperbench.loading import load_model
+from whisperbench.plan import CheckpointKey
+from whisperbench.precisions import PRECISIONS
+from whisperbench.quiet import quieten
+from whisperbench.suite import CLIPS_FOLDER
+from whisperbench.transcribe import Transcriber
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Everything that transformers and bitsandbytes log, transformers' own loggers included."""
+    quieten()
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+def test_a_transcription_in_int8_is_silent(
+    dummy_tiny: Checkpoint, records: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not one line from a call that says thousands by default."""
+    key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(dummy_tiny, key, "cpu")
+    records.clear()
+    Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1).transcribe(4)
+    assert [record.getMessage() for record in records.records] == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_other_messages_come_through(records: pytest.LogCaptureFixture) -> None:
+    """Another warning of the same loggers is not held back, nor an error of bitsandbytes."""
+    logging.getLogger("transformers.generation.utils").warning("Something else happened")
+    logging.getLogger("bitsandbytes.autograd._functions").error("Something broke")
+    logging.getLogger("bitsandbytes.nn.modules").warning("Something to know")
+    assert [record.getMessage() for record in records.records] == [
+        "Something else happened",
+        "Something broke",
+        "Something to know",
+    ]
+
+
+def test_the_quiet_logger_says_nothing_else() -> None:
+    """bitsandbytes' module logs one message, so raising its logger's level hides no other."""
+    import bitsandbytes.autograd._functions as module
+
+    source = inspect.getsource(module)
+    assert source.count("logger.") == 1
+    assert "inputs will be cast from" in source
