@@ -35,9 +35,7 @@ def _resolve(folder: Path) -> Checkpoint:
 
 def _load(folder: Path) -> None:
     checkpoint = _resolve(folder)
-    key = CheckpointKey(
-        model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa"
-    )
+    key = CheckpointKey(model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa")
     load_model(checkpoint, key, "cpu")
 
 
@@ -159,7 +157,9 @@ class _Hub(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer as to a GET; there is no body in either."""
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
@@ -235,5 +235,5 @@ def test_unreachable_hub_is_one_line(tmp_path: Path) -> None:
 
 def test_errors_keep_their_exit_codes() -> None:
     """Every error of the tree has an exit code of the design, and none is a pass."""
-    tree = [WhisperbenchError, *WhisperbenchError.__subclasses__()]
+    tree: list[type[WhisperbenchError]] = [WhisperbenchError, *WhisperbenchError.__subclasses__()]
     assert {kind.exit_code for kind in tree} <= {1, 2, 4}

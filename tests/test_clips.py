@@ -57,7 +57,9 @@ def test_any_rate_channels_and_length(
         rate = min(rate, 65_535)  # above that the format itself knows only round rates
     path = tmp_path_factory.mktemp("clip") / "clip.audio"
     wave = 0.5 * np.sin(2 * np.pi * 0.01 * np.arange(frames))
-    soundfile.write(path, np.stack([wave] * channels, axis=1), rate, format=kind[0], subtype=kind[1])
+    soundfile.write(
+        path, np.stack([wave] * channels, axis=1), rate, format=kind[0], subtype=kind[1]
+    )
     audio = load_audio(Clip(name="clip", file=str(path), text=None))
     assert audio.seconds == pytest.approx(frames / rate)
     assert audio.samples.ndim == 1

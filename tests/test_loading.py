@@ -75,7 +75,9 @@ def test_a_checkpoint_is_loaded_once_while_it_is_resident() -> None:
 def test_a_leak_fails_loudly_and_keeps_failing() -> None:
     """Memory that is not given back fails the release, and every load after it."""
     allocator = FakeAllocator()
-    cache = ModelCache(lambda _key: FakeModel(allocator, 100 * MIB, leak=60 * MIB), allocator)
+    cache: ModelCache[str, FakeModel] = ModelCache(
+        lambda _key: FakeModel(allocator, 100 * MIB, leak=60 * MIB), allocator
+    )
     cache.get("fp16")
     with pytest.raises(InvalidMeasurementError, match="60 MiB are still allocated"):
         cache.release()
@@ -89,7 +91,9 @@ def test_a_library_workspace_is_not_a_leak() -> None:
     """A level within the slack, which libraries keep for themselves, passes."""
     allocator = FakeAllocator()
     leak = int(RELEASE_SLACK_MIB * MIB)
-    cache = ModelCache(lambda _key: FakeModel(allocator, 100 * MIB, leak=leak), allocator)
+    cache: ModelCache[str, FakeModel] = ModelCache(
+        lambda _key: FakeModel(allocator, 100 * MIB, leak=leak), allocator
+    )
     cache.get("fp16")
     cache.release()
 
@@ -97,7 +101,7 @@ def test_a_library_workspace_is_not_a_leak() -> None:
 def test_a_model_that_somebody_holds_is_a_leak_however_small() -> None:
     """A reference to the model itself fails the release, whatever the allocator says."""
     allocator = FakeAllocator()
-    cache = ModelCache(lambda _key: FakeModel(allocator, 0), allocator)
+    cache: ModelCache[str, FakeModel] = ModelCache(lambda _key: FakeModel(allocator, 0), allocator)
     held = cache.get("fp16").model
     with pytest.raises(InvalidMeasurementError, match="not given back"):
         cache.release()
@@ -129,7 +133,9 @@ def _load(dummy: Checkpoint, precision: str) -> LoadedModel:
 def test_real_models_come_and_go(dummy_tiny: Checkpoint) -> None:
     """fp32, int8 and nf4 models on the CPU give back all of their tensors."""
     allocator = HostAllocator()
-    cache = ModelCache(lambda name: _load(dummy_tiny, name), allocator)
+    cache: ModelCache[str, LoadedModel] = ModelCache(
+        lambda name: _load(dummy_tiny, name), allocator
+    )
     cache.release()
     idle = allocator.allocated_bytes()
     for name in ("fp32", "int8", "nf4"):
@@ -142,7 +148,9 @@ def test_real_models_come_and_go(dummy_tiny: Checkpoint) -> None:
 
 def test_a_real_tensor_that_is_kept_is_found(dummy_tiny: Checkpoint) -> None:
     """A weight that somebody keeps, without the model, is seen by the CPU's allocator."""
-    cache = ModelCache(lambda name: _load(dummy_tiny, name), HostAllocator())
+    cache: ModelCache[str, LoadedModel] = ModelCache(
+        lambda name: _load(dummy_tiny, name), HostAllocator()
+    )
     kept = cache.get("fp32").model.get_input_embeddings().weight
     with pytest.raises(InvalidMeasurementError, match="76 MiB are still allocated"):
         cache.release()
@@ -154,7 +162,9 @@ def test_a_failed_call_does_not_keep_the_model(dummy_tiny: Checkpoint) -> None:
     """An exception that pytest keeps, raised deep inside the model, does not keep its weights."""
     import sys
 
-    cache = ModelCache(lambda name: _load(dummy_tiny, name), HostAllocator())
+    cache: ModelCache[str, LoadedModel] = ModelCache(
+        lambda name: _load(dummy_tiny, name), HostAllocator()
+    )
     try:
         cache.get("fp32").model(input_features=torch.zeros(1, 3, 3))
     except Exception as error:  # noqa: BLE001 - whichever it is

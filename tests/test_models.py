@@ -32,9 +32,7 @@ def test_folder_is_named_without_its_path(tmp_path: Path) -> None:
     assert (spec.kind, spec.name, spec.folder) == ("folder", "my-whisper", folder)
 
 
-def test_existing_folder_wins_over_hub_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_existing_folder_wins_over_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on disk is not looked up on the hub."""
     (tmp_path / "openai" / "whisper-tiny").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)

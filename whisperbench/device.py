@@ -140,8 +140,8 @@ def open_device(device: str) -> Device:
 
 
 def cpu_name() -> str:
-    """Name the CPU's model, as py-cpuinfo reads it from the system."""
-    import cpuinfo
+    """Name the CPU's model, as the system gives it."""
+    import cpuinfo  # of py-cpuinfo or py-cpuinfo2, whichever pytest-benchmark brings
 
     return str(cpuinfo.get_cpu_info().get("brand_raw") or "unknown CPU")
 

@@ -1,0 +1,117 @@
+"""The summary, as golden text."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runs import make_measurement, make_run
+from whisperbench.report import WIDTH, spread, summarise
+from whisperbench.result import ManifestEntry
+
+GOLDEN = """\
+NVIDIA H200, driver 580.1, CUDA 13.0 (nvidia-h200-sm90-140gib)
+Python 3.12.3, torch 2.11.0, transformers 5.17.0, bitsandbytes 0.50.2
+
+model owner/whisper, clip harbour, batch 1, attention sdpa
+
+ stage        tokens  precision      p50  spread  × fp16   RTFx  tok/s   MiB  × fp16
+ ───────────────────────────────────────────────────────────────────────────────────
+ transcribe       64  fp16        1.00 s  ±0.0 %    1.00  26.4*   64.0  2944    1.00
+ transcribe       64  int8        5.20 s  ±1.0 %    5.20  5.08*   12.3  1547    0.53
+
+ transcribe  natural  fp16        500 ms  ±0.0 %    1.00   52.8
+
+ encoder              fp16       9.00 ms            1.00
+
+p50 and spread (half the interquartile range) are of this one process's rounds; other
+processes differ by more. load and first call: each round is a fresh process.
+RTFx: audio seconds per wall second, at the transcript's natural length.
+RTFx*: with the fixed token count; random weights have no natural length.
+owner/whisper fp16, harbour: The harbour was quiet before sunrise. Three fishing boats waited bes...
+5 benchmarks asked for: 4 measured, 1 deselected"""
+
+
+def test_golden() -> None:
+    """Rows of a cell stand together, transcription first; empty is what does not apply."""
+    run = make_run(
+        make_measurement("encoder", samples=(0.009, 0.009), tokens=None),
+        make_measurement(
+            samples=(1.0,) * 5, rtfx_fixed_tokens=26.4, tokens_per_s=64, weight_mib=2944
+        ),
+        make_measurement(
+            samples=(0.5,) * 3,
+            tokens=None,
+            rtfx=52.8,
+            transcripts=(
+                "The harbour was quiet before sunrise. Three fishing boats waited beside the wall",
+            ),
+        ),
+        make_measurement(
+            precision="int8",
+            samples=(5.2, 5.148, 5.252, 5.148, 5.252),
+            rtfx_fixed_tokens=5.08,
+            tokens_per_s=12.3,
+            weight_mib=1547,
+        ),
+        manifest=(
+            *(
+                ManifestEntry(benchmark=f"test[{index}]", cell=str(index), outcome="measured")
+                for index in range(4)
+            ),
+            ManifestEntry(benchmark="x", cell="x", outcome="skipped", reason="deselected"),
+        ),
+    )
+    assert summarise(run) == GOLDEN
+
+
+def test_what_was_not_measured_is_named() -> None:
+    """A failure or a skip stands in the summary with its reason; so does a run of nothing."""
+    entry = ManifestEntry(
+        benchmark="benchmarks/test_a.py::test_a[x]",
+        cell="x",
+        outcome="failed",
+        reason="out of memory",
+    )
+    text = summarise(make_run(manifest=(entry,)))
+    assert "failed: benchmarks/test_a.py::test_a[x]: out of memory" in text
+    assert "1 benchmarks asked for: 1 failed" in text
+
+
+def test_the_widest_table_fits() -> None:
+    """With every column that can vary, and long names, no line is wider than 100 columns."""
+    rows = [
+        make_measurement(
+            precision=precision,
+            model=f"openai/whisper-large-v3-turbo@{model}",
+            clip=clip,
+            batch_size=batch_size,
+            tokens=None,
+            samples=(12.34,) * 3,
+            rtfx=151.2,
+            tokens_per_s=1234.0,
+            weight_mib=5888.0,
+            transcripts=("word " * 80,),
+        )
+        for precision in ("fp16", "int8-t0")
+        for model in ("06f233fe", "16f233fe")
+        for clip in ("harbour", "a-recording-of-a-meeting")
+        for batch_size in (1, 64)
+    ]
+    lines = summarise(make_run(*rows)).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert all("\x1b" not in line for line in lines)
+    assert not any("…" in line for line in lines), "something was cut off"
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ((1.0,), None),
+        ((1.0, 2.0), None),
+        ((1.0, 1.0, 1.0), 0.0),
+        ((8.0, 9.0, 10.0, 11.0, 12.0), 0.1),
+    ],
+)
+def test_spread(samples: tuple[float, ...], expected: float | None) -> None:
+    """The spread is half the interquartile range over the median; two rounds have none."""
+    assert spread(samples) == expected

@@ -1,0 +1,68 @@
+"""The repository keeps its promises about itself: README, CI and workflows."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from whisperbench import __version__
+from whisperbench.suite import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+RUN_COMMAND = "pip install -c constraints.txt -e . && pytest benchmarks/"
+TEST_COMMAND = 'pip install -c constraints.txt -e ".[test]" && pytest'
+
+
+def test_both_commands_are_on_the_readmes_first_screen() -> None:
+    """The first screen, 60 lines, has the two commands; CI runs the test command as it is there."""
+    screen = README.splitlines()[:60]
+    assert RUN_COMMAND in screen
+    assert TEST_COMMAND in screen
+    assert TEST_COMMAND in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """Every relative link of the README is a file of the repository."""
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_are_locked_down(workflow: Path) -> None:
+    """Actions are pinned by commit, permissions start empty, and no secret is named."""
+    text = workflow.read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (\S+)(.*)", text)
+    assert actions
+    for action, comment in actions:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r" # v[\d.]+", comment), action
+    assert "\npermissions: {}\n" in text
+    assert "timeout-minutes:" in text
+    for dangerous in ("pull_request_target", "issue_comment", "workflow_run", "secrets."):
+        assert dangerous not in text
+    if "self-hosted" in text:
+        assert "pull_request" not in text
+
+
+def test_constraints_pin_every_dependency() -> None:
+    """Each direct dependency has a tested version, so that no newer one slips in."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    names = {re.split(r"[<>=~! ]", line, maxsplit=1)[0] for line in wanted}
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {pin.partition("==")[0] for pin in pins if "==" in pin}
+    assert {name.lower().replace("_", "-") for name in names} <= {
+        name.lower().replace("_", "-") for name in pinned
+    }
+
+
+def test_one_version() -> None:
+    """The package and its metadata have the same version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__

@@ -1,0 +1,220 @@
+"""`pytest benchmarks/` as a user runs it: in a process of its own, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunSuite
+from whisperbench.result import read_run
+from whisperbench.suite import ROOT
+
+QUICK = ("--tokens", "3", "--rounds", "1", "--clip", "yes")
+
+
+def _run_file(tmp_path: Path) -> Any:
+    return json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+
+
+def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
+    """Two precisions through every benchmark: quiet output, a summary, a complete result."""
+    done = run_suite(*QUICK, "--precision", "fp32,int8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 benchmarks asked for: 12 measured" in done.stdout
+    assert done.stderr == ""
+    assert "warning" not in done.stdout.lower()
+    # Each checkpoint is loaded once, and the fresh processes come before any.
+    loads = [line for line in done.stdout.splitlines() if line.startswith(("loading", "starting"))]
+    assert [line.split()[0] for line in loads] == ["starting", "starting", "loading", "loading"]
+
+    content = _run_file(tmp_path)
+    run = read_run(tmp_path / "run.json")
+    assert len(run.measurements) == len(content["benchmarks"]) == 12
+    assert {entry.outcome for entry in run.info.manifest} == {"measured"}
+    assert run.machine.device_key.startswith("cpu-")
+    by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
+    transcribed = by_stage["transcribe", "int8"]
+    assert {metric.name for metric in transcribed.metrics} == {
+        "latency_s",
+        "tokens_per_s",
+        "weight_mib",
+        "rtfx_fixed_tokens",
+    }
+    assert transcribed.transcripts[0].split()
+    for row, written in zip(run.measurements, content["benchmarks"], strict=True):
+        latency = row.metric("latency_s")
+        assert latency is not None
+        # pytest-benchmark's own figures are the same samples: other readers see what we see.
+        assert list(latency.samples or ()) == written["stats"]["data"]
+    # No host name, no user's paths.
+    assert content["machine_info"]["node"] == ""
+    text = json.dumps(content)
+    for private in (str(ROOT), str(Path.home()), str(tmp_path)):
+        assert private not in text
+
+
+def test_failures_are_in_the_manifest_and_their_figures_are_not(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
+    """A benchmark that fails is one line, is named in the result, and leaves no figure behind."""
+    done = run_suite(*QUICK, "--precision", "fp32", "--language", "tlh", "-k", "test_stages")
+    assert done.returncode == 1
+    line = "--language tlh: dummy:tiny does not know it; give a code such as en, de or zh"
+    assert line in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "fixtures/models.py" not in done.stdout
+    run = read_run(tmp_path / "run.json")
+    assert run.measurements == ()
+    outcomes = {(entry.outcome, entry.reason) for entry in run.info.manifest}
+    assert outcomes == {("failed", line), ("skipped", "deselected")}
+
+
+def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
+    """pytest-benchmark saves a benchmark that failed after it was timed; the suite does not."""
+    plugin = tmp_path / "sabotage.py"
+    plugin.write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(wrapper=True)\n"
+        "def pytest_pyfunc_call(pyfuncitem):\n"
+        "    result = yield\n"
+        "    if 'encoder' in pyfuncitem.name:\n"
+        "        raise AssertionError('failed after it was timed')\n"
+        "    return result\n",
+        encoding="utf-8",
+    )
+    done = run_suite(
+        *QUICK,
+        *("--precision", "int8", "-k", "encoder or front_end", "-p", "sabotage"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert done.returncode == 1
+    run = read_run(tmp_path / "run.json")
+    assert [row.stage for row in run.measurements] == ["front end"]
+    failed = [entry for entry in run.info.manifest if entry.outcome == "failed"]
+    assert [entry.reason for entry in failed] == ["failed after it was timed"]
+
+
+def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path) -> None:
+    """A result that could not be written in the end is refused in the beginning."""
+    done = run_suite(*QUICK, "--result", str(tmp_path))
+    assert done.returncode == 4
+    assert f"ERROR: {tmp_path}: is a folder; name a file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--precision", "int9"), "--precision int9: unknown; choose from fp32"),
+        (("--rounds", "0"), "--rounds 0: must be a whole number of at least 1"),
+        (("--model", "./none"), "--model ./none: no such folder"),
+        (("--device", "cuda"), "--device cpu"),
+        (("--clip", "none.wav"), "--clip none.wav: no such file"),
+        (("--benchmark-disable",), "--benchmark-disable is set"),
+        (("--benchmark-skip",), "--benchmark-skip is set"),
+    ],
+)
+def test_bad_options_end_the_run_in_one_line(
+    run_suite: RunSuite, tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    """Exit code 4, one line with the remedy, and no result file."""
+    done = run_suite(*arguments)
+    assert done.returncode == 4
+    errors = [text for text in done.stderr.splitlines() if text]
+    assert len(errors) == 1
+    assert errors[0].startswith("ERROR: ")
+    assert line in errors[0]
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_unreachable_model_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
+    """A hub that cannot be reached ends the run before anything is measured; nothing is skipped."""
+    done = run_suite(
+        *("--model", "openai/whisper-tiny"), HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path)
+    )
+    assert done.returncode == 4
+    assert "the hub cannot be reached" in done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_broken_audio_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
+    """Audio that cannot be decoded ends the run before anything is measured."""
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    done = run_suite("--clip", str(tmp_path / "broken.wav"))
+    assert done.returncode == 4
+    assert "not a readable wav, flac or mp3" in done.stderr
+
+
+def test_inherited_xdist_worker_is_refused(run_suite: RunSuite) -> None:
+    """An inherited PYTEST_XDIST_WORKER would switch pytest-benchmark off in silence."""
+    done = run_suite(PYTEST_XDIST_WORKER="gw0")
+    assert done.returncode == 4
+    assert "unset PYTEST_XDIST_WORKER" in done.stderr
+
+
+COLLECT = """
+import sys, pytest
+code = pytest.main(["benchmarks/", "--collect-only", "-q", *sys.argv[1:]])
+heavy = {"torch", "transformers", "bitsandbytes", "accelerate"} & set(sys.modules)
+print("heavy:", sorted(heavy))
+sys.exit(int(code))
+"""
+
+
+def _collect(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", COLLECT, *arguments],
+        cwd=ROOT,
+        env={name: text for name, text in os.environ.items() if "PYTEST" not in name},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_collection_loads_no_torch() -> None:
+    """`--collect-only` lists the matrix of a GPU run without importing torch or transformers."""
+    done = _collect("--device", "cuda")
+    assert done.returncode == 0, done.stdout
+    assert "heavy: []" in done.stdout
+    name = "openai/whisper-large-v3@06f233fe"
+    for decoding in ("natural", "fixed64"):
+        for precision in ("fp16", "int8"):
+            test = f"test_transcribe[{name}-{precision}-{decoding}-harbour-b1]"
+            assert f"benchmarks/test_transcribe.py::{test}" in done.stdout
+
+
+def test_a_dummy_has_no_natural_length() -> None:
+    """Of random weights only the fixed count is collected: no skip, no empty set."""
+    done = _collect("--device", "cpu")
+    assert "natural" not in done.stdout
+    assert "fixed32" in done.stdout
+
+
+def test_the_commands_load_no_torch(tmp_path: Path) -> None:
+    """`whisperbench --help`, `list` and `show` import neither torch nor transformers."""
+    script = (
+        "import sys\nfrom whisperbench.cli import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\nexcept Exception as error:\n"
+        "    print(error)\n"
+        "print('heavy:', sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))\n"
+    )
+    for arguments in (["--help"], ["list"], ["show", str(tmp_path / "none.json")]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert "heavy: []" in done.stdout
