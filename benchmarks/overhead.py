@@ -49,7 +49,12 @@ def test_overhead(
         bare()
         bare_s.append(time.perf_counter() - started)
 
-    timing("overhead", lambda: transcriber.transcribe(tokens), before=before)
+    timing(
+        "overhead",
+        lambda: transcriber.transcribe(tokens),
+        rounds=plan.profile.rounds,
+        before=before,
+    )
     harness_s = timing.samples_s
     bare_s = bare_s[-len(harness_s) :]  # without the warm-up rounds
     ratio = median(harness_s) / median(bare_s)

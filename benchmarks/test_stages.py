@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from whisperbench.transcribe import Transcriber
 
 
-def test_front_end(transcriber: Transcriber, timing: Timing, record: Recorder) -> None:
+def test_front_end(transcriber: Transcriber, plan: Plan, timing: Timing, record: Recorder) -> None:
     """Time the front end for one 30 s window.
 
     Timed region: log-mel spectrogram on the host, cast to the model's dtype, copy to the device.
     """
     _require_finite(transcriber.front_end().mel, "the log-mel spectrogram")
-    timing("front end", transcriber.front_end)
+    timing("front end", transcriber.front_end, rounds=plan.profile.stage_rounds)
     _record(record, "front end", transcriber, timing)
 
 
-def test_encoder(transcriber: Transcriber, timing: Timing, record: Recorder) -> None:
+def test_encoder(transcriber: Transcriber, plan: Plan, timing: Timing, record: Recorder) -> None:
     """Time the encoder for one 30 s window.
 
     Timed region: one forward pass, its input on the device already. Audio is padded to 30 s, so
@@ -32,7 +32,7 @@ def test_encoder(transcriber: Transcriber, timing: Timing, record: Recorder) -> 
     """
     features = transcriber.front_end()
     _require_finite(transcriber.encode(features).last_hidden_state, "the encoder's output")
-    timing("encoder", lambda: transcriber.encode(features))
+    timing("encoder", lambda: transcriber.encode(features), rounds=plan.profile.stage_rounds)
     _record(record, "encoder", transcriber, timing)
 
 
@@ -44,7 +44,7 @@ def test_token(transcriber: Transcriber, plan: Plan, timing: Timing, record: Rec
     """
     step = transcriber.token_step(at=plan.profile.tokens // 2)
     first = step.step()
-    last = timing("token", step.step, before=step.rewind)
+    last = timing("token", step.step, rounds=plan.profile.stage_rounds, before=step.rewind)
     assert bool((first == last).all()), "the same step gave another token when it was timed"
     _record(record, "token", transcriber, timing, tokens=plan.profile.tokens)
 

@@ -32,7 +32,7 @@ def test_transcribe(
         worst_wer = transcriber.require_words(checked, plan.profile.max_wer)
     else:
         transcriber.require_fixed(checked, tokens)
-    done = timing("transcribe", lambda: transcriber.transcribe(tokens))
+    done = timing("transcribe", lambda: transcriber.transcribe(tokens), rounds=plan.profile.rounds)
     assert done.texts == checked.texts, "greedy decoding gave another text when it was timed"
 
     typical_s = p50(timing.samples_s)

@@ -51,7 +51,13 @@ def test_options_override_the_profile(suite: Suite) -> None:
     ]
     assert list(plan.clips) == ["yes", "mountain"]
     assert plan.profile.batch_sizes == (1, 4)
-    assert (plan.profile.tokens, plan.profile.rounds, plan.profile.startup_rounds) == (444, 1, 1)
+    profile = plan.profile
+    assert (profile.tokens, profile.rounds, profile.stage_rounds, profile.startup_rounds) == (
+        444,
+        1,
+        1,
+        1,
+    )
     assert {clip.language for clip in plan.clips.values()} == {"de"}
 
 

@@ -108,7 +108,9 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         changes["tokens"] = _whole("--tokens", options["tokens"][-1], 1, MAX_TOKENS)
     if options.get("rounds"):
         rounds = _whole("--rounds", options["rounds"][-1], 1)
-        changes |= {"rounds": rounds, "startup_rounds": min(rounds, profile.startup_rounds)}
+        # A start-up round is a whole process: the option asks for fewer of them, never for more.
+        startup_rounds = min(rounds, profile.startup_rounds)
+        changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
     if options.get("language"):
         changes["language"] = options["language"][-1]
     return msgspec.structs.replace(profile, **changes)

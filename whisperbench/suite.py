@@ -40,6 +40,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
     """Tokens that the fixed-length decode makes, whatever the precision."""
     rounds: PositiveInt
+    """Timed rounds of a whole transcription."""
+    stage_rounds: PositiveInt
+    """Timed rounds of a single stage, which is shorter and so takes more of them."""
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
     startup_rounds: PositiveInt
     """Fresh processes of the start-up benchmarks."""
