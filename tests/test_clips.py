@@ -112,6 +112,7 @@ def _wav(samples: object) -> bytes:
         (_wav([0.0, float("nan")]), "not finite"),
         (_wav(np.full(99, 0.1))[:40], "zero length|not a readable"),
     ],
+    ids=["empty", "text", "zero length", "not finite", "cut off"],
 )
 def test_unusable_audio_is_refused(tmp_path: Path, data: bytes, word: str) -> None:
     """Empty, corrupt, zero-length and non-finite audio each get a line that names the file."""

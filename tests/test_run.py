@@ -102,6 +102,47 @@ def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
     assert [entry.reason for entry in failed] == ["failed after it was timed"]
 
 
+WITNESS = """
+import atexit, gc, json, os
+import whisperbench.transcribe as transcribe
+
+events = []
+plain_call, plain_synchronize = transcribe.Transcriber.front_end, transcribe.synchronize
+
+def front_end(self, window=0):
+    events.append(["call", gc.isenabled(), gc.get_freeze_count() > 0])
+    return plain_call(self, window)
+
+def synchronize(device):
+    events.append(["synchronize", gc.isenabled(), gc.get_freeze_count() > 0])
+    return plain_synchronize(device)
+
+transcribe.Transcriber.front_end, transcribe.synchronize = front_end, synchronize
+atexit.register(lambda: open(os.environ["EVENTS"], "w").write(json.dumps(events)))
+"""
+
+
+def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> None:
+    """The output is checked first; then each round is synchronised at both ends, without GC."""
+    (tmp_path / "witness.py").write_text(WITNESS, encoding="utf-8")
+    done = run_suite(
+        *QUICK,
+        *("--precision", "fp32", "-k", "front_end", "-p", "witness", "--rounds", "3"),
+        PYTHONPATH=str(tmp_path),
+        EVENTS=str(tmp_path / "events.json"),
+    )
+    assert done.returncode == 0
+    events = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
+    warmup_and_timed = 2 + 3
+    quiet_round = [
+        ["synchronize", False, True],
+        ["call", False, True],
+        ["synchronize", False, True],
+    ]
+    assert events == [["call", True, False], *quiet_round * warmup_and_timed]
+    assert len(_run_file(tmp_path)["benchmarks"][0]["stats"]["data"]) == 3
+
+
 def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path) -> None:
     """A result that could not be written in the end is refused in the beginning."""
     done = run_suite(*QUICK, "--result", str(tmp_path))
