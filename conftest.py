@@ -22,21 +22,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of `pytest benchmarks/`; their defaults are in benchmarks/suite.toml."""
     group = parser.getgroup("whisperbench")
 
-    def matrix(name: str, metavar: str, text: str) -> None:
+    def overrides(name: str, metavar: str, text: str) -> None:
         group.addoption(name, metavar=metavar, action="append", default=[], help=text)
 
-    matrix(
+    overrides(
         "--model",
         "SPEC[,SPEC]",
         "hub id (owner/name[@<40-hex revision>]), folder, or dummy:<size>",
     )
-    matrix("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
-    matrix("--clip", "CLIP[,CLIP]", "clip of the suite, or a wav, flac or mp3 file (text in .txt)")
-    matrix("--batch-size", "N[,N]", "clips transcribed at once")
-    matrix("--attention", "NAME[,NAME]", "sdpa, eager or flash_attention_2")
-    matrix("--tokens", "N", "tokens of the fixed-length decode, up to 444")
-    matrix("--rounds", "N", "timed rounds of each benchmark")
-    matrix("--language", "CODE", "language of the clips, for multilingual models")
+    overrides("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
+    overrides(
+        "--clip", "CLIP[,CLIP]", "clip of the suite, or a wav, flac or mp3 file (text in .txt)"
+    )
+    overrides("--batch-size", "N[,N]", "clips transcribed at once")
+    overrides("--attention", "NAME[,NAME]", "sdpa, eager or flash_attention_2")
+    overrides("--tokens", "N", "tokens of the fixed-length decode, up to 444")
+    overrides(
+        "--rounds", "N", "timed rounds; of start-up, where each is a process, at most the profile's"
+    )
+    overrides("--language", "CODE", "language of the clips, for multilingual models")
     group.addoption(
         "--device",
         metavar="DEVICE",

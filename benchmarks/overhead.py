@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from fixtures.measure import latency
 from fixtures.plan import announcer
+from whisperbench.errors import InputError
 from whisperbench.result import Metric
+from whisperbench.units import WINDOW_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,8 @@ def test_overhead(
     Timed region of both: what test_transcribe times. The bare one calls transformers as a script
     without this suite would.
     """
+    if transcriber.audio.seconds > WINDOW_S:
+        raise InputError(f"--clip {transcriber.audio.clip.name}: take one of at most 30 s here")
     tokens = plan.profile.tokens
     transcriber.require_fixed(transcriber.transcribe(tokens), tokens)
     bare = _bare_call(transcriber, tokens)

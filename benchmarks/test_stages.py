@@ -43,6 +43,8 @@ def test_token(transcriber: Transcriber, plan: Plan, timing: Timing, record: Rec
     projection and argmax. Before each round the cache is taken back to the same length.
     """
     step = transcriber.token_step(at=plan.profile.tokens // 2)
+    _require_finite(step.logits(), "the decoder's logits")
+    step.rewind()
     first = step.step()
     last = timing("token", step.step, rounds=plan.profile.stage_rounds, before=step.rewind)
     assert bool((first == last).all()), "the same step gave another token when it was timed"

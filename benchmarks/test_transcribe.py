@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fixtures.measure import latency, weight_size
 from fixtures.plan import fixed_tokens
-from whisperbench.report import p50
 from whisperbench.result import Metric
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_transcribe(
     done = timing("transcribe", lambda: transcriber.transcribe(tokens), rounds=plan.profile.rounds)
     assert done.texts == checked.texts, "greedy decoding gave another text when it was timed"
 
-    typical_s = p50(timing.samples_s)
+    typical_s = median(timing.samples_s)
     audio_s = transcriber.audio.seconds * transcriber.batch_size
     metrics = [
         latency(timing.samples_s),

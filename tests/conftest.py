@@ -19,6 +19,11 @@ RunSuite = Callable[..., "subprocess.CompletedProcess[str]"]
 
 TIMEOUT_S = 240.0
 
+JFK = ROOT.parent / "shared" / "audio" / "jfk.flac"
+WORDS = "ask not what your country can do for you, ask what you can do for your country."
+TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
+"""OpenAI's tiny.en in transformers' format; what needs it skips without."""
+
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,11 +43,13 @@ def dummy_tiny(cache: Path) -> Checkpoint:
 def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     """Run `pytest benchmarks/` with options, as a user does, in a process of its own."""
 
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, path: str = "benchmarks/", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
         return subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "benchmarks/", "-p", "no:cacheprovider"),
+                *(sys.executable, "-m", "pytest", path, "-p", "no:cacheprovider"),
                 *("--device", "cpu", "--result", str(tmp_path / "run.json")),
                 *arguments,
             ],

@@ -146,11 +146,15 @@ class _Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the status and the error code that the model's name asks for."""
+        name = self.path.split("/")[4]
+        if name == "hangs-up":
+            self.close_connection = True
+            return
         status, code = {
             "gated": (403, "GatedRepo"),
             "unknown": (401, "RepoNotFound"),
             "moved": (404, "RevisionNotFound"),
-        }.get(self.path.split("/")[4], (500, ""))
+        }.get(name, (500, ""))
         self.send_response(status)
         if code:
             self.send_header("X-Error-Code", code)
@@ -214,14 +218,27 @@ def _hub_error(endpoint: str, model: str, home: Path, **variables: str) -> str:
         ("owner/gated", "is gated; accept its terms"),
         ("owner/unknown", "no such model, or it is private"),
         (f"owner/moved@{'0' * 40}", "no revision"),
+        ("owner/hangs-up", "cannot be had from the hub: RemoteProtocolError"),
+        ("owner/two--dashes", "cannot be had from the hub: HFValidationError"),
     ],
 )
 def test_hub_refusals_are_one_line(hub: str, tmp_path: Path, model: str, word: str) -> None:
-    """A gated, an unknown and a moved model each name the remedy."""
+    """Gated, unknown, moved and unnameable models, and a hub that hangs up, are each one line."""
     line = _hub_error(hub, model, tmp_path)
     assert line.startswith("ModelError")
     assert word in line
     assert "\n" not in line
+
+
+def test_a_damaged_dummy_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy for a damaged cache is to delete the folder, which is named."""
+    monkeypatch.setenv("WHISPERBENCH_CACHE", str(tmp_path))
+    spec = ModelSpec.parse("dummy:tiny")
+    folder = resolve_checkpoint(spec).folder
+    _truncate(folder)
+    with pytest.raises(ModelError, match="delete that folder, and it is built again") as caught:
+        resolve_checkpoint(spec)
+    assert str(folder) in str(caught.value)
 
 
 def test_unreachable_hub_is_one_line(tmp_path: Path) -> None:

@@ -90,11 +90,20 @@ def test_path_takes_the_text_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "hello.wav"
     soundfile.write(path, np.full(1600, 0.1), 16_000)
     assert find_clip(str(path), MANIFEST).text is None
-    path.with_suffix(".txt").write_text("Hello there.\n", encoding="utf-8")
+    path.with_suffix(".txt").write_text("Hello there.\n", encoding="utf-8-sig")
     assert find_clip(str(path), MANIFEST).text == "Hello there."
     path.with_suffix(".txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a UTF-8 text"):
         find_clip(str(path), MANIFEST)
+    path.with_suffix(".txt").write_text(" \n", encoding="utf-8")
+    with pytest.raises(InputError, match="is empty; write what is said, or remove it"):
+        find_clip(str(path), MANIFEST)
+
+
+def test_over_long_names_are_refused() -> None:
+    """A name that no file can have is an error like any other."""
+    with pytest.raises(InputError, match="File name too long"):
+        find_clip("a" * 300, MANIFEST)
 
 
 def _wav(samples: object) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
@@ -192,21 +191,55 @@ def test_a_logged_exception_does_not_keep_the_model(dummy_tiny: Checkpoint) -> N
     assert kept[0].__traceback__ is not None
 
 
-def test_out_of_memory_says_what_to_do() -> None:
-    """The host's out of memory becomes one line with the remedy."""
-    with (
-        pytest.raises(OutOfMemoryError, match="loading: the host is out of memory; try a smaller"),
-        memory_errors("loading", "cpu"),
-    ):
-        raise MemoryError
-    gc.collect()
+def test_the_hosts_out_of_memory_says_what_to_do() -> None:
+    """Too large a tensor on the CPU, which torch reports its own way, is one line with the remedy.
+
+    So is too large a Python object.
+    """
+    line = "loading: the host is out of memory; try a smaller model"
+    with pytest.raises(OutOfMemoryError, match=line), memory_errors("loading", "cpu"):
+        torch.empty(10**15)
+    with pytest.raises(OutOfMemoryError, match=line), memory_errors("loading", "cuda:0"):
+        bytearray(10**15)
 
 
-def test_device_out_of_memory_says_how_much_was_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card's out of memory names the card's fill and the remedy."""
+def test_other_errors_stay_what_they_are() -> None:
+    """Only running out of memory is translated."""
+    with pytest.raises(RuntimeError, match="shape"), memory_errors("loading", "cpu"):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_device_out_of_memory_says_how_much_was_in_use(
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """The card's out of memory, in each of its forms, names the card's fill and the remedy."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (24 * MIB, 1000 * MIB))
     with (
         pytest.raises(OutOfMemoryError, match="976 of 1000 MiB were in use; try a smaller"),
         memory_errors("loading", "cuda:0"),
     ):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
+        raise error
+
+
+def test_a_card_that_does_not_answer_is_still_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where even asking for its fill fails, the line leaves that out."""
+
+    def fails(_device: str) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fails)
+    with (
+        pytest.raises(OutOfMemoryError, match="out of memory on cuda:0; try"),
+        memory_errors("loading", "cuda:0"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -59,6 +59,7 @@ def test_dummy_sizes(size: str) -> None:
         ("a/b/c", "no such folder"),
         ("", "no such folder"),
         (__file__, "is a file"),
+        ("a" * 300, "File name too long"),
     ],
 )
 def test_bad_specs_say_what_is_wrong(text: str, word: str) -> None:

@@ -101,6 +101,14 @@ def test_unknown_devices(suite: Suite, device: str) -> None:
         make_plan(suite, device, {})
 
 
+def test_a_path_may_have_a_comma(suite: Suite, tmp_path: Path) -> None:
+    """A value that exists as a path is taken whole."""
+    clip = tmp_path / "yes, really.wav"
+    clip.write_bytes(b"")
+    plan = make_plan(suite, "cpu", {"clip": [str(clip), "yes,bridge"]})
+    assert list(plan.clips) == ["yes, really", "yes", "bridge"]
+
+
 def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
     """Two folders of the same name would be one row in every table."""
     for parent in ("a", "b"):

@@ -78,13 +78,14 @@ def test_what_was_not_measured_is_named() -> None:
 
 
 def test_the_widest_table_fits() -> None:
-    """With every column that can vary, and long names, no line is wider than 100 columns."""
+    """Whatever varies, and however long the names, every line fits and no name is broken."""
     rows = [
         make_measurement(
             precision=precision,
             model=f"openai/whisper-large-v3-turbo@{model}",
             clip=clip,
             batch_size=batch_size,
+            attention=attention,
             tokens=None,
             samples=(12.34,) * 3,
             rtfx=151.2,
@@ -96,11 +97,32 @@ def test_the_widest_table_fits() -> None:
         for model in ("06f233fe", "16f233fe")
         for clip in ("harbour", "a-recording-of-a-meeting")
         for batch_size in (1, 64)
+        for attention in ("sdpa", "flash_attention_2")
     ]
     lines = summarise(make_run(*rows)).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert all("\x1b" not in line for line in lines)
     assert not any("…" in line for line in lines), "something was cut off"
+    titles = [line for line in lines if line.startswith("model ")]
+    assert len(titles) == 2 * 2 * 2 * 2
+    names = "model openai/whisper-large-v3-turbo@06f233fe, clip a-recording-of-a-meeting, batch"
+    assert sum(line.startswith(names) for line in titles) == 2 * 2
+    assert sum("int8-t0" in line and "12.3 s" in line for line in lines) == len(titles)
+
+
+def test_a_missing_reference_is_said() -> None:
+    """Where the reference precision was not measured, the empty ratios are explained."""
+    text = summarise(make_run(make_measurement(precision="int8")))
+    assert "× fp16: empty, because fp16 was not measured." in text
+
+
+def test_zeros_do_not_divide() -> None:
+    """A file with zero seconds in it is shown, not a traceback."""
+    run = make_run(
+        make_measurement(samples=(0.0, 0.0, 0.0), weight_mib=0.0),
+        make_measurement(precision="int8", samples=(0.0, 0.0, 0.0), weight_mib=0.0),
+    )
+    assert "0.00 us" in summarise(run)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import RunSuite
+from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
 from whisperbench.result import read_run
 from whisperbench.suite import ROOT
 
@@ -102,6 +103,105 @@ def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
     assert [entry.reason for entry in failed] == ["failed after it was timed"]
 
 
+SKIP_BODIES = """
+import pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if 'front_end' in pyfuncitem.name:
+        return True
+"""
+
+
+def test_what_timed_nothing_is_not_a_pass(run_suite: RunSuite, tmp_path: Path) -> None:
+    """A benchmark that pytest passes without a timing fails the run, and so do those not run."""
+    (tmp_path / "bodies.py").write_text(SKIP_BODIES, encoding="utf-8")
+    done = run_suite(
+        *QUICK,
+        *("--precision", "fp32", "-k", "front_end", "-p", "bodies"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert "1 passed" in done.stdout
+    assert "timed nothing" in done.stdout
+    assert done.returncode == 1
+    done = run_suite(*QUICK, "--precision", "fp32", "-k", "front_end", "--setup-only")
+    assert done.returncode == 1
+
+
+def test_an_interrupted_run_is_written_with_what_is_missing(cache: Path, tmp_path: Path) -> None:
+    """Ctrl-C, even before a first round is through, gives a whole file, and no traceback."""
+    path = tmp_path / "run.json"
+    running = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pytest", "benchmarks/", "-p", "no:cacheprovider"),
+            *("--device", "cpu", "--result", str(path), *QUICK),
+        ],
+        cwd=ROOT,
+        env={name: text for name, text in os.environ.items() if "PYTEST" not in name}
+        | {"WHISPERBENCH_CACHE": str(cache), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stdout is not None
+    lines = []
+    for line in running.stdout:
+        lines.append(line)
+        if line.startswith("starting a fresh process"):
+            os.killpg(running.pid, signal.SIGINT)
+            break
+    rest = running.communicate(timeout=60)[0]
+    assert running.returncode == 2, rest
+    assert "INTERNALERROR" not in rest
+    assert "min() arg is an empty sequence" not in rest
+    run = read_run(path)
+    assert run.measurements == ()
+    assert {entry.outcome for entry in run.info.manifest} <= {"skipped", "failed"}
+
+
+def test_a_link_to_the_checkout_works(run_suite: RunSuite, tmp_path: Path) -> None:
+    """Benchmarks that are named through a symbolic link are the benchmarks."""
+    (tmp_path / "link").symlink_to(ROOT)
+    done = run_suite(
+        *QUICK,
+        *("--precision", "fp32", "-k", "front_end"),
+        path=str(tmp_path / "link" / "benchmarks"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "measured" in done.stdout
+
+
+def test_comparing_with_a_saved_run_does_not_warn(run_suite: RunSuite, tmp_path: Path) -> None:
+    """pytest-benchmark's own compare sees the same machine as the same machine."""
+    options = (*QUICK, "--precision", "fp32", "-k", "front_end")
+    saved = tmp_path / "saved.json"
+    assert run_suite(*options, "--benchmark-json", str(saved)).returncode == 0
+    done = run_suite(*options, "--benchmark-compare", str(saved))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "machine_info is different" not in done.stdout + done.stderr
+    assert "(NOW)" in done.stdout
+
+
+@pytest.mark.skipif(not TINY_EN.is_dir(), reason="set WHISPERBENCH_TINY_EN to its checkpoint")
+@pytest.mark.skipif(not JFK.is_file(), reason="the recording is not beside the checkout")
+def test_a_real_run_hears_the_sentence(run_suite: RunSuite, tmp_path: Path) -> None:
+    """The command of the issue: real tiny.en, JFK's sentence, fp32 and int8, text in the result."""
+    done = run_suite(
+        *("--model", str(TINY_EN), "--clip", str(JFK), "--rounds", "1"),
+        *("--precision", "fp32,int8", "-k", "test_transcribe"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = read_run(tmp_path / "run.json")
+    heard = {row.cell.precision: row for row in run.measurements if row.cell.tokens is None}
+    assert sorted(heard) == ["fp32", "int8"]
+    for row in heard.values():
+        assert row.transcripts[0].endswith(WORDS)
+        wer, rtfx = row.metric("wer"), row.metric("rtfx")
+        assert wer is not None
+        assert wer.value == 0.0
+        assert rtfx is not None
+
+
 WITNESS = """
 import atexit, gc, json, os
 import whisperbench.transcribe as transcribe
@@ -160,6 +260,7 @@ def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path)
         (("--clip", "none.wav"), "--clip none.wav: no such file"),
         (("--benchmark-disable",), "--benchmark-disable is set"),
         (("--benchmark-skip",), "--benchmark-skip is set"),
+        (("--attention", "flash_attention_2"), "needs an NVIDIA GPU from Ampere on; use sdpa"),
     ],
 )
 def test_bad_options_end_the_run_in_one_line(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.conftest import JFK, TINY_EN, WORDS
 from whisperbench.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.errors import InputError, InvalidMeasurementError
@@ -17,13 +16,10 @@ from whisperbench.loading import LoadedModel, load_model
 from whisperbench.models import ModelSpec
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
-from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS, ROOT
+from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS
 from whisperbench.transcribe import Transcriber, Transcription, word_error_rate
 
 MANIFEST = read_manifest(CLIPS_FOLDER)
-JFK = ROOT.parent / "shared" / "audio" / "jfk.flac"
-TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
-WORDS = "ask not what your country can do for you, ask what you can do for your country."
 
 
 def load(checkpoint: Checkpoint, precision: str = "fp32") -> LoadedModel:
@@ -126,14 +122,19 @@ def test_garbage_is_refused(dummy_tiny: Checkpoint, short: Audio) -> None:
         model.model.model.decoder.layers[2].fc1.weight[0, 0] = float("nan")
     with pytest.raises(InvalidMeasurementError, match="not finite"):
         transcriber.require_fixed(done, 4)
+    untold = replace(short, clip=Clip(name="untold", file="", text=None, language="en"))
+    with pytest.raises(InvalidMeasurementError, match="not finite"):
+        Transcriber(model, untold, 1).require_words(done, 0.5)
+    assert not bool(transcriber.token_step(at=2).logits().isfinite().all())
 
 
 def test_wrong_words_are_refused(loaded: LoadedModel, short: Audio) -> None:
     """An empty transcript, and one that misses most words, are refused; a good one is rated."""
     transcriber = Transcriber(loaded, short, 2)
+    heard = transcriber.transcribe(2)
 
     def said(*texts: str) -> Transcription:
-        return Transcription(texts=texts, sequences=())
+        return replace(heard, texts=texts)
 
     assert transcriber.require_words(said("yes of course", "Yes, of course!"), 0.5) == 0.0
     assert transcriber.require_words(said("yes of course", "yes off course"), 0.5) == pytest.approx(
@@ -144,7 +145,7 @@ def test_wrong_words_are_refused(loaded: LoadedModel, short: Audio) -> None:
     with pytest.raises(InvalidMeasurementError, match="to nothing"):
         transcriber.require_words(said("yes of course", " "), 0.5)
     untold = replace(short, clip=Clip(name="untold", file="", text=None, language="en"))
-    assert Transcriber(loaded, untold, 1).require_words(said("anything"), 0.5) is None
+    assert Transcriber(loaded, untold, 2).require_words(said("anything"), 0.5) is None
 
 
 def test_language_is_checked(loaded: LoadedModel, short: Audio) -> None:
@@ -158,8 +159,20 @@ def test_language_is_checked(loaded: LoadedModel, short: Audio) -> None:
 
 def test_word_error_rate_ignores_case_and_marks() -> None:
     """The rate is of words, after Whisper's basic normalization."""
-    assert word_error_rate("Ask not, what!", "ask not what") == 0.0
-    assert word_error_rate("one two three four", "one too three") == 0.5
+    assert word_error_rate("Ask not, what!", "ask not what", "en") == 0.0
+    assert word_error_rate("one two three four", "one too three", "en") == 0.5
+
+
+def test_languages_without_spaces_are_compared_by_character() -> None:
+    """One wrong character of a Chinese sentence is not a wholly wrong sentence."""
+    assert word_error_rate("今天天气很好", "今天天气真好", "zh") == pytest.approx(1 / 6)
+    assert word_error_rate("今天天气很好", "今天天气真好", "en") == 1.0
+
+
+def test_a_reference_without_words_is_refused() -> None:
+    """A text of marks alone would make any transcript infinitely wrong."""
+    with pytest.raises(InputError, match="no words to compare with"):
+        word_error_rate("[music] ...", "anything", "en")
 
 
 def test_silence_and_noise_run(loaded: LoadedModel, short: Audio) -> None:

@@ -63,7 +63,6 @@ def _download(spec: ModelSpec) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -95,28 +94,32 @@ def _download(spec: ModelSpec) -> Path:
             "connect, give a folder with --model PATH, or try --model dummy:tiny, which needs no "
             "network"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelError(f"{spec.name}: the download failed: {one_line(error)}") from error
+    except Exception as error:  # the client's HTTP library and hf-xet bring errors of their own
+        raise ModelError(
+            f"{spec.name}: cannot be had from the hub: {type(error).__name__}: {one_line(error)}"
+        ) from error
 
 
 def _check(spec: ModelSpec, folder: Path) -> list[Path]:
     """Check a checkpoint's files; return its weight files."""
-    where = f"{spec.name} ({folder})" if spec.kind == "folder" else spec.name
+    where = f"{spec.name} ({folder})"
+    remedy = {
+        "dummy": "delete that folder, and it is built again",
+        "hub": "delete that folder, and it is downloaded again",
+        "folder": "copy it again, or write it again with save_pretrained()",
+    }[spec.kind]
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
     # transformers 5 saves a processor's feature extractor inside processor_config.json.
     if (folder / "processor_config.json").is_file():
         missing = [name for name in missing if name != "preprocessor_config.json"]
     if missing:
-        raise ModelError(
-            f"{where}: no {missing[0]} in it; give a folder written by save_pretrained() of the "
-            "model and its processor"
-        )
+        raise ModelError(f"{where}: no {missing[0]} in it; {remedy}, processor included")
     kind = _read_json(where, folder / "config.json").get("model_type")
     if kind != "whisper":
         raise ModelError(f"{where}: is a {kind} model; only whisper models can be measured")
     weights = _weight_files(where, folder)
     for path in weights:
-        _check_weights(where, path)
+        _check_weights(where, path, remedy)
     return weights
 
 
@@ -134,7 +137,7 @@ def _weight_files(where: str, folder: Path) -> list[Path]:
     )
 
 
-def _check_weights(where: str, path: Path) -> None:
+def _check_weights(where: str, path: Path, remedy: str) -> None:
     """Open a safetensors file: its header must be sound and span the file to its last byte."""
     from safetensors import SafetensorError, safe_open
 
@@ -143,8 +146,7 @@ def _check_weights(where: str, path: Path) -> None:
             pass
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            f"{where}: {path.name} is missing or corrupt ({one_line(error)}); copy or download it "
-            "again"
+            f"{where}: {path.name} is missing or corrupt ({one_line(error)}); {remedy}"
         ) from error
 
 

@@ -81,16 +81,23 @@ def find_clip(text: str, manifest: dict[str, Clip]) -> Clip:
     if text in manifest:
         return manifest[text]
     path = Path(text).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f"--clip {text}: no such file, and not a clip of the suite ({', '.join(manifest)})"
-        )
-    transcript = path.with_suffix(".txt")
     try:
-        words = transcript.read_text(encoding="utf-8").strip() if transcript.is_file() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
-    return Clip(name=path.stem, file=str(path), text=words or None)
+        if not path.is_file():
+            raise InputError(
+                f"--clip {text}: no such file, and not a clip of the suite ({', '.join(manifest)})"
+            )
+    except OSError as error:  # a name that is too long, a parent that may not be read
+        raise InputError(f"--clip {text[:80]}: {one_line(error.strerror)}") from error
+    transcript = path.with_suffix(".txt")
+    words = None
+    if transcript.is_file():
+        try:
+            words = transcript.read_text(encoding="utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
+        if not words:
+            raise InputError(f"{transcript}: is empty; write what is said, or remove it")
+    return Clip(name=path.stem, file=str(path), text=words)
 
 
 def load_audio(clip: Clip) -> Audio:

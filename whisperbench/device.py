@@ -180,9 +180,9 @@ def _with_nvml(facts: DeviceFacts) -> DeviceFacts:
                 except nvml.NVMLError:
                     return None
 
-            try:
-                handle = nvml.nvmlDeviceGetHandleByUUID((facts.uuid or "").encode())
-            except nvml.NVMLError:
+            facts = replace(facts, driver=ask("nvmlSystemGetDriverVersion"))
+            handle = ask("nvmlDeviceGetHandleByUUID", (facts.uuid or "").encode())
+            if handle is None:
                 return facts
             memory: Any = ask("nvmlDeviceGetMemoryInfo", handle)
             limit_mw = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
@@ -190,7 +190,6 @@ def _with_nvml(facts: DeviceFacts) -> DeviceFacts:
             return replace(
                 facts,
                 memory_mib=round(mib(memory.total)) if memory else facts.memory_mib,
-                driver=ask("nvmlSystemGetDriverVersion"),
                 power_limit_w=limit_mw / 1000 if limit_mw is not None else None,
                 compute_mode=modes.get(ask("nvmlDeviceGetComputeMode", handle)),
                 mig=bool(mig_mode[0]) if mig_mode is not None else False,

@@ -71,9 +71,9 @@ def ensure_dummy(
 
     folder = (cache or cache_folder()) / "dummies"
     final = folder / f"{size}-recipe{RECIPE}"
-    if final.is_dir():
-        return final
     try:
+        if final.is_dir():
+            return final
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{final.name}.lock"):
             if final.is_dir():

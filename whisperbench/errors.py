@@ -46,7 +46,7 @@ class InvalidMeasurementError(WhisperbenchError):
 
 
 class OutOfMemoryError(WhisperbenchError):
-    """The device or the host had too little memory for what was asked."""
+    """The device or the host had too little memory for what was asked: over a limit."""
 
     exit_code = ExitCode.REGRESSED
 

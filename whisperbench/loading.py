@@ -18,7 +18,6 @@ from whisperbench.errors import (
     InvalidMeasurementError,
     ModelError,
     OutOfMemoryError,
-    WhisperbenchError,
     one_line,
 )
 from whisperbench.units import mib
@@ -57,7 +56,6 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
 
     Raises:
         ModelError: its files do not make the model that its configuration describes.
-        DeviceError: the device or the installation lacks what the attention needs.
         OutOfMemoryError: the device or the host has too little memory.
     """
     import torch
@@ -78,8 +76,6 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
         if quantization.get("load_in_4bit"):
             quantization["bnb_4bit_compute_dtype"] = dtype
         options["quantization_config"] = BitsAndBytesConfig(**quantization)
-    if key.attention == "flash_attention_2":
-        _require_flash_attention(device, dtype)
     what = f"loading {key.model.name} in {key.precision.name} on {device}"
     with memory_errors(what, device):
         try:
@@ -93,9 +89,9 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
                 **options,
             )
             processor = AutoProcessor.from_pretrained(checkpoint.folder)
-        except (WhisperbenchError, MemoryError, torch.OutOfMemoryError):
-            raise
         except Exception as error:  # a broken checkpoint fails in any of four libraries
+            if _is_out_of_memory(error):
+                raise
             raise ModelError(
                 f"{what}: {type(error).__name__}: {one_line(error)}; if the checkpoint is sound "
                 "elsewhere, check the versions of torch, transformers and bitsandbytes"
@@ -113,16 +109,25 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
     )
 
 
-def _require_flash_attention(device: str, dtype: torch.dtype) -> None:
-    import torch
+def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) -> None:
+    """Refuse an attention implementation that the device or the installation lacks.
+
+    Args:
+        key: what is to be loaded.
+        capability: the device's CUDA compute capability; None on a CPU.
+
+    Raises:
+        DeviceError: it lacks it.
+    """
     from transformers.utils import is_flash_attn_2_available
 
-    if not device.startswith("cuda") or torch.cuda.get_device_capability(device) < (8, 0):
+    if key.attention != "flash_attention_2":
+        return
+    if capability is None or capability < (8, 0):
         raise DeviceError(
-            f"--attention flash_attention_2: needs an NVIDIA GPU from Ampere on, and runs on "
-            f"{device} not at all; use sdpa"
+            "--attention flash_attention_2: needs an NVIDIA GPU from Ampere on; use sdpa"
         )
-    if dtype == torch.float32:
+    if key.precision.dtype["cuda"] == "float32":
         raise DeviceError(
             "--attention flash_attention_2: has no fp32 kernels; leave fp32 out of --precision"
         )
@@ -179,21 +184,43 @@ def memory_errors(what: str, device: str) -> Iterator[None]:
     Raises:
         OutOfMemoryError: the block ran out of memory.
     """
+    try:
+        yield
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        _clear_frames(error)  # they hold the tensors of the failed call
+        host = (
+            device == "cpu" or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+        )
+        where = "the host is out of memory" if host else f"out of memory on {device}{_fill(device)}"
+        raise OutOfMemoryError(
+            f"{what}: {where}; try a smaller model, precision or --batch-size, or free some"
+        ) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell running out of memory from other errors: torch has a class for it, and uses others."""
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(
+            words in str(error)
+            for words in ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
+        )
+    )
+
+
+def _fill(device: str) -> str:
+    """Say how full a GPU is, if it still answers."""
     import torch
 
     try:
-        yield
-    except torch.OutOfMemoryError as error:
         free, total = torch.cuda.mem_get_info(device)
-        _clear_frames(error)  # they hold the tensors of the failed call
-        raise OutOfMemoryError(
-            f"{what}: out of memory on {device}: {mib(total - free):.0f} of {mib(total):.0f} MiB "
-            "were in use; try a smaller model, precision or --batch-size, or free the card"
-        ) from None
-    except MemoryError:
-        raise OutOfMemoryError(
-            f"{what}: the host is out of memory; try a smaller model, or free some"
-        ) from None
+    except RuntimeError:
+        return ""
+    return f": {mib(total - free):.0f} of {mib(total):.0f} MiB were in use"
 
 
 class Allocator(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from whisperbench.errors import InputError
+from whisperbench.errors import InputError, one_line
 
 DUMMY_PREFIX = "dummy:"
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -80,13 +80,16 @@ class ModelSpec:
                 )
             return cls(kind="dummy", name=text, size=size)
         folder = Path(text).expanduser()
-        if text and folder.is_dir():
-            return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())
-        if text and folder.exists():
-            raise InputError(
-                f"--model {text}: is a file; give the folder that holds config.json and "
-                "model.safetensors"
-            )
+        try:
+            if text and folder.is_dir():
+                return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())
+            if text and folder.exists():
+                raise InputError(
+                    f"--model {text}: is a file; give the folder that holds config.json and "
+                    "model.safetensors"
+                )
+        except OSError as error:  # a name that is too long, a parent that may not be read
+            raise InputError(f"--model {text[:80]}: {one_line(error.strerror)}") from error
         hub_id, at, revision = text.partition("@")
         if _HUB_ID.fullmatch(hub_id) and not text.startswith((".", "~", "/")):
             if at and not _REVISION.fullmatch(revision):

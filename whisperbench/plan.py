@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -63,8 +64,15 @@ def device_kind(device: str) -> DeviceKind:
 
 
 def _listed(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Split repeated and comma-separated values; keep the first of equal ones."""
-    values = [value.strip() for text in texts for value in text.split(",")]
+    """Split repeated and comma-separated values; keep the first of equal ones.
+
+    A path that exists is taken whole: it may have a comma in its name.
+    """
+    values = [
+        value.strip()
+        for text in texts
+        for value in ([text] if os.path.exists(text) else text.split(","))  # noqa: PTH110 - raises never
+    ]
     if not all(values):
         raise InputError(f"{option}: an empty value; separate values with single commas")
     return tuple(dict.fromkeys(values))
@@ -85,6 +93,7 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
     Args:
         profile: the defaults.
         options: option texts by option name without its dashes; absent or empty: the default.
+            Of an option that takes one value the last text counts.
 
     Raises:
         InputError: a value is out of its range or unknown.

@@ -47,7 +47,6 @@ class Precision:
         return None
 
 
-_SAME_16_BIT: Mapping[DeviceKind, str] = {"cuda": "float16", "cpu": "float16"}
 # On a CPU the quantized precisions keep fp32 around the int8 and nf4 layers: every CPU runs it
 # at full speed, while fp16 is emulated, and it is what a user of an fp32 checkpoint gets.
 _AROUND_QUANTIZED: Mapping[DeviceKind, str] = {"cuda": "float16", "cpu": "float32"}
@@ -64,7 +63,7 @@ PRECISIONS: dict[str, Precision] = {
         Precision(
             name="fp16",
             summary="16-bit floats (emulated and slow on most CPUs)",
-            dtype=_SAME_16_BIT,
+            dtype={"cuda": "float16", "cpu": "float16"},
         ),
         Precision(
             name="bf16",

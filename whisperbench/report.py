@@ -17,6 +17,9 @@ from whisperbench.units import format_figure, format_seconds
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
 
+_Place = tuple[str, str, int, str]
+"""Model, clip, batch size and attention."""
+
 _STACK = ("torch", "transformers", "bitsandbytes")
 
 
@@ -28,27 +31,32 @@ def summarise(run: Run) -> str:
     )
     for line in _head(run.machine):
         console.print(line)
-    if run.measurements:
+    places: dict[_Place, list[Measurement]] = {}
+    for row in _ordered(run.measurements):
+        cell = row.cell
+        place = (cell.model, cell.clip, cell.batch_size, cell.attention)
+        places.setdefault(place, []).append(row)
+    for place, rows in places.items():
         console.print()
-        console.print(_table(run))
-        for line in (*_legend(run), *_heard(run)):
-            console.print(line)
+        console.print(_table(place, rows, run.info.reference))
+    for line in (*_legend(run), *_heard(run)):
+        console.print(line)
     for line in _fates(run):
         console.print(line)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
-def p50(samples: tuple[float, ...]) -> float:
-    """Return the median."""
-    return median(samples)
+def p50(samples: tuple[float, ...]) -> float | None:
+    """Return the median, or None of nothing."""
+    return median(samples) if samples else None
 
 
 def spread(samples: tuple[float, ...]) -> float | None:
-    """Return half the interquartile range over the median, or None for fewer than 3 samples."""
+    """Return half the interquartile range over the median; None for fewer than 3 samples."""
     if len(samples) < 3:
         return None
-    low, _, high = quantiles(samples, n=4, method="inclusive")
-    return (high - low) / 2 / median(samples)
+    low, middle, high = quantiles(samples, n=4, method="inclusive")
+    return (high - low) / 2 / middle if middle else None
 
 
 def _head(machine: Machine) -> list[str]:
@@ -66,21 +74,12 @@ def _head(machine: Machine) -> list[str]:
     ]
 
 
-def _table(run: Run) -> Table:
-    rows = _ordered(run.measurements)
-    reference = run.info.reference
-    # What every row would say alike goes into the title instead of a column.
-    places = {
-        "model": [row.cell.model for row in rows],
-        "clip": [row.cell.clip for row in rows],
-        "batch": [str(row.cell.batch_size) for row in rows],
-        "attention": [row.cell.attention for row in rows],
-    }
-    shared = {name: texts[0] for name, texts in places.items() if len(set(texts)) == 1}
-    columns = {name: texts for name, texts in places.items() if name not in shared}
+def _table(place: _Place, rows: list[Measurement], reference: str) -> Table:
+    """Lay out the rows of one place: what all of them have in common is the title."""
+    model, clip, batch_size, attention = place
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=", ".join(f"{name} {text}" for name, text in shared.items()),
+        title=f"model {model}, clip {clip}, batch {batch_size}, attention {attention}",
         title_justify="left",
         title_style="",
         padding=(0, 1, 0, 0),
@@ -88,20 +87,17 @@ def _table(run: Run) -> Table:
     )
     table.add_column("stage", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
-    for name in columns:
-        table.add_column(name, overflow="fold")
     table.add_column("precision", no_wrap=True)
     for heading in ("p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"):
         table.add_column(heading, justify="right", no_wrap=True)
     bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
-    for index, row in enumerate(rows):
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         table.add_row(
             row.stage,
             _tokens(row),
-            *(texts[index] for texts in columns.values()),
             row.cell.precision,
             *_figures(row, bases.get(_comparable(row))),
-            end_section=_comparable(row) != _comparable(rows[min(index + 1, len(rows) - 1)]),
+            end_section=following is not None and _comparable(row) != _comparable(following),
         )
     return table
 
@@ -129,8 +125,8 @@ def _tokens(row: Measurement) -> str:
 
 def _figures(row: Measurement, base: Measurement | None) -> list[str]:
     """Write p50, spread, ratio, RTFx, tokens per second, weights and their ratio."""
-    latency_s, base_latency_s = _samples(row), _samples(base)
-    wobble = spread(latency_s)
+    latency_s, base_latency_s = p50(_samples(row)), p50(_samples(base))
+    wobble = spread(_samples(row))
     speed, fixed_speed = _value(row, "rtfx"), _value(row, "rtfx_fixed_tokens")
     rate, weights, base_weights = (
         _value(row, "tokens_per_s"),
@@ -139,9 +135,9 @@ def _figures(row: Measurement, base: Measurement | None) -> list[str]:
     )
     rtfx = f"{format_figure(fixed_speed)}*" if fixed_speed is not None else _figure(speed)
     return [
-        format_seconds(p50(latency_s)) if latency_s else "",
+        format_seconds(latency_s) if latency_s is not None else "",
         f"±{100 * wobble:.1f} %" if wobble is not None else "",
-        f"{p50(latency_s) / p50(base_latency_s):.2f}" if latency_s and base_latency_s else "",
+        f"{latency_s / base_latency_s:.2f}" if latency_s and base_latency_s else "",
         rtfx,
         _figure(rate),
         _figure(weights),
@@ -164,10 +160,16 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
+    if not run.measurements:
+        return []
     lines = [
         "p50 and spread (half the interquartile range) are of this one process's rounds; other",
         "processes differ by more. load and first call: each round is a fresh process.",
     ]
+    if run.info.reference not in {row.cell.precision for row in run.measurements}:
+        lines.append(
+            f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
+        )
     names = {metric.name for row in run.measurements for metric in row.metrics}
     if "rtfx" in names:
         lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")

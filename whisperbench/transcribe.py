@@ -1,7 +1,7 @@
 """The transcription path under test: log-mel front end, encoder, decoder, text.
 
 What is timed calls transformers as a plain script would, so that the suite times the stack and
-not itself; scripts/overhead.py shows the difference.
+not itself; benchmarks/overhead.py shows the difference.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.suite import MAX_TOKENS
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from whisperbench.clips import Audio
     from whisperbench.loading import LoadedModel
 
+_WITHOUT_SPACES = ("zh", "yue", "ja", "th", "lo", "my")
 _WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
 
 
@@ -143,14 +145,11 @@ class Transcriber:
     def require_fixed(self, done: Transcription, tokens: int) -> None:
         """Refuse a fixed-length transcription that did not do the work it is timed for.
 
-        Besides the count and range of the ids, the whole sequence goes through the model once
-        more: logits that are not finite would have made an id as well.
+        Its ids must be as many as asked for, in the vocabulary, and made of finite logits.
 
         Raises:
             InvalidMeasurementError: it is garbage.
         """
-        import torch
-
         name = self.loaded.key.id
         vocabulary = int(self.loaded.model.config.vocab_size)
         for window, ids in enumerate(done.sequences):
@@ -161,16 +160,7 @@ class Transcriber:
                 )
             if int(ids.min()) < 0 or int(ids.max()) >= vocabulary:
                 raise InvalidMeasurementError(f"{name}: decoded ids outside of the vocabulary")
-            with torch.no_grad():
-                logits = self.loaded.model(
-                    input_features=self.front_end(window).mel,
-                    decoder_input_ids=torch.cat([self.prompt(), ids], dim=1),
-                ).logits
-            if not bool(torch.isfinite(logits).all()):
-                raise InvalidMeasurementError(
-                    f"{name}: the logits are not finite; the precision overflows, or a kernel is "
-                    "broken on this device"
-                )
+            self._require_finite_logits(window, ids)
 
     def require_words(self, done: Transcription, max_wer: float) -> float | None:
         """Refuse a natural-length transcript that has little to do with the reference.
@@ -179,14 +169,19 @@ class Transcriber:
             The word error rate of the batch's worst transcript, or None without a reference.
 
         Raises:
-            InvalidMeasurementError: it is empty, or its word error rate is above `max_wer`.
+            InvalidMeasurementError: it is empty, its word error rate is above `max_wer`, or the
+                model's logits are not finite.
+            InputError: the reference has no words.
         """
+        self._require_finite_logits(0, done.sequences[0][:, :MAX_TOKENS])
         name = self.loaded.key.id
         if not all(text.strip() for text in done.texts):
             raise InvalidMeasurementError(f"{name}: transcribed {self.audio.clip.name} to nothing")
         if self.audio.clip.text is None:
             return None
-        worst = max(word_error_rate(self.audio.clip.text, text) for text in done.texts)
+        worst = max(
+            word_error_rate(self.audio.clip.text, text, self.language) for text in done.texts
+        )
         if worst > max_wer:
             raise InvalidMeasurementError(
                 f"{name}: word error rate {worst:.2f} on {self.audio.clip.name}, over {max_wer} "
@@ -194,6 +189,21 @@ class Transcriber:
                 "--language?"
             )
         return worst
+
+    def _require_finite_logits(self, window: int, ids: torch.Tensor) -> None:
+        """Put a whole sequence through the model once: logits of NaN make ids like any others."""
+        import torch
+
+        with torch.no_grad():
+            logits = self.loaded.model(
+                input_features=self.front_end(window).mel,
+                decoder_input_ids=torch.cat([self.prompt(), ids], dim=1),
+            ).logits
+        if not bool(torch.isfinite(logits).all()):
+            raise InvalidMeasurementError(
+                f"{self.loaded.key.id}: the logits are not finite; the precision overflows, or a "
+                "kernel is broken on this device"
+            )
 
     def prompt(self) -> torch.Tensor:
         """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
@@ -262,19 +272,22 @@ class TokenStep:
         if surplus:
             self._cache.self_attention_cache.crop(-surplus)
 
-    def step(self) -> torch.Tensor:
-        """Decode one token; return its id for each of the batch, of shape (batch, 1)."""
+    def logits(self) -> torch.Tensor:
+        """Run the decoder for one token; return its logits, of shape (batch, 1, vocabulary)."""
         import torch
 
         with torch.no_grad():
-            logits = self._model(
+            made: torch.Tensor = self._model(
                 encoder_outputs=self._encoded,
                 decoder_input_ids=self._next,
                 past_key_values=self._cache,
                 use_cache=True,
             ).logits
-            token: torch.Tensor = logits[:, -1:].argmax(-1)
-        return token
+        return made
+
+    def step(self) -> torch.Tensor:
+        """Decode one token; return its id for each of the batch, of shape (batch, 1)."""
+        return self.logits().argmax(-1)
 
 
 def synchronize(device: str) -> None:
@@ -285,13 +298,20 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def word_error_rate(reference: str, hypothesis: str) -> float:
+def word_error_rate(reference: str, hypothesis: str, language: str) -> float:
     """Return the word error rate after Whisper's basic normalization (lower case, no marks).
 
-    Radford et al. 2022, appendix C, describe the normalizer; transformers ships it.
+    Radford et al. 2022, appendix C, describe the normalizer, which transformers ships; for
+    languages that are written without spaces it splits the text into characters.
+
+    Raises:
+        InputError: the reference has no words.
     """
     import jiwer
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer
 
-    normalize = BasicTextNormalizer()
-    return float(jiwer.wer(normalize(reference), normalize(hypothesis)))
+    normalize = BasicTextNormalizer(split_letters=language in _WITHOUT_SPACES)
+    expected = normalize(reference)
+    if not expected.strip():
+        raise InputError(f"the reference text {reference[:40]!r} has no words to compare with")
+    return float(jiwer.wer(expected, normalize(hypothesis)))
