@@ -2,7 +2,7 @@
 
     python scripts/budget.py pytest benchmarks/
 
-Memory is the largest sum of the processes' proportional set sizes (PSS), sampled every 50 ms: what
+Memory is the largest sum of the processes' proportional set sizes (PSS), sampled four times a second: what
 they share counts once. Exits as the command does.
 """
 
@@ -14,7 +14,7 @@ import time
 
 import psutil
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.25
 
 
 def held_bytes(root: psutil.Process) -> int:
