@@ -46,6 +46,8 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     def run(
         *arguments: str, path: str = "benchmarks/", **variables: str
     ) -> subprocess.CompletedProcess[str]:
+        # Plugins that a test writes lie in its tmp_path.
+        paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
         inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
         return subprocess.run(
             [
@@ -54,7 +56,7 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
                 *arguments,
             ],
             cwd=ROOT,
-            env=inherited | {"WHISPERBENCH_CACHE": str(cache)} | variables,
+            env=inherited | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths} | variables,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

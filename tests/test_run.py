@@ -94,7 +94,6 @@ def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
     done = run_suite(
         *QUICK,
         *("--precision", "int8", "-k", "encoder or front_end", "-p", "sabotage"),
-        PYTHONPATH=str(tmp_path),
     )
     assert done.returncode == 1
     run = read_run(tmp_path / "run.json")
@@ -118,7 +117,6 @@ def test_what_timed_nothing_is_not_a_pass(run_suite: RunSuite, tmp_path: Path) -
     done = run_suite(
         *QUICK,
         *("--precision", "fp32", "-k", "front_end", "-p", "bodies"),
-        PYTHONPATH=str(tmp_path),
     )
     assert "1 passed" in done.stdout
     assert "timed nothing" in done.stdout
@@ -228,7 +226,6 @@ def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> N
     done = run_suite(
         *QUICK,
         *("--precision", "fp32", "-k", "front_end", "-p", "witness", "--rounds", "3"),
-        PYTHONPATH=str(tmp_path),
         EVENTS=str(tmp_path / "events.json"),
     )
     assert done.returncode == 0

@@ -6,6 +6,8 @@ import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
 
+from whisperbench import __version__
+
 STACK = (
     "torch",
     "transformers",
@@ -17,14 +19,13 @@ STACK = (
     "nvidia-ml-py",
     "pytest",
     "pytest-benchmark",
-    "whisperbench",
 )
 """Packages whose versions a result records: the stack under test, and what measured it."""
 
 
 def versions() -> dict[str, str]:
-    """Return the installed versions of the stack; a package that is absent has no entry."""
-    found = {}
+    """Return the versions of the stack and of this package; one that is absent has no entry."""
+    found = {"whisperbench": __version__}
     for package in STACK:
         try:
             found[package] = version(package)
