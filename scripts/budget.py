@@ -2,8 +2,8 @@
 
     python scripts/budget.py pytest benchmarks/
 
-Memory is the largest sum of the processes' proportional set sizes (PSS), sampled four times a second: what
-they share counts once. Exits as the command does.
+Memory is the largest sum of the processes' proportional set sizes (PSS), where what they share
+counts once, sampled four times a second. Exits as the command does.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
                 *arguments,
             ],
             cwd=ROOT,
-            env=inherited | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths} | variables,
+            env=inherited
+            | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
+            | variables,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
