@@ -18,10 +18,13 @@ from whisperbench.transcribe import Transcriber
 
 
 @pytest.fixture
-def records(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that transformers and bitsandbytes log, transformers' own loggers included."""
+def records(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """Everything that transformers and bitsandbytes log."""
     quieten()
-    logging.getLogger("transformers").addHandler(caplog.handler)
+    # transformers keeps its records from the root logger, except where CI is set.
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     caplog.set_level(logging.WARNING)
     return caplog
 
