@@ -21,7 +21,7 @@ def test_rows_name_what_the_libraries_know(row: object) -> None:
     precision = precision_named(row.name)  # type: ignore[attr-defined]
     for name in precision.dtype.values():
         assert isinstance(getattr(torch, name), torch.dtype)
-    if precision.quantized:
+    if precision.quantization:
         config = BitsAndBytesConfig(**precision.quantization)
         for keyword, value in precision.quantization.items():
             assert getattr(config, keyword) == value

@@ -26,11 +26,6 @@ class Precision:
     below_capability: str = ""
     """Why a lower one does not."""
 
-    @property
-    def quantized(self) -> bool:
-        """Whether bitsandbytes loads it."""
-        return bool(self.quantization)
-
     def why_not(self, kind: DeviceKind, capability: tuple[int, int] | None) -> str | None:
         """Say why a device cannot run this precision, or None where it can.
 

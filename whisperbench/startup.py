@@ -133,7 +133,8 @@ def _sample(request: StartupRequest) -> StartupSample:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
-    from whisperbench.loading import load_model, memory_errors
+    from whisperbench.loading import load_model
+    from whisperbench.residency import memory_errors
     from whisperbench.transcribe import Transcriber, synchronize
 
     imported = clock()

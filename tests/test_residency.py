@@ -1,4 +1,4 @@
-"""Loaded models: one at a time, and their memory given back."""
+"""Models in memory: one at a time, given back, and what happens when there is too little."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import torch
 
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
-from whisperbench.loading import (
-    RELEASE_SLACK_MIB,
-    HostAllocator,
-    LoadedModel,
-    ModelCache,
-    load_model,
-    memory_errors,
-)
+from whisperbench.loading import LoadedModel, load_model
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
+from whisperbench.residency import (
+    RELEASE_SLACK_MIB,
+    HostAllocator,
+    ModelCache,
+    memory_errors,
+)
 
 MIB = 2**20
 
@@ -68,6 +67,7 @@ def test_a_checkpoint_is_loaded_once_while_it_is_resident() -> None:
     cache.get("int8")
     cache.release()
     assert loads == [("fp16", 0), ("int8", 0)], "two models were resident at once"
+    assert allocator.settled == 3, "the level was read before what is unused was freed"
     assert allocator.level == 0
 
 
