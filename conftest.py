@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "fixtures.plan",
     "fixtures.results",
+    "fixtures.replay",
     "fixtures.device",
     "fixtures.audio",
     "fixtures.models",
+    "fixtures.fresh",
+    "fixtures.memory",
     "fixtures.startup",
     "fixtures.measure",
 ]

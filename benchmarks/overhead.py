@@ -76,6 +76,7 @@ def test_overhead(
             latency(harness_s),
             Metric(name="overhead_ratio", unit="1", kind="wall", better="lower", value=ratio),
         ],
+        notes=timing.notes,
     )
 
 

@@ -69,4 +69,5 @@ def _record(
         batch_size=transcriber.batch_size,
         tokens=tokens,
         metrics=[latency(timing.samples_s)],
+        notes=timing.notes,
     )

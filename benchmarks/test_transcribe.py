@@ -23,7 +23,7 @@ def test_transcribe(
     Timed region: log-mel front end on the host, its copy to the device, encoder, greedy decoding
     and the decoding of ids to text. The fixed count makes precisions comparable, because each
     decodes equally many tokens; natural length is what a user waits for. The output is checked
-    before anything is timed.
+    before anything is timed. A GPU's energy is taken afterwards, over calls of its own.
     """
     tokens = fixed_tokens(decoding)
     checked = transcriber.transcribe(tokens)
@@ -47,6 +47,7 @@ def test_transcribe(
             value=done.token_count(transcriber.end_of_text) / typical_s,
         ),
         weight_size(transcriber.loaded),
+        *timing.energy(lambda: transcriber.transcribe(tokens), audio_s),
     ]
     trained = transcriber.loaded.key.model.trained
     if tokens is None or not trained:
@@ -72,4 +73,5 @@ def test_transcribe(
         tokens=tokens,
         metrics=metrics,
         transcripts=done.texts,
+        notes=timing.notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from whisperbench.result import (
     Metric,
     Run,
     RunInfo,
+    Verdict,
 )
 
 MACHINE = Machine(
@@ -32,6 +34,18 @@ MACHINE = Machine(
     cuda="13.0",
 )
 
+CPU_MACHINE = msgspec.structs.replace(
+    MACHINE,
+    device_key="cpu-some-cpu-2c",
+    device="Some CPU",
+    device_kind="cpu",
+    memory_mib=16000,
+    cpu_cores=2,
+    threads=2,
+    driver=None,
+    cuda=None,
+)
+
 
 def make_measurement(
     stage: str = "transcribe",
@@ -47,18 +61,12 @@ def make_measurement(
     **values: float,
 ) -> Measurement:
     """Make up a measurement; `values` are further metrics by name."""
-    cell = Cell(
+    cell = make_cell(
+        precision,
         model=model,
-        checkpoint="abc",
-        precision=precision,
-        dtype="float16",
-        device="cuda",
-        attention=attention,
         clip=clip,
-        clip_sha256="def",
-        audio_s=26.4,
-        language="en",
         batch_size=batch_size,
+        attention=attention,
         tokens=tokens,
     )
     latency = Metric(name="latency_s", unit="s", kind="wall", better="lower", samples=samples)
@@ -69,19 +77,77 @@ def make_measurement(
     return Measurement(stage=stage, cell=cell, metrics=(latency, *others), transcripts=transcripts)
 
 
-def make_run(*measurements: Measurement, manifest: tuple[ManifestEntry, ...] = ()) -> Run:
+def make_cell(
+    precision: str = "fp16",
+    *,
+    model: str = "owner/whisper",
+    device: str = "cuda",
+    clip: str = "harbour",
+    batch_size: int = 1,
+    attention: str = "sdpa",
+    tokens: int | None = 64,
+) -> Cell:
+    """Make up a cell."""
+    return Cell(
+        model=model,
+        checkpoint="abc",
+        precision=precision,
+        dtype="float16",
+        device=device,
+        attention=attention,
+        clip=clip,
+        clip_sha256="def",
+        audio_s=26.4,
+        language="en",
+        batch_size=batch_size,
+        tokens=tokens,
+    )
+
+
+def make_memory(
+    cell: Cell,
+    figures: Mapping[str, float],
+    *,
+    verdicts: tuple[Verdict, ...] = (),
+    judged: str = "process (NVML)",
+    longest_gap_ms: float = 12.5,
+) -> Measurement:
+    """Make up what a memory pass of a cell found."""
+    return Measurement(
+        stage="memory",
+        cell=cell,
+        metrics=tuple(
+            Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
+            for name, value in figures.items()
+        ),
+        verdicts=verdicts,
+        notes={
+            "judged": judged,
+            "polls": 3000,
+            "poll_interval_ms": 1.0,
+            "longest_gap_ms": longest_gap_ms,
+        },
+    )
+
+
+def make_run(
+    *measurements: Measurement,
+    manifest: tuple[ManifestEntry, ...] = (),
+    machine: Machine = MACHINE,
+) -> Run:
     """Put measurements into a run, each measured unless a manifest says otherwise."""
     entries = manifest or tuple(
         ManifestEntry(benchmark=f"test[{index}]", cell=str(index), outcome="measured")
         for index in range(len(measurements))
     )
     info = RunInfo(schema=SCHEMA, reference="fp16", manifest=entries)
-    return Run(machine=MACHINE, info=info, measurements=measurements)
+    return Run(machine=machine, info=info, measurements=measurements)
 
 
-def make_run_file() -> dict[str, Any]:
-    """Make up the content of a run's file, as far as reading it needs."""
-    run = make_run(make_measurement())
+def make_run_file(run: Run | None = None) -> dict[str, Any]:
+    """Write a run, or a made-up one, as the content of its file, as far as reading it needs."""
+    if run is None:
+        run = make_run(make_measurement())
     return {
         "machine_info": {"whisperbench": msgspec.to_builtins(run.machine)},
         "whisperbench": msgspec.to_builtins(run.info),

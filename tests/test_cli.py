@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
+from typer.testing import CliRunner
 
-from tests.runs import make_run_file
+from tests.runs import make_cell, make_measurement, make_memory, make_run, make_run_file
 from whisperbench import __version__
+from whisperbench.ceilings import as_toml, describe, on_device, propose
+from whisperbench.cli import app
+from whisperbench.hardware import key_of
+from whisperbench.host import HostDevice
 from whisperbench.models import SIZES
 from whisperbench.precisions import PRECISIONS
+from whisperbench.suite import SUITE_FILE, Ceiling, read_suite
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +60,68 @@ def test_list_names_everything() -> None:
     listed = _command("list").stdout
     for name in (*(f"dummy:{size}" for size in SIZES), *PRECISIONS, "harbour", "mountain"):
         assert name in listed
+
+
+def test_limits_prints_what_applies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`limits` names this machine's key and the ceilings that are for it, with their reasons."""
+    path = tmp_path / "suite.toml"
+    elsewhere = msgspec.structs.replace(read_suite().ceiling[0], devices=("nvidia-*",))
+    path.write_text(
+        f"{SUITE_FILE.read_text(encoding='utf-8')}\n{as_toml(elsewhere)}\n", encoding="utf-8"
+    )
+    suite = read_suite(path)
+    monkeypatch.setattr("whisperbench.suite.read_suite", lambda: suite)
+    key = key_of(HostDevice().facts())
+    here = on_device(suite.ceiling, key)
+    assert 0 < len(here) < len(suite.ceiling)
+    done = CliRunner().invoke(app, ["limits", "--device", "cpu"])
+    assert done.exit_code == 0
+    assert done.output.splitlines() == [
+        f"ceilings on {key}: {len(here)}",
+        *(line for row in here for line in (f"  {describe(row)}", f"    {row.reason}")),
+    ]
+
+
+def test_limits_reads_the_suite_that_ships() -> None:
+    """The out-of-the-box cells have a ceiling on any CPU."""
+    done = _command("limits", "--device", "cpu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ceilings on cpu-")
+    assert "  dummy:tiny, fp32 int8: peak_process_mib at most " in done.stdout
+
+
+def test_limits_proposes_rows_of_suite_toml(tmp_path: Path) -> None:
+    """`limits --propose` prints TOML that can be appended to suite.toml, and nothing else."""
+    run = make_run(
+        make_measurement(),
+        *(
+            make_memory(make_cell(precision), {"weight_mib": 9.0, "peak_process_mib": 1000.5})
+            for precision in ("fp16", "int8")
+        ),
+    )
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_run_file(run)), encoding="utf-8")
+    done = _command("limits", "--propose", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = tomllib.loads(done.stdout)
+    assert msgspec.convert(rows, dict[str, list[Ceiling]]) == {"ceiling": propose(run)}
+    assert [row["precisions"] for row in rows["ceiling"]] == [["fp16"], ["int8"]]
+    assert rows["ceiling"][0]["max_mib"] == 1029.0
+
+
+@pytest.mark.parametrize("content", [None, "{}", json.dumps(make_run_file())])
+def test_limits_refuses_a_run_without_memory(tmp_path: Path, content: str | None) -> None:
+    """What cannot be read, or measured no memory, is one line and exit code 2, not no ceilings."""
+    path = tmp_path / "run.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    done = _command("limits", "--propose", str(path))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"whisperbench: {path}: ")
+    assert len(done.stderr.splitlines()) == 1
+    if content and "benchmarks" in content:
+        assert done.stderr.endswith(": measured no memory; run pytest benchmarks/test_memory.py\n")
 
 
 def test_version_and_bad_usage() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from whisperbench.device import HostDevice, NvmlDevice, open_device, resolve
 from whisperbench.environment import STACK, device_key, operating_system, versions
 from whisperbench.errors import DeviceError
+from whisperbench.hardware import open_device, resolve
+from whisperbench.host import HostDevice
+from whisperbench.nvml import NvmlDevice
 
 NO_GPU = not torch.cuda.is_available()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.runs import make_measurement, make_run
@@ -137,3 +138,22 @@ def test_zeros_do_not_divide() -> None:
 def test_spread(samples: tuple[float, ...], expected: float | None) -> None:
     """The spread is half the interquartile range over the median; two rounds have none."""
     assert spread(samples) == expected
+
+
+def test_energy_has_a_column_where_it_was_measured() -> None:
+    """Joules per second of audio stand in a column of their own, and only where there are any."""
+    assert "J/s" not in summarise(make_run(make_measurement()))
+    text = summarise(make_run(make_measurement(energy_j_per_audio_s=6.5)))
+    row = next(line for line in text.splitlines() if line.startswith(" transcribe"))
+    assert row.endswith("6.50")
+    assert "J/s: joules per second of audio" in text
+
+
+def test_attempts_that_were_not_believed_are_named() -> None:
+    """A benchmark that was timed again says so, and why."""
+    row = msgspec.structs.replace(
+        make_measurement(),
+        notes={"attempts_not_believed": "attempt 1, p50 2.00 s: the GPU was slowed down"},
+    )
+    text = summarise(make_run(row))
+    assert "timed again: transcribe fp16: attempt 1, p50 2.00 s: the GPU was slowed down" in text

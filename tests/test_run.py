@@ -27,16 +27,17 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     """Two precisions through every benchmark: quiet output, a summary, a complete result."""
     done = run_suite(*QUICK, "--precision", "fp32,int8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "12 benchmarks asked for: 12 measured" in done.stdout
+    assert "14 benchmarks asked for: 14 measured" in done.stdout
     assert done.stderr == ""
     assert "warning" not in done.stdout.lower()
     # Each checkpoint is loaded once, and the fresh processes come before any.
-    loads = [line for line in done.stdout.splitlines() if line.startswith(("loading", "starting"))]
-    assert [line.split()[0] for line in loads] == ["starting", "starting", "loading", "loading"]
+    began = ("watching", "starting", "loading")
+    loads = [line for line in done.stdout.splitlines() if line.startswith(began)]
+    assert [line.split()[0] for line in loads] == [word for word in began for _ in range(2)]
 
     content = _run_file(tmp_path)
     run = read_run(tmp_path / "run.json")
-    assert len(run.measurements) == len(content["benchmarks"]) == 12
+    assert len(run.measurements) == len(content["benchmarks"]) == 14
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
     by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
@@ -48,9 +49,15 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
         "rtfx_fixed_tokens",
     }
     assert transcribed.transcripts[0].split()
+    memory = by_stage["memory", "int8"]
+    peaks = {metric.name: metric.value or 0.0 for metric in memory.metrics}
+    assert peaks["peak_process_mib"] > peaks["context_mib"] + peaks["weight_mib"] > 100
+    assert [row.verdict for row in memory.verdicts] == ["ok"]
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):
         latency = row.metric("latency_s")
-        assert latency is not None
+        assert (latency is None) == (row.stage == "memory")
+        if latency is None:
+            continue
         # pytest-benchmark's own figures are the same samples: other readers see what we see.
         assert list(latency.samples or ()) == written["stats"]["data"]
     # No host name, no user's paths.
@@ -131,7 +138,7 @@ def test_an_interrupted_run_is_written_with_what_is_missing(cache: Path, tmp_pat
     running = subprocess.Popen(
         [
             *(sys.executable, "-m", "pytest", "benchmarks/", "-p", "no:cacheprovider"),
-            *("--device", "cpu", "--result", str(path), *QUICK),
+            *("--device", "cpu", "--result", str(path), *QUICK, "-k", "not memory"),
         ],
         cwd=ROOT,
         env={name: text for name, text in os.environ.items() if "PYTEST" not in name}

@@ -9,21 +9,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fixtures.startup import ReportedClock, Startup
+from fixtures.replay import ReportedClock
+from fixtures.startup import Startup
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import read_manifest
 from whisperbench.errors import InvalidMeasurementError, ModelError
+from whisperbench.host import HostDevice
 from whisperbench.models import ModelSpec
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
-from whisperbench.startup import StartupRequest, StartupSample, measure_startup
+from whisperbench.request import CellRequest
+from whisperbench.startup import StartupSample, measure_startup
 from whisperbench.suite import CLIPS_FOLDER
+from whisperbench.telemetry import Telemetry
 
 
 @pytest.fixture
-def request_(dummy_tiny: Checkpoint) -> StartupRequest:
+def request_(dummy_tiny: Checkpoint) -> CellRequest:
     """Load dummy:tiny in int8 and decode two tokens."""
-    return StartupRequest(
+    return CellRequest(
         model="dummy:tiny",
         folder=str(dummy_tiny.folder),
         precision="int8",
@@ -35,14 +39,14 @@ def request_(dummy_tiny: Checkpoint) -> StartupRequest:
     )
 
 
-def test_a_fresh_process_measures(request_: StartupRequest) -> None:
+def test_a_fresh_process_measures(request_: CellRequest) -> None:
     """Import, load and first call come back as positive seconds, of files read from the disk."""
     sample = measure_startup(request_)
     assert min(sample.import_s, sample.load_s, sample.first_call_s) > 0.0
     assert sample.dropped_page_cache == hasattr(os, "posix_fadvise")
 
 
-def test_its_errors_come_back_as_they_were(request_: StartupRequest, tmp_path: Path) -> None:
+def test_its_errors_come_back_as_they_were(request_: CellRequest, tmp_path: Path) -> None:
     """What fails in the fresh process is raised here in its own class and words."""
     broken = msgspec.structs.replace(request_, folder=str(tmp_path))
     with pytest.raises(ModelError, match="loading dummy:tiny in int8 on cpu"):
@@ -68,7 +72,7 @@ def _interpreter(folder: Path, script: str) -> str:
     ],
 )
 def test_a_process_that_dies_is_no_sample(
-    request_: StartupRequest,
+    request_: CellRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
@@ -94,8 +98,16 @@ def test_load_and_first_call_share_the_processes() -> None:
     key = CheckpointKey(
         model=ModelSpec.parse("dummy:tiny"), precision=PRECISIONS["int8"], attention="sdpa"
     )
-    startup = Startup(key=key, run=run)
-    assert [startup.sample(index).load_s for index in (0, 1, 0, 1)] == [0, 1, 0, 1]
+    startup = Startup(
+        key=key,
+        run=run,
+        rounds=2,
+        remeasurements=0,
+        telemetry=lambda: Telemetry(device=HostDevice()),
+        say=print,
+    )
+    for _benchmark in range(2):
+        assert [sample.load_s for sample in startup.samples()] == [0, 1]
     assert len(made) == 2
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from whisperbench import __version__
-from whisperbench.errors import WhisperbenchError
+from whisperbench.errors import ExitCode, InputError, WhisperbenchError
 
 app = typer.Typer(
     help="What 8-bit quantization really costs Whisper on your hardware. "
@@ -68,6 +68,58 @@ def list_known() -> None:
     for clip in read_manifest(CLIPS_FOLDER).values():
         typer.echo(f"  {clip.name:<9} {clip.seconds:5.1f} s  {(clip.text or '')[:72]}")
     typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
+
+
+@app.command()
+def limits(
+    propose: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN.json", help="Write rows for suite.toml from what a run measured."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+    ] = "auto",
+) -> None:
+    """Print the memory ceilings that apply on this machine, or propose some from a run."""
+    from whisperbench import ceilings
+
+    if propose is not None:
+        from whisperbench.result import read_run
+
+        rows = ceilings.propose(read_run(propose))
+        if not rows:
+            raise InputError(f"{propose}: measured no memory; run pytest benchmarks/test_memory.py")
+        typer.echo("\n\n".join(map(ceilings.as_toml, rows)))
+        return
+    from whisperbench.hardware import key_of, open_device, resolve
+    from whisperbench.suite import read_suite
+
+    key = key_of(open_device(resolve(device)).facts())
+    here = ceilings.on_device(read_suite().ceiling, key)
+    typer.echo(f"ceilings on {key}: {len(here)}")
+    for ceiling in here:
+        typer.echo(f"  {ceilings.describe(ceiling)}")
+        typer.echo(f"    {ceiling.reason}")
+
+
+@app.command()
+def doctor(
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+    ] = "auto",
+) -> None:
+    """Say whether this machine is fit to measure, and what to do; exits with 0, or with 4."""
+    from whisperbench.doctor import as_line, examine, summary
+
+    found = []
+    for finding in examine(device):
+        typer.echo(as_line(finding))
+        found.append(finding)
+    typer.echo(summary(found))
+    if any(finding.state == "unfit" for finding in found):
+        raise typer.Exit(ExitCode.INVALID)
 
 
 def main() -> None:

@@ -50,6 +50,16 @@ class OutOfMemoryError(WhisperbenchError):
 
     exit_code = ExitCode.REGRESSED
 
+    def __init__(self, message: str, *, on_host: bool = False) -> None:
+        super().__init__(message)
+        self.on_host = on_host
+
+
+class OverLimitError(WhisperbenchError):
+    """A figure over its ceiling."""
+
+    exit_code = ExitCode.REGRESSED
+
 
 def one_line(text: object) -> str:
     """Fold another library's message, however long, into one line of at most 300 characters."""

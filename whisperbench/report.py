@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from io import StringIO
 from statistics import median, quantiles
 
@@ -11,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from whisperbench.ceilings import MEMORY
+from whisperbench.memory_report import memory_section
 from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Run
 from whisperbench.units import format_figure, format_seconds
 
@@ -19,6 +22,8 @@ WIDTH = 100
 
 _Place = tuple[str, str, int, str]
 """Model, clip, batch size and attention."""
+
+_ENERGY = "energy_j_per_audio_s"
 
 _STACK = ("torch", "transformers", "bitsandbytes")
 
@@ -32,15 +37,17 @@ def summarise(run: Run) -> str:
     for line in _head(run.machine):
         console.print(line)
     places: dict[_Place, list[Measurement]] = {}
-    for row in _ordered(run.measurements):
+    for row in _ordered(row for row in run.measurements if row.stage != MEMORY):
         cell = row.cell
         place = (cell.model, cell.clip, cell.batch_size, cell.attention)
         places.setdefault(place, []).append(row)
     for place, rows in places.items():
         console.print()
         console.print(_table(place, rows, run.info.reference))
-    for line in (*_legend(run), *_heard(run)):
+    for line in (*_legend(run), *_heard(run), *_not_believed(run)):
         console.print(line)
+    for part in memory_section(run):
+        console.print(part)
     for line in _fates(run):
         console.print(line)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
@@ -88,7 +95,9 @@ def _table(place: _Place, rows: list[Measurement], reference: str) -> Table:
     table.add_column("stage", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    for heading in ("p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"):
+    headings = ["p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"]
+    with_energy = any(row.metric(_ENERGY) is not None for row in rows)
+    for heading in (*headings, "J/s") if with_energy else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
     for row, following in zip(rows, [*rows[1:], None], strict=True):
@@ -97,13 +106,15 @@ def _table(place: _Place, rows: list[Measurement], reference: str) -> Table:
             _tokens(row),
             row.cell.precision,
             *_figures(row, bases.get(_comparable(row))),
+            *([_figure(_value(row, _ENERGY))] if with_energy else []),
             end_section=following is not None and _comparable(row) != _comparable(following),
         )
     return table
 
 
-def _ordered(measurements: tuple[Measurement, ...]) -> list[Measurement]:
+def _ordered(rows: Iterable[Measurement]) -> list[Measurement]:
     """Put rows that differ in precision alone together; transcription comes first."""
+    measurements = list(rows)
     first_seen: dict[tuple[str, Cell], int] = {}
     for measurement in measurements:
         first_seen.setdefault(_comparable(measurement), len(first_seen))
@@ -160,19 +171,22 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
-    if not run.measurements:
+    if all(row.stage == MEMORY for row in run.measurements):
         return []
     lines = [
         "p50 and spread (half the interquartile range) are of this one process's rounds; other",
         "processes differ by more. load and first call: each round is a fresh process.",
     ]
-    if run.info.reference not in {row.cell.precision for row in run.measurements}:
+    timed = {row.cell.precision for row in run.measurements if row.stage != MEMORY}
+    if run.info.reference not in timed:
         lines.append(
             f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
         )
     names = {metric.name for row in run.measurements for metric in row.metrics}
     if "rtfx" in names:
         lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")
+    if _ENERGY in names:
+        lines.append("J/s: joules per second of audio, by the GPU's own counter.")
     if "rtfx_fixed_tokens" in names:
         lines.append("RTFx*: with the fixed token count; random weights have no natural length.")
     return lines
@@ -186,6 +200,15 @@ def _heard(run: Run) -> list[str]:
             line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {row.transcripts[0]}"
             lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
     return lines
+
+
+def _not_believed(run: Run) -> list[str]:
+    """Name the attempts that telemetry spoilt, of benchmarks that were then timed again."""
+    return [
+        f"timed again: {row.stage} {row.cell.precision}: {row.notes['attempts_not_believed']}"
+        for row in run.measurements
+        if "attempts_not_believed" in row.notes
+    ]
 
 
 def _fates(run: Run) -> list[str]:

@@ -38,7 +38,8 @@ def memory_errors(what: str, device: str) -> Iterator[None]:
         )
         where = "the host is out of memory" if host else f"out of memory on {device}{_fill(device)}"
         raise OutOfMemoryError(
-            f"{what}: {where}; try a smaller model, precision or --batch-size, or free some"
+            f"{what}: {where}; try a smaller model, precision or --batch-size, or free some",
+            on_host=host,
         ) from None
 
 
@@ -50,7 +51,12 @@ def is_out_of_memory(error: Exception) -> bool:
         isinstance(error, RuntimeError)
         and any(
             words in str(error)
-            for words in ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
+            for words in (
+                "can't allocate memory",
+                "Cannot allocate memory",  # the system's words, as of a file that does not map
+                "out of memory",
+                "_ALLOC_FAILED",
+            )
         )
     )
 

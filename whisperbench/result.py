@@ -22,7 +22,11 @@ DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
 
 Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
-Outcome = Literal["measured", "skipped", "failed"]
+Outcome = Literal["measured", "over-limit", "invalid", "skipped", "failed"]
+"""What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
+as far as it got; `invalid` was measured too, but is not to be believed, and has no figures."""
+
+Judgement = Literal["ok", "over-limit", "missing"]
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,13 +69,30 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the fixed-length decode; None at natural length and where nothing is decoded."""
 
 
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided of one metric, and a sentence that a person can act on."""
+
+    verdict: Judgement
+    metric: str
+    """The one that was judged, which is not always the one that a ceiling names."""
+    actual: float | None
+    """None where there was nothing to judge."""
+    limit: float
+    unit: str
+    sentence: str
+    absent: str | None = None
+    """Of a missing one, the precision that it needs and that was not measured in this run."""
+
+
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """`extra_info.whisperbench` of one benchmark."""
 
     stage: str
-    """What was timed: transcribe, front end, encoder, token, load or first call."""
+    """What was measured: transcribe, front end, encoder, token, load, first call or memory."""
     cell: Cell
     metrics: tuple[Metric, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    """By the ceilings that apply; none of them: none applies."""
     transcripts: tuple[str, ...] = ()
     """One text per clip of the batch, where a transcript is made."""
     notes: dict[str, str | float | bool] = {}

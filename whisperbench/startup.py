@@ -17,31 +17,13 @@ from pathlib import Path
 import msgspec
 
 from whisperbench import errors
-from whisperbench.checkpoints import Checkpoint
-from whisperbench.clips import Clip, load_audio
+from whisperbench.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
-from whisperbench.models import ModelSpec
-from whisperbench.plan import CheckpointKey
-from whisperbench.precisions import precision_named
-from whisperbench.suite import ROOT, Attention
+from whisperbench.request import CellRequest
+from whisperbench.suite import ROOT
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
-
-
-class StartupRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fresh process is to load and to transcribe."""
-
-    model: str
-    """What to call it in messages."""
-    folder: str
-    """The checkpoint's files."""
-    precision: str
-    attention: Attention
-    device: str
-    clip: Clip
-    batch_size: int
-    tokens: int
 
 
 class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,14 +49,14 @@ class _Reply(msgspec.Struct, frozen=True):
     failure: _Failure | None = None
 
 
-def measure_startup(request: StartupRequest) -> StartupSample:
+def measure_startup(request: CellRequest) -> StartupSample:
     """Run one fresh process.
 
     Raises:
         WhisperbenchError: what the process ran into, in the class that it had there.
         InvalidMeasurementError: it died, hung, or answered nonsense.
     """
-    what = f"start-up of {request.model} in {request.precision}"
+    what = f"start-up of {request}"
     try:
         done = subprocess.run(
             [sys.executable, "-m", "whisperbench.startup"],
@@ -124,7 +106,7 @@ def _drop_page_cache(folder: Path) -> bool:
     return True
 
 
-def _sample(request: StartupRequest) -> StartupSample:
+def _sample(request: CellRequest) -> StartupSample:
     """Load and transcribe once, in this process."""
     clock = time.perf_counter
     audio = load_audio(request.clip)
@@ -138,12 +120,7 @@ def _sample(request: StartupRequest) -> StartupSample:
     from whisperbench.transcribe import Transcriber, synchronize
 
     imported = clock()
-    key = CheckpointKey(
-        model=ModelSpec(kind="folder", name=request.model, folder=Path(request.folder)),
-        precision=precision_named(request.precision),
-        attention=request.attention,
-    )
-    checkpoint = Checkpoint(spec=key.model, folder=Path(request.folder), fingerprint="")
+    key, checkpoint = request.key(), request.checkpoint()
     dropped = _drop_page_cache(checkpoint.folder)
     load_started = clock()
     loaded = load_model(checkpoint, key, request.device)
@@ -167,7 +144,7 @@ def _sample(request: StartupRequest) -> StartupSample:
 
 def main() -> None:
     """Answer the request on standard input."""
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=StartupRequest)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=CellRequest)
     try:
         reply = _Reply(sample=_sample(request))
     except WhisperbenchError as error:

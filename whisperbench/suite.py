@@ -1,14 +1,15 @@
-"""suite.toml: the default matrix and settings of each device kind, as data."""
+"""suite.toml: the default matrix, settings and ceilings, as data."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from whisperbench.errors import InputError, one_line
-from whisperbench.precisions import DeviceKind, precision_named
+from whisperbench.precisions import PRECISIONS, DeviceKind, precision_named
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout: the suite runs from one, installed with `pip install -e .`."""
@@ -46,6 +47,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
     startup_rounds: PositiveInt
     """Fresh processes of the start-up benchmarks."""
+    remeasurements: Annotated[int, msgspec.Meta(ge=0)]
+    """How often a benchmark is timed again whose GPU was slowed down or shared meanwhile."""
     max_wer: Annotated[float, msgspec.Meta(gt=0)]
     """Word error rate above which a transcript counts as garbage and is not timed."""
 
@@ -55,11 +58,53 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             precision_named(name)
 
 
+Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
+"""Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
+
+
+class Ceiling(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A limit on a memory metric of `test_memory`: in MiB, or as a share of another precision's.
+
+    An absolute one is for the devices that it was set on; a ratio holds on every device.
+    """
+
+    models: Patterns
+    """Of model names, as tables show them."""
+    precisions: Patterns
+    devices: Patterns
+    """Of device keys."""
+    metric: str
+    """As a result file names it, such as peak_process_mib or weight_mib."""
+    reason: Annotated[str, NonEmpty]
+    max_mib: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
+    max_ratio: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
+    of: str | None = None
+    """The precision that `max_ratio` is taken against."""
+    batch_sizes: tuple[PositiveInt, ...] = ()
+    """Batch sizes that it is for; all, when it names none."""
+
+    def __post_init__(self) -> None:
+        """Refuse a ceiling that says nothing, says two things, or can never apply."""
+        if (self.max_mib is None) == (self.max_ratio is None):
+            raise ValueError(f"the ceiling on {self.metric} needs max_mib or max_ratio, not both")
+        if (self.max_ratio is None) != (self.of is None):
+            raise ValueError(f"the ceiling on {self.metric}: max_ratio and of go together")
+        for pattern in (*self.precisions, *filter(None, [self.of])):
+            if not any(fnmatchcase(name, pattern) for name in PRECISIONS):
+                raise ValueError(
+                    f"the ceiling on {self.metric}: no precision is called {pattern!r}; choose "
+                    f"from {', '.join(PRECISIONS)}"
+                )
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of suite.toml."""
 
     schema: Literal[1]
     profile: dict[DeviceKind, Profile]
+    ceiling: tuple[Ceiling, ...] = ()
 
 
 def read_suite(path: Path = SUITE_FILE) -> Suite:

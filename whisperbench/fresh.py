@@ -1,0 +1,75 @@
+"""Fresh processes for the price of a fork.
+
+Importing torch and transformers takes 5 to 10 s, and a cell's memory must be that of a process
+of its own. So one server process (multiprocessing's forkserver) imports them once, touches no
+device, and is forked for every cell: the child has the imports and nothing else.
+
+bitsandbytes is not among them: importing it initialises CUDA, and a process forked after that
+cannot use a GPU. Each child imports it itself, as part of loading. Environment variables are those
+of the moment when the server was started.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any
+
+PRELOAD = (
+    "torch",
+    "transformers",
+    "transformers.models.auto.processing_auto",
+    "transformers.models.whisper.feature_extraction_whisper",
+    "transformers.models.whisper.modeling_whisper",
+    "transformers.models.whisper.processing_whisper",
+    "transformers.models.whisper.tokenization_whisper",
+    "msgspec",
+    "soundfile",
+    "soxr",
+)
+"""Modules that every cell needs and that touch no device when they are imported."""
+
+
+def start_process(
+    target: Callable[..., None], *arguments: Any
+) -> tuple[BaseProcess, Connection[Any, Any]]:
+    """Start a fresh process that has the imports already.
+
+    Where there is no forkserver (Windows), it is spawned, and imports what it needs itself.
+
+    Args:
+        target: a function of a module; called with a connection, then `arguments`.
+        arguments: are pickled.
+
+    Returns:
+        The process, and the connection to it.
+    """
+    methods = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" in methods:
+        context.set_forkserver_preload(list(PRELOAD))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+    with _no_main_module():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep multiprocessing from running this program's main script in the child.
+
+    It would import pytest there, or not, depending on how pytest was started.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,90 @@
+"""The CPU as a device: memory by process, from psutil."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from whisperbench.device import Conditions, DeviceFacts, DeviceMemory
+from whisperbench.errors import DeviceError
+from whisperbench.units import mib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psutil
+
+CHILDREN_INTERVAL_S = 0.25
+"""How often the children of a watched process are looked up, which costs milliseconds."""
+
+
+class HostDevice:
+    """The CPU and the host's memory.
+
+    A process's figure is its resident set (RSS). PSS would split what a forked process shares
+    with the one that it was forked from, and so depend on how the process was started.
+    """
+
+    def __init__(self) -> None:
+        self._family: list[psutil.Process] = []
+        self._looked_up_s = float("-inf")
+
+    def facts(self) -> DeviceFacts:
+        """Return the host's facts."""
+        import psutil
+
+        return DeviceFacts(
+            kind="cpu",
+            torch_name="cpu",
+            name=cpu_name(),
+            memory_mib=round(mib(psutil.virtual_memory().total)),
+        )
+
+    def memory(self) -> DeviceMemory | None:
+        """Return None: hundreds of processes share the host's memory."""
+        return None
+
+    def processes(self, pid: int) -> Mapping[int, int | None]:
+        """Return the resident bytes of a process, those that it started counted in.
+
+        Raises:
+            DeviceError: there is no such process.
+        """
+        import psutil
+
+        now_s = time.monotonic()
+        try:
+            same = bool(self._family) and self._family[0].pid == pid
+            if not same or now_s - self._looked_up_s > CHILDREN_INTERVAL_S:
+                parent = self._family[0] if same else psutil.Process(pid)
+                self._family = [parent, *parent.children(recursive=True)]
+                self._looked_up_s = now_s
+            held = self._family[0].memory_info().rss
+            if not held:  # ended, and not waited for yet: psutil reads zeros of such a process
+                raise psutil.ZombieProcess(pid)
+            for child in self._family[1:]:
+                with suppress(psutil.NoSuchProcess):
+                    held += child.memory_info().rss
+        except psutil.Error as error:
+            raise DeviceError(f"process {pid} cannot be watched: {error}") from error
+        return {pid: held}
+
+    def conditions(self) -> Conditions:
+        """Return nothing: a host does not say why its clocks are what they are."""
+        return Conditions()
+
+    def energy_j(self) -> float | None:
+        """Return None: reading a CPU's energy needs root on most systems."""
+        return None
+
+    def close(self) -> None:
+        """Forget the process that was watched."""
+        self._family = []
+
+
+def cpu_name() -> str:
+    """Name the CPU's model, as the system gives it."""
+    import cpuinfo  # of py-cpuinfo or py-cpuinfo2, whichever pytest-benchmark brings
+
+    return str(cpuinfo.get_cpu_info().get("brand_raw") or "unknown CPU")
