@@ -1,0 +1,347 @@
+"""Check the memory probe against the truth, on a machine with a GPU. Prints a table a part.
+
+    python scripts/check_probe.py blocks spikes disturbance     # one GPU
+    python scripts/check_probe.py mapping                       # two GPUs or more
+
+blocks       known blocks in another process: how far off are the device's growth and the process?
+spikes       1 GiB held for 5 ms: how many of 100 does the probe see, and how many does a thread
+             in the workload's own process see that polls every 10, 50 and 500 ms?
+disturbance  large-v3 int8, the case that the host bounds: p50 with the probe on and off, in turns
+mapping      CUDA_VISIBLE_DEVICES in any order: is the card that fills up the one that is read? And
+             does work on one card spoil a cell on another?
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MIB = 2**20
+BLOCKS_MIB = (1, 2, 64, 1024, 16384)
+SPIKES = 100
+SPIKE_S = 0.005
+SPIKE_MIB = 1024
+THREAD_INTERVALS_S = (0.010, 0.050, 0.500)
+PAIRS = 40
+TOKENS = 8
+
+
+def hold_blocks(connection: Connection[Any, Any]) -> None:
+    """Make a context, then hold one block after the other; say what torch holds of each."""
+    import torch
+
+    torch.zeros(1, device="cuda")
+    torch.cuda.synchronize()
+    connection.send(torch.cuda.memory_reserved())
+    connection.recv()
+    for size_mib in BLOCKS_MIB:
+        block = torch.empty(size_mib * MIB, dtype=torch.uint8, device="cuda")
+        block.fill_(1)
+        torch.cuda.synchronize()
+        connection.send(torch.cuda.memory_reserved())
+        connection.recv()
+        del block
+        torch.cuda.empty_cache()
+
+
+def make_spikes(connection: Connection[Any, Any], thread_interval_s: float, busy: bool) -> None:
+    """Hold a big block for a moment, again and again; with a polling thread beside it, or not.
+
+    A busy workload computes in Python meanwhile, as a decoding loop does; another one sleeps.
+    """
+    import torch
+
+    spend = _compute if busy else time.sleep
+    watcher = _Watcher(thread_interval_s) if thread_interval_s else None
+    torch.zeros(1, device="cuda")
+    torch.cuda.synchronize()
+    connection.send("ready")
+    connection.recv()
+    chance = random.Random(1)
+    if watcher is not None:
+        watcher.start()
+    spans = []
+    for _ in range(SPIKES):
+        spend(0.015 + 0.03 * chance.random())
+        block = torch.empty(SPIKE_MIB * MIB, dtype=torch.uint8, device="cuda")
+        start_s = time.monotonic()
+        spend(SPIKE_S)
+        spans.append((start_s, time.monotonic()))
+        del block
+        torch.cuda.empty_cache()
+    seen = watcher.stop() if watcher is not None else []
+    connection.send((spans, seen))
+    connection.recv()
+
+
+class _Watcher(threading.Thread):
+    """A thread in the workload's own process that polls NVML, as other tools do."""
+
+    def __init__(self, interval_s: float) -> None:
+        super().__init__(daemon=True)
+        self._interval_s = interval_s
+        self._stopping = threading.Event()
+        self.readings: list[tuple[float, int]] = []
+
+    def run(self) -> None:
+        """Poll until stopped."""
+        from whisperbench.nvml import NvmlDevice
+
+        device = NvmlDevice("cuda")
+        while not self._stopping.wait(self._interval_s):
+            self.readings.append((time.monotonic(), device.memory().used_bytes))
+
+    def stop(self) -> list[tuple[float, int]]:
+        """Stop polling; return what was read, and when."""
+        self._stopping.set()
+        self.join()
+        return self.readings
+
+
+def _compute(seconds: float) -> None:
+    """Hold the interpreter for a while."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        pass
+
+
+def transcribe_often(connection: Connection[Any, Any], request: Any) -> None:
+    """Load a model; then time a transcription at each request, until told to stop."""
+    from whisperbench.clips import load_audio
+    from whisperbench.loading import load_model
+    from whisperbench.transcribe import Transcriber, synchronize
+
+    loaded = load_model(request.checkpoint(), request.key(), request.device)
+    transcriber = Transcriber(loaded, load_audio(request.clip), request.batch_size)
+    for _ in range(3):
+        transcriber.transcribe(request.tokens)
+    connection.send("ready")
+    while connection.recv():
+        synchronize(request.device)
+        started_s = time.perf_counter()
+        transcriber.transcribe(request.tokens)
+        synchronize(request.device)
+        connection.send(time.perf_counter() - started_s)
+
+
+def check_blocks() -> None:
+    """Compare readings with what torch holds."""
+    from whisperbench.fresh import start_process
+    from whisperbench.nvml import NvmlDevice
+
+    device = NvmlDevice("cuda")
+    idle = device.memory().used_bytes
+    process, connection = start_process(hold_blocks)
+    assert process.pid is not None
+
+    def read() -> tuple[int, int, int]:
+        reserved = connection.recv()
+        time.sleep(0.05)
+        assert process.pid is not None
+        held = device.processes(process.pid).get(process.pid) or 0
+        grown = device.memory().used_bytes - idle
+        connection.send(None)
+        return reserved, held, grown
+
+    reserved, held, grown = read()
+    context_process, context_device = held - reserved, grown - reserved
+    print(
+        f"\nblocks: context {context_process / MIB:.1f} MiB by process, "
+        f"{context_device / MIB:.1f} MiB by device; idle level {idle / MIB:.1f} MiB"
+    )
+    print(f"{'block MiB':>10} {'torch holds':>12} {'process off by':>15} {'device off by':>14}")
+    worst = 0.0
+    for size_mib in BLOCKS_MIB:
+        reserved, held, grown = read()
+        off_process = (held - reserved - context_process) / MIB
+        off_device = (grown - reserved - context_device) / MIB
+        worst = max(worst, abs(off_process), abs(off_device))
+        print(f"{size_mib:>10} {reserved / MIB:>12.1f} {off_process:>15.2f} {off_device:>14.2f}")
+    process.join()
+    time.sleep(0.5)
+    left = (device.memory().used_bytes - idle) / MIB
+    print(f"worst {worst:.2f} MiB (at most 2 wanted); {left:+.2f} MiB after the process ended")
+
+
+def check_spikes() -> None:
+    """Count the spikes that are seen, from outside and from inside."""
+    from whisperbench.fresh import start_process
+    from whisperbench.nvml import NvmlDevice
+    from whisperbench.probe import Pace, Probe
+
+    device = NvmlDevice("cuda")
+    pace = Pace.measure(device, os.getpid())
+    print(f"\nspikes of {SPIKE_MIB} MiB for {1e3 * SPIKE_S:.0f} ms, {SPIKES} of each")
+    print(f"{'watched by':<42} {'workload':<9} {'seen':>5} {'polls':>7} {'longest gap ms':>15}")
+    for interval_s, busy in itertools.product((0.0, *THREAD_INTERVALS_S), (True, False)):
+        process, connection = start_process(make_spikes, interval_s, busy)
+        connection.recv()
+        if interval_s:
+            name = f"thread in the workload, every {1e3 * interval_s:.0f} ms"
+            connection.send(None)
+            spans, readings = connection.recv()
+        else:
+            name = f"whisperbench's probe, every {1e3 * pace.interval_s:.0f} ms"
+            assert process.pid is not None
+            with Probe(device, process.pid, ours=frozenset(), pace=pace) as probe:
+                connection.send(None)
+                spans, _ = connection.recv()
+            used = [level for level in probe.trace.device_bytes if level is not None]
+            readings = list(zip(probe.trace.times_s, used, strict=True))
+        connection.send(None)
+        process.join()
+        low = min(level for _, level in readings)
+        high_s = [at_s for at_s, level in readings if level - low > SPIKE_MIB * MIB * 0.9]
+        seen = sum(any(a <= at_s <= b for at_s in high_s) for a, b in spans)
+        gaps = [b[0] - a[0] for a, b in itertools.pairwise(readings)]
+        kind = "computes" if busy else "sleeps"
+        print(f"{name:<42} {kind:<9} {seen:>5} {len(readings):>7} {1e3 * max(gaps):>15.1f}")
+
+
+def check_disturbance(model: str, precision: str) -> None:
+    """Time transcriptions with the probe on and off, in turns."""
+    from whisperbench.fresh import start_process
+    from whisperbench.nvml import NvmlDevice
+    from whisperbench.probe import Pace, Probe
+
+    device = NvmlDevice("cuda")
+    process, connection = start_process(transcribe_often, _request(model, precision, "cuda:0"))
+    connection.recv()
+    pace = Pace.measure(device, os.getpid())
+    samples: dict[bool, list[float]] = {True: [], False: []}
+    assert process.pid is not None
+    for pair in range(PAIRS):
+        for watched in (True, False) if pair % 2 else (False, True):
+            if watched:
+                with Probe(device, process.pid, ours=frozenset(), pace=pace):
+                    connection.send(True)
+                    samples[True].append(connection.recv())
+            else:
+                connection.send(True)
+                samples[False].append(connection.recv())
+    connection.send(False)
+    process.join()
+    on_s, off_s = median(samples[True]), median(samples[False])
+    ratios = sorted(a / b for a, b in zip(samples[True], samples[False], strict=True))
+    # Ranks that hold the median with 95 %: the normal approximation of the binomial distribution.
+    low = round((PAIRS - 1.96 * PAIRS**0.5) / 2) - 1
+    middle, least, most = (100 * (r - 1) for r in (median(ratios), ratios[low], ratios[-1 - low]))
+    print(f"\ndisturbance: {model} {precision}, {TOKENS} tokens, {PAIRS} pairs in turns")
+    print(f"p50 probe on {on_s:.4f} s, off {off_s:.4f} s: {100 * (on_s / off_s - 1):+.2f} %")
+    print(f"median of the pairs' ratios {middle:+.2f} % (95 %: {least:+.2f} to {most:+.2f} %)")
+
+
+def check_mapping() -> None:
+    """Show which card is read, for several orders of the cards."""
+    fill = (
+        "import sys, torch\n"
+        "from whisperbench.nvml import NvmlDevice\n"
+        "import pynvml as nvml\n"
+        "nvml.nvmlInit()\n"
+        "cards = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]\n"
+        "name = sys.argv[1]\n"
+        "device = NvmlDevice(name)\n"
+        "before = [nvml.nvmlDeviceGetMemoryInfo(card).used for card in cards]\n"
+        "probed = device.memory().used_bytes\n"
+        "block = torch.ones(2**30, dtype=torch.uint8, device=name)\n"
+        "torch.cuda.synchronize(name)\n"
+        "grown = [nvml.nvmlDeviceGetMemoryInfo(c).used - b for c, b in zip(cards, before)]\n"
+        "seen = device.memory().used_bytes - probed\n"
+        "full = max(range(len(cards)), key=lambda i: grown[i])\n"
+        "uuid = nvml.nvmlDeviceGetUUID(cards[full])\n"
+        "right = device.facts().uuid == uuid and seen >= 2**30\n"
+        "print(f'{name} fills NVML card {full} ({uuid[:12]}), the probe saw {seen >> 20} MiB:',\n"
+        "      'right' if right else 'WRONG')\n"
+    )
+    print("\nmapping: torch's device, the card that fills up, and the one that the probe reads")
+    for visible in (None, "1", "1,0", "0,1"):
+        for name in ("cuda:0", "cuda:1") if visible != "1" else ("cuda:0",):
+            environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+            if visible is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = visible
+            print(f"CUDA_VISIBLE_DEVICES={visible or '(unset)'}: ", end="", flush=True)
+            subprocess.run([sys.executable, "-c", fill, name], env=environment, check=True)
+    _check_neighbour()
+
+
+def _check_neighbour() -> None:
+    """Run a cell on one card while another process works on the other, then on the same."""
+    from whisperbench.errors import InvalidMeasurementError
+    from whisperbench.memory import measure_memory
+    from whisperbench.nvml import NvmlDevice
+
+    work = "import torch\nx = torch.randn(8192, 8192, device='cuda:0')\nwhile True: x @ x\n"
+    neighbour = subprocess.Popen([sys.executable, "-c", work])
+    try:
+        time.sleep(15.0)
+        for name in ("cuda:1", "cuda:0"):
+            try:
+                footprint = measure_memory(_request("dummy:tiny", "fp16", name), NvmlDevice(name))
+                figures = {metric.name: metric.value for metric in footprint.metrics}
+                answer = f"measured, peak {figures['peak_device_mib']:.0f} MiB"
+            except InvalidMeasurementError as error:
+                answer = f"invalid: {error}"
+            print(f"work on cuda:0, cell on {name}: {answer}")
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+
+
+def _request(model: str, precision: str, device: str) -> Any:
+    import msgspec
+
+    from whisperbench.checkpoints import resolve_checkpoint
+    from whisperbench.clips import read_manifest
+    from whisperbench.models import ModelSpec
+    from whisperbench.request import CellRequest
+    from whisperbench.suite import CLIPS_FOLDER
+
+    checkpoint = resolve_checkpoint(ModelSpec.parse(model))
+    clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")
+    return CellRequest(
+        model=model,
+        folder=str(checkpoint.folder),
+        precision=precision,
+        attention="sdpa",
+        device=device,
+        clip=clip,
+        batch_size=1,
+        tokens=TOKENS,
+    )
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parts: dict[str, Callable[[], None]] = {
+        "blocks": check_blocks,
+        "spikes": check_spikes,
+        "disturbance": lambda: check_disturbance(options.model, options.precision),
+        "mapping": check_mapping,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="+", choices=parts)
+    parser.add_argument("--model", default="dummy:large-v3")
+    parser.add_argument("--precision", default="int8")
+    options = parser.parse_args()
+    for part in options.parts:
+        parts[part]()
+
+
+if __name__ == "__main__":
+    # As a module of a package, so that a fresh process can import the functions that it is to run.
+    sys.path.insert(0, str(ROOT))
+    from scripts import check_probe
+
+    check_probe.main()
