@@ -421,6 +421,24 @@ def test_a_hidden_process_is_proposed_by_the_device() -> None:
     assert (row.metric, row.max_mib) == ("peak_device_mib", 110.0)
 
 
+def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
+    """Resident memory differs by more between runs than a GPU's memory does."""
+    cell = msgspec.structs.replace(INT8, device="cpu")
+    (row,) = propose(make_run(make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})))
+    assert row.max_mib == 698.0  # 600 * 1.15 + 8
+    assert row.reason == "600 MiB measured, and 15 % + 8 MiB"
+
+
+def test_nothing_is_proposed_of_a_cell_over_its_ceiling() -> None:
+    """A regression is no reason for a higher ceiling."""
+    over = Verdict(
+        verdict="over-limit", metric="x", actual=2.0, limit=1.0, unit="MiB", sentence="it is over"
+    )
+    row = make_memory(INT8, {"weight_mib": 1.0, "peak_process_mib": 600.0})
+    assert propose(make_run(row))
+    assert propose(make_run(msgspec.structs.replace(row, verdicts=(over,)))) == []
+
+
 def test_nothing_is_proposed_of_nothing() -> None:
     """Neither a latency nor a pass without a peak is grounds for a ceiling."""
     assert propose(make_run(make_measurement(peak_process_mib=1.0))) == []
@@ -561,6 +579,8 @@ def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
         (ABSOLUTE, "1024", '"1024"', "max_mib"),
         (RATIO, "0.55", "0", "> 0"),
         (RATIO, "0.55", "inf", "max_ratio"),
+        (RATIO, '"fp16"', '"fp*"', "of = 'fp*' is not a precision"),
+        (ABSOLUTE, "peak_process_mib", "peak_proces_mib", "metric"),
         (ABSOLUTE, '"it must fit"', '""', "reason"),
         (ABSOLUTE, 'reason = "it must fit"\n', "", "missing required field `reason`"),
         (ABSOLUTE, '["dummy:tiny"]', "[]", "models"),

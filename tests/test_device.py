@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -35,6 +37,21 @@ def test_no_driver_means_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where NVML finds no driver, auto is the CPU, without an error."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert NvmlDevice.any_visible() is False
+    assert resolve("auto") == "cpu"
+
+
+def test_a_gpu_that_nvml_does_not_show_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the driver shows a card and NVML does not, auto is an error, and not the CPU."""
+    monkeypatch.setattr(NvmlDevice, "any_visible", staticmethod(lambda: False))
+    monkeypatch.setattr("whisperbench.hardware.NODES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert resolve("auto") == "cpu"
+    (tmp_path / "nvidia0").touch()
+    with pytest.raises(DeviceError, match="--device cpu"):
+        resolve("auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert resolve("auto") == "cpu"
 
 

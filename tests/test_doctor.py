@@ -24,6 +24,7 @@ from whisperbench.doctor import CHECKS, Finding, as_line, findings, summary
 from whisperbench.errors import DeviceError
 from whisperbench.exercise import NativeLibrary, Work, int8_error, native_library
 from whisperbench.probe import Pace
+from whisperbench.telemetry import SLOWDOWNS
 
 FACTS = replace(
     SCRIPTED_GPU,
@@ -167,7 +168,7 @@ def _facts(**changes: Any) -> dict[str, Any]:
         ({"conditions": _slowed("idle", mhz=1900)}, "clocks", "fine", "nothing slows it"),
         *(
             ({"conditions": _slowed("power cap", reason)}, "clocks", "unfit", f"{reason}; let it")
-            for reason in sorted(checks.SLOWDOWNS)
+            for reason in sorted(SLOWDOWNS)
         ),
         (_facts(persistence_mode=False), "persistence", "advice", "sudo nvidia-smi -pm 1"),
         (_facts(persistence_mode=None), "persistence", "fine", "not told"),

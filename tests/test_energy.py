@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.measure import Timing
 from tests.devices import FakeClock, ScriptedDevice
+from whisperbench.device import Conditions
 from whisperbench.energy import STANDSTILL_S, STEP_S, WINDOW_S, Energy, measure_energy
-from whisperbench.errors import DeviceError
+from whisperbench.errors import DeviceError, InvalidMeasurementError
 from whisperbench.host import HostDevice
 
 POWER_W = 400.0
@@ -174,3 +178,24 @@ def test_a_device_that_does_not_answer_is_told() -> None:
 def test_the_mean_is_of_the_window() -> None:
     """Joules are of all the calls; what is reported is one."""
     assert Energy(joules=30.0, calls=4, window_s=2.0).joules_per_call == 7.5
+
+
+def test_energy_of_a_slowed_gpu_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window is watched as rounds are: a slow-down at every attempt makes it invalid."""
+    window = Energy(joules=60.0, calls=2, window_s=2.0)
+    monkeypatch.setattr("whisperbench.energy.measure_energy", lambda *_: window)
+    slowed = Conditions(reasons=frozenset({"power brake"}))
+    device = ScriptedDevice(conditions=[slowed, slowed, Conditions()], processes={})
+    prepared: Any = SimpleNamespace(
+        device=device,
+        facts=SimpleNamespace(torch_name="cpu"),
+        plan=SimpleNamespace(profile=SimpleNamespace(remeasurements=1)),
+    )
+    said: list[str] = []
+    (metric,) = Timing(None, prepared, said.append).energy(lambda: None, audio_s=10.0)
+    assert metric.value == 3.0
+    assert len(said) == 1
+    device = ScriptedDevice(conditions=slowed, processes={})
+    prepared.device = device
+    with pytest.raises(InvalidMeasurementError, match=r"attempt 2.*power brake"):
+        Timing(None, prepared, said.append).energy(lambda: None, audio_s=10.0)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ from whisperbench.request import CellRequest
 from whisperbench.result import Measurement, read_run
 from whisperbench.suite import CLIPS_FOLDER, ROOT
 from whisperbench.units import mib
-from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase
+from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase, ResidentPeak
 
 if TYPE_CHECKING:
     from tests.workloads import Ending
@@ -526,11 +527,38 @@ def test_a_phase_of_too_few_polls(end_s: float, polls: int) -> None:
         memory._require_believable("x", watched)
 
 
-def test_a_phase_of_enough_polls() -> None:
+def test_a_phase_of_enough_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three polls are enough."""
+    monkeypatch.setattr(memory, "MAX_GAP_S", 1.0)
     watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
     watched.spans = [a_span("start", 0.0, 2.2), a_span("load", 2.2, 5.0)]
     memory._require_believable("x", watched)
+
+
+def test_a_probe_that_was_held_up_has_not_watched() -> None:
+    """A long time without a poll, in a phase whose peaks count, could have hidden a peak."""
+    watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
+    watched.spans = [a_span("start", 0.0, 2.2), a_span("load", 2.2, 5.0)]
+    with pytest.raises(InvalidMeasurementError, match="did not get to look for 1000 ms"):
+        memory._require_believable("x", watched)
+
+
+def test_more_than_the_cells_memory_where_nobody_is_to_be_seen(card: Card) -> None:
+    """Where a container hides all processes, memory that cannot be the cell's is a stranger's."""
+
+    def crowded(found: DeviceMemory) -> DeviceMemory:
+        work = round((memory.HIDDEN_IDLE_MIB + 1) * MIB)
+        return replace(found, used_bytes=found.used_bytes + work)
+
+    def nobody(_found: Processes) -> Processes:
+        return {}
+
+    message = "in use by processes that are not to be seen"
+    refused(a_play(card), a_gpu(card, memory=crowded, processes=nobody), message)
+    steps = [*STEPS]
+    steps[2] = steps[2]._replace(peak_mib=steps[2].peak_mib + memory.CONTEXT_MIB)
+    message = "more than torch reserved, and processes are not to be seen"
+    refused(a_play(card, *steps), a_gpu(card, processes=nobody), message)
 
 
 def test_a_probe_that_fails_at_the_very_end() -> None:
@@ -968,6 +996,7 @@ def test_a_host_without_room_for_the_batch(request_: CellRequest) -> None:
 
 
 SABOTAGE = """
+from dataclasses import replace
 from functools import partial
 import fixtures.plan
 import msgspec
@@ -996,7 +1025,7 @@ memory.measure_memory = measure_memory
 
 
 def test_each_fault_in_one_run(run_suite: RunSuite, tmp_path: Path) -> None:
-    """A killed cell is invalid; out of memory, or over a ceiling, is over a limit; all three run."""
+    """A killed cell is invalid; out of memory or over a ceiling is over a limit; each cell runs."""
     (tmp_path / "sabotage.py").write_text(SABOTAGE, encoding="utf-8")
     junit = tmp_path / "junit.xml"
     done = run_suite(
@@ -1029,6 +1058,23 @@ def test_each_fault_in_one_run(run_suite: RunSuite, tmp_path: Path) -> None:
         assert message in text
         assert "in it: weights 144 MiB" in text
     assert "raise the ceiling in benchmarks/suite.toml" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not keep it")
+def test_the_system_keeps_the_highest_resident_set() -> None:
+    """A block that was given back shows in the peak, until that is started anew."""
+    peak = ResidentPeak()
+    low = peak.highest_bytes()
+    block = bytearray(b"x") * (64 * MIB)
+    del block
+    high = peak.highest_bytes()
+    assert low is not None
+    assert high is not None
+    assert high - low > 60 * MIB
+    assert peak.begin()
+    again = peak.highest_bytes()
+    assert again is not None
+    assert again < high - 60 * MIB
 
 
 # Fresh processes.

@@ -137,11 +137,7 @@ reserved. process, device: by NVML, the device over idle. driver: what it keeps 
 ceiling ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
 ceiling ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most
 0.55
-ceiling over-limit: owner/whisper int8-t0: peak_process_mib is 2662.0 MiB, 162.0 MiB over its
-ceiling of 2500.0 MiB (it must fit a 6 GB card); in it: weights 1547 MiB, other tensors 358 MiB,
-torch's cache 196 MiB, context and libraries 561 MiB; find what grew, or raise the ceiling in
-benchmarks/suite.toml and say why
-ceiling missing: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
+ceiling not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
 weight_mib of bf16 in this run
 no ceiling: owner/whisper fp16 (whisperbench limits proposes some)
 over-limit: test[2]: over it is
@@ -266,7 +262,6 @@ def test_memory_comes_after_latency() -> None:
         " fp16 ",
         " int8 ",
         "judged by",
-        "ceiling over-limit",
         "ceiling ok",
         "4 benchmarks",
     )
@@ -311,9 +306,8 @@ def test_each_place_has_its_table() -> None:
     ]
     assert sum(line.startswith(" int8") for line in lines) == len(titles)
     # The lines below are for all of them: a name stands once.
-    assert "no ceiling: owner/whisper int8, owner/other int8 (whisperbench limits proposes" in (
-        " ".join(lines)
-    )
+    bare = "owner/whisper int8, owner/other int8, owner/whisper int8 b4, owner/whisper int8 eager"
+    assert f"no ceiling: {bare} (whisperbench limits proposes" in " ".join(lines)
 
 
 def test_the_probe_is_shown_at_its_worst() -> None:

@@ -46,6 +46,8 @@ class Card:
     uuid: str
     used: int = 0
     held: dict[int, int | None] = field(default_factory=dict)
+    held_by_mps: dict[int, int | None] = field(default_factory=dict)
+    """By clients of MPS, whom NVML lists apart."""
     parts: tuple[Card, ...] | None = None
     """Of a card that MIG divides; None where it is whole."""
 
@@ -79,7 +81,7 @@ class FakeNvml:
             "nvmlDeviceGetClockInfo": 1980,
             "nvmlDeviceGetMaxClockInfo": 1980,
             "nvmlDeviceGetTemperature": 41,
-            "nvmlDeviceGetPowerUsage": 123456,
+            "nvmlDeviceGetMPSComputeRunningProcesses": self._mps_processes,
             "nvmlDeviceGetEnforcedPowerLimit": 600000,
             "nvmlDeviceGetPowerManagementDefaultLimit": 700000,
             "nvmlDeviceGetPersistenceMode": 1,
@@ -154,6 +156,10 @@ class FakeNvml:
         return pynvml.c_nvmlMemory_v2_t(
             version=version, total=140_000 * MIB, reserved=reserved, used=found.used
         )
+
+    def _mps_processes(self, handle: Handle) -> list[Any]:
+        held = self._owner(handle)[0].held_by_mps
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in held.items()]
 
     def _processes(self, handle: Handle) -> list[Any]:
         held = self._owner(handle)[0].held
@@ -410,7 +416,6 @@ def test_memory_that_no_version_gives_is_an_error(device_of: Open) -> None:
         ("nvmlDeviceGetMemoryInfo", NvmlDevice.memory),
         ("nvmlDeviceGetComputeRunningProcesses", lambda device: device.processes(1)),
         ("nvmlDeviceGetCurrentClocksEventReasons", NvmlDevice.conditions),
-        ("nvmlDeviceGetPowerUsage", NvmlDevice.conditions),
         ("nvmlDeviceGetFieldValues", NvmlDevice.conditions),
         ("nvmlDeviceGetClockInfo", NvmlDevice.conditions),
         ("nvmlDeviceGetTemperature", NvmlDevice.conditions),
@@ -445,10 +450,17 @@ def test_two_processes_without_an_id_are_two(device_of: Open) -> None:
     """Processes whose ids a container hides do not collapse into one."""
     nvml = whole()
     hidden = [SimpleNamespace(pid=0, usedGpuMemory=None) for _ in range(2)]
-    nvml.nvmlDeviceGetComputeRunningProcesses = lambda _handle: hidden  # type: ignore[attr-defined]
+    nvml.functions["nvmlDeviceGetComputeRunningProcesses"] = lambda _handle: hidden
     found = device_of(nvml).processes(12)
     assert len(found) == 2
     assert all(pid < 0 for pid in found)
+
+
+def test_clients_of_mps_are_processes_too(device_of: Open) -> None:
+    """Under MPS, NVML lists its clients apart from other processes; here they are one list."""
+    nvml = whole(held={12: MIB})
+    nvml.cards[0].held_by_mps = {13: 2 * MIB}
+    assert device_of(nvml).processes(12) == {12: MIB, 13: 2 * MIB}
 
 
 def test_a_parts_processes_are_its_own(device_of: Open) -> None:
@@ -496,7 +508,6 @@ def test_conditions(device_of: Open) -> None:
         },
         sm_clock_mhz=1980,
         temperature_c=41,
-        power_w=123.456,
     )
 
 
@@ -564,22 +575,21 @@ def test_a_card_that_tells_nothing(device_of: Open) -> None:
         "nvmlDeviceGetFieldValues",
         "nvmlDeviceGetClockInfo",
         "nvmlDeviceGetTemperature",
-        "nvmlDeviceGetPowerUsage",
     )
     assert device_of(nvml).conditions() == Conditions()
 
 
 def test_conditions_of_a_part_are_its_cards(device_of: Open) -> None:
-    """Clocks and power are asked of the card, which has them, and not of the part."""
+    """Temperature and clocks are asked of the card, which has them, and not of the part."""
     nvml = divided(1)
     asked: list[Handle] = []
 
-    def power(handle: Handle) -> int:
+    def temperature(handle: Handle, _sensor: int) -> int:
         asked.append(handle)
-        return 1000
+        return 41
 
-    nvml.functions["nvmlDeviceGetPowerUsage"] = power
-    assert device_of(nvml).conditions().power_w == 1.0
+    nvml.functions["nvmlDeviceGetTemperature"] = temperature
+    assert device_of(nvml).conditions().temperature_c == 41
     assert asked == [Handle(f"GPU-{FIRST}")]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.devices import ScriptedDevice
+from tests.devices import ScriptedDevice, taken
 from whisperbench.device import Conditions
 from whisperbench.errors import DeviceError, InvalidMeasurementError
 from whisperbench.rounds import Rounds, take_rounds
@@ -28,7 +28,9 @@ class _Bench:
         self.attempts = 0
         self._rounds = 0
         self._device = ScriptedDevice(
-            conditions=[self._noting(row) for row in conditions], processes={os.getpid(): None}
+            conditions=[self._noting(row) for row in conditions],
+            processes={os.getpid(): None},
+            memory=taken(1),
         )
 
     def take(self, *, rounds: int, remeasurements: int) -> Rounds:
@@ -66,6 +68,7 @@ def test_undisturbed_rounds_are_kept_in_order() -> None:
     taken = bench.take(rounds=4, remeasurements=3)
     assert taken.samples_s == (1.0, 2.0, 3.0, 4.0)
     assert taken.notes == {
+        "others": "visible",
         "sm_clock_mhz": 1980,
         "lowest_sm_clock_mhz": 1980,
         "event_reasons": "power cap",
@@ -94,6 +97,7 @@ def test_a_disturbed_attempt_is_taken_again_whole(turn: int) -> None:
     assert taken.samples_s == (3.0, 4.0)
     told = f"attempt 1, p50 1.50 s: {BRAKE}"
     assert taken.notes == {
+        "others": "visible",
         "sm_clock_mhz": 1980,
         "lowest_sm_clock_mhz": 1980,
         "event_reasons": "power cap",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.devices import MIB, ScriptedDevice
+from tests.devices import MIB, ScriptedDevice, taken
 from whisperbench.device import Conditions
 from whisperbench.errors import DeviceError
 from whisperbench.host import HostDevice
@@ -39,7 +39,10 @@ def watched(
     lists: list[Listed] = [{OWN: MIB}] if processes is None else processes
     looks = max(len(conditions), len(lists))
     device = ScriptedDevice(
-        conditions=[*(conditions or (reasons(),))], processes=[*lists], facts=AssertionError()
+        conditions=[*(conditions or (reasons(),))],
+        processes=[*lists],
+        facts=AssertionError(),
+        memory=taken(1),
     )
     telemetry = (
         Telemetry(device=device) if unnamed is None else Telemetry(device=device, unnamed=unnamed)
@@ -179,6 +182,7 @@ def test_the_conditions_are_kept() -> None:
         reasons("power cap", "idle", sm_clock_mhz=1950, temperature_c=70),
     )
     assert telemetry.notes() == {
+        "others": "visible",
         "sm_clock_mhz": 1950,
         "lowest_sm_clock_mhz": 345,
         "highest_temperature_c": 71,
@@ -192,11 +196,19 @@ def test_readings_that_are_missing_now_and_then_are_left_out() -> None:
         Conditions(), reasons(sm_clock_mhz=1900), Conditions(temperature_c=0), Conditions()
     )
     assert telemetry.notes() == {
+        "others": "visible",
         "sm_clock_mhz": 1900,
         "lowest_sm_clock_mhz": 1900,
         "highest_temperature_c": 0,
         "event_reasons": "none",
     }
+
+
+def test_what_could_not_be_seen_is_noted() -> None:
+    """A GPU that hides its processes and its reasons says so in the result."""
+    telemetry = watched(Conditions(), processes=[{}])
+    assert telemetry.trouble() == ""
+    assert telemetry.notes() == {"others": "hidden", "event_reasons": "not readable"}
 
 
 def test_a_host_tells_nothing_and_has_no_trouble() -> None:

@@ -6,6 +6,7 @@ test reads through a scripted device. pytest is not imported: it would be, in ev
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -15,6 +16,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.devices import MIB
+from whisperbench.fresh import PRELOAD
+from whisperbench.memory import MIN_POLLS
 from whisperbench.request import CellRequest
 from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase, run_cell
 
@@ -75,10 +78,10 @@ class Card:
         self._pid.value = os.getpid()
 
     def hold(self, held_mib: float, *, seen: bool) -> None:
-        """Hold so much, from the process, and stay until a whole poll has seen it."""
+        """Hold so much, from the process, and stay until as many polls as count have seen it."""
         self._held.value = round(held_mib * MIB)
         looks = self._looks.value
-        while seen and self._looks.value < looks + 2:  # one may be under way
+        while seen and self._looks.value < looks + MIN_POLLS + 1:  # one may be under way
             time.sleep(0.0005)
 
     def leave(self) -> None:
@@ -231,7 +234,9 @@ def die(connection: Connected, request: CellRequest) -> None:  # noqa: ARG001 - 
 
 
 def run_with_little_memory(spare_mib: int, connection: Connected, request: CellRequest) -> None:
-    """Run a real cell with a limit on its address space."""
+    """Run a real cell with a limit on its address space, which its imports fit into."""
+    for name in PRELOAD:
+        importlib.import_module(name)
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - nothing to import
         pages = int(file.read().split()[0])
     limit = pages * resource.getpagesize() + spare_mib * MIB

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from whisperbench.errors import DeviceError
 from whisperbench.exercise import Work
-from whisperbench.nvml import SLOWDOWN_FIELDS
 from whisperbench.plan import device_kind
 from whisperbench.precisions import PRECISIONS
 from whisperbench.probe import INTERVAL_S, Pace
+from whisperbench.telemetry import SLOWDOWNS
 from whisperbench.units import MIB, format_seconds, mib
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ WORK_MIB = 2048
 
 LOW_CLOCK = 0.9
 """Share of its highest clock below which a GPU under load is held back by something."""
-
-SLOWDOWNS = frozenset({"hardware slowdown", *SLOWDOWN_FIELDS.values()})
-"""Event reasons that say that the GPU protects itself: what it measures is its cooling."""
 
 DEAR_LIST_S = 0.001
 """A process list that costs more than the interval between polls cannot be read at every one."""

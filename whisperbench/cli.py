@@ -88,9 +88,16 @@ def limits(
     if propose is not None:
         from whisperbench.result import read_run
 
-        rows = ceilings.propose(read_run(propose))
+        run = read_run(propose)
+        for measured in filter(ceilings.is_over, run.measurements):
+            name = ceilings.name_of(measured.cell)
+            typer.echo(f"left out: {name}, which is over its ceiling", err=True)
+        rows = ceilings.propose(run)
         if not rows:
-            raise InputError(f"{propose}: measured no memory; run pytest benchmarks/test_memory.py")
+            raise InputError(
+                f"{propose}: no cell's memory was measured and within its ceilings; run "
+                "pytest benchmarks/test_memory.py"
+            )
         typer.echo("\n\n".join(map(ceilings.as_toml, rows)))
         return
     from whisperbench.hardware import key_of, open_device, resolve

@@ -57,7 +57,6 @@ class Conditions:
     """Time spent slowed down since the driver was loaded, by reason: counters that only grow."""
     sm_clock_mhz: int | None = None
     temperature_c: int | None = None
-    power_w: float | None = None
 
 
 class Device(Protocol):

@@ -1,8 +1,12 @@
-"""Fresh processes for the price of a fork.
+"""Fresh processes, on a GPU for the price of a fork.
 
 Importing torch and transformers takes 5 to 10 s, and a cell's memory must be that of a process
 of its own. So one server process (multiprocessing's forkserver) imports them once, touches no
 device, and is forked for every cell: the child has the imports and nothing else.
+
+That holds for a GPU's memory. A forked process maps the libraries' pages without having touched
+them, so that its resident memory on the host is too low (by 70 MiB for Whisper tiny): cells on the
+CPU are started from nothing.
 
 bitsandbytes is not among them: importing it initialises CUDA, and a process forked after that
 cannot use a GPU. Each child imports it itself, as part of loading. Environment variables are those
@@ -36,22 +40,22 @@ PRELOAD = (
 
 
 def start_process(
-    target: Callable[..., None], *arguments: Any
+    target: Callable[..., None], *arguments: Any, forked: bool = True
 ) -> tuple[BaseProcess, Connection[Any, Any]]:
-    """Start a fresh process that has the imports already.
-
-    Where there is no forkserver (Windows), it is spawned, and imports what it needs itself.
+    """Start a fresh process.
 
     Args:
         target: a function of a module; called with a connection, then `arguments`.
         arguments: are pickled.
+        forked: whether it has the imports already. Otherwise, and where there is no forkserver
+            (Windows), it imports what it needs itself.
 
     Returns:
         The process, and the connection to it.
     """
-    methods = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
+    forked = forked and "forkserver" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+    if forked:
         context.set_forkserver_preload(list(PRELOAD))
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(theirs, *arguments), daemon=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whisperbench.environment import device_key
+from whisperbench.errors import DeviceError
 from whisperbench.host import HostDevice
 from whisperbench.nvml import NvmlDevice
 from whisperbench.plan import device_kind
@@ -13,14 +16,26 @@ if TYPE_CHECKING:
     from whisperbench.device import Device, DeviceFacts
 
 
+NODES = Path("/dev")
+"""Where the driver shows its cards, NVML or not."""
+
+
 def resolve(device: str) -> str:
     """Turn `--device`, which may be "auto", into a torch device name, without importing torch.
 
     Raises:
         InputError: the name is not one of a device.
+        DeviceError: there is a GPU, but NVML does not show it.
     """
     if device == "auto":
-        return "cuda" if NvmlDevice.any_visible() else "cpu"
+        if NvmlDevice.any_visible():
+            return "cuda"
+        if "CUDA_VISIBLE_DEVICES" not in os.environ and any(NODES.glob("nvidia[0-9]*")):
+            raise DeviceError(
+                "there is an NVIDIA GPU, but NVML does not show it: check that nvidia-smi runs (in "
+                "a container, with the driver capability `utility`), or pass --device cpu"
+            )
+        return "cpu"
     device_kind(device)
     return device
 

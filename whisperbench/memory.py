@@ -40,7 +40,19 @@ if TYPE_CHECKING:
     from whisperbench.request import CellRequest
 
 MIN_POLLS = 3
-"""Polls that every phase ends with, so that none can be shorter than these."""
+"""Polls that a phase must have had while it ran, where its peaks count; and after its end, before
+the next may begin."""
+
+MAX_GAP_S = 0.25
+"""The longest time without a poll in a phase whose peaks count. A busy machine makes gaps of tens
+of milliseconds; a probe that was held up for longer has not watched."""
+
+HIDDEN_IDLE_MIB = 2048
+"""Memory in use before the cell that no listed process holds: a desktop takes less, work more."""
+
+CONTEXT_MIB = 2048
+"""The most that a process takes on a GPU beside what torch reserves: 0.6 GiB on an H200, 1.3 GiB
+where all of a card's kernels are loaded at once."""
 
 IDLE_READINGS = 5
 TIMEOUT_S = 900.0
@@ -134,7 +146,7 @@ def measure_memory(
     idle_bytes = _idle_level(what, device, ours)
     pace = Pace.measure(device, os.getpid())
     kills = _out_of_memory_kills()
-    process, connection = start_process(target, request)
+    process, connection = start_process(target, request, forked=request.device != "cpu")
     try:
         assert process.pid is not None  # noqa: S101 - it has been started
         with Probe(device, process.pid, ours=ours, pace=pace) as probe:
@@ -146,6 +158,9 @@ def measure_memory(
     finally:
         process.kill()
         process.join()
+        if process.exitcode == 255 and process.pid is not None:
+            with suppress(ProcessLookupError):  # without its server, nobody else can end it
+                os.kill(process.pid, signal.SIGKILL)
         connection.close()
     if isinstance(last, Failed) and not last.out_of_memory:
         raise InvalidMeasurementError(f"{what}: while in phase {last.phase!r}: {last.message}")
@@ -162,12 +177,17 @@ def measure_memory(
 
 
 def _idle_level(what: str, device: Device, ours: frozenset[int]) -> int | None:
-    """Read the device's level before the cell; refuse a device that somebody is using."""
-    strangers = device.processes(os.getpid()).keys() - ours
-    if strangers:
-        raise InvalidMeasurementError(
-            f"{what}: {_named(strangers)} on the device already; stop it, or measure on another"
-        )
+    """Read the device's level before the cell; refuse a device that somebody is using.
+
+    The driver may list a process for a moment longer than it lives: that is waited for.
+    """
+    deadline_s = time.monotonic() + IDLE_TIMEOUT_S
+    while strangers := device.processes(os.getpid()).keys() - ours:
+        if time.monotonic() > deadline_s:
+            raise InvalidMeasurementError(
+                f"{what}: {_named(strangers)} on the device already; stop it, or measure on another"
+            )
+        time.sleep(0.05)
     levels = []
     for _ in range(IDLE_READINGS):
         memory = device.memory()
@@ -253,6 +273,8 @@ def _probe_died(what: str, probe: Probe) -> InvalidMeasurementError:
 
 def _death(exit_code: int | None, kills_before: int | None) -> str:
     """Say how a process ended that said nothing."""
+    if exit_code == 255:  # what multiprocessing says where the server that forks is gone
+        return "the cell's process, or the server that it was forked from, was killed"
     if exit_code is None or exit_code >= 0:
         return f"the cell's process ended with exit code {exit_code} and without a word"
     try:
@@ -316,7 +338,25 @@ def _require_believable(what: str, watched: _Pass) -> None:
         if (watched.idle_bytes is None and not held) or (shown and held is None):
             raise InvalidMeasurementError(f"{where}: the process's memory was not readable")
         shown |= held is not None
+        _require_watched(where, watched, span)
         _require_all_seen(where, watched, span, polls)
+
+
+def _require_watched(where: str, watched: _Pass, span: _Span) -> None:
+    """Refuse a phase whose peaks count and that the probe has not watched while it ran."""
+    if span.mark is None or span.phase not in PEAK_PHASES:
+        return
+    polls = watched.trace.between(span.start_s, span.mark.at_s)
+    if len(polls) < MIN_POLLS:
+        raise InvalidMeasurementError(
+            f"{where}: lasted only {len(polls)} polls of the probe, fewer than {MIN_POLLS}"
+        )
+    gap_s = watched.trace.longest_gap_s(polls)
+    if gap_s > MAX_GAP_S:
+        raise InvalidMeasurementError(
+            f"{where}: the probe did not get to look for {1e3 * gap_s:.0f} ms; stop what else uses "
+            "the CPU"
+        )
 
 
 def _require_complete(what: str, watched: _Pass, last: Done) -> None:
@@ -354,11 +394,32 @@ def _require_alone(what: str, watched: _Pass) -> None:
         if span.phase == "context" and span.start_s <= seen_s <= span.end_s
     ]
     itself = not trace.listed and len(trace.strangers) == len(cell) == 1
+    if watched.idle_bytes is not None and not trace.listed:
+        _require_room_for_nobody(what, watched)
     if trace.strangers and not itself:
         raise InvalidMeasurementError(
             f"{what}: {_named(trace.strangers)} on the device during the pass; stop what else uses "
             "it, or measure on another"
         )
+
+
+def _require_room_for_nobody(what: str, watched: _Pass) -> None:
+    """Refuse more memory in use than the cell's own, where processes are not to be seen."""
+    idle_bytes = watched.idle_bytes or 0
+    if mib(idle_bytes) > HIDDEN_IDLE_MIB:
+        raise InvalidMeasurementError(
+            f"{what}: {mib(idle_bytes):.0f} MiB of the device are in use by processes that are not "
+            "to be seen from here; have the GPU to yourself, or start the container with --pid=host"
+        )
+    for span in watched.spans:
+        peaks = _peaks(watched, span)
+        beside = peaks["device"] - peaks.get("reserved", peaks["device"])
+        if beside > CONTEXT_MIB:
+            raise InvalidMeasurementError(
+                f"{what}: in phase {span.phase!r} the device's memory grew by {beside:.0f} MiB "
+                "more than torch reserved, and processes are not to be seen from here; somebody "
+                "else uses the GPU"
+            )
 
 
 def _require_all_seen(where: str, watched: _Pass, span: _Span, polls: range) -> None:
@@ -462,7 +523,9 @@ def _peaks(watched: _Pass, span: _Span) -> dict[str, float]:
         found["reserved"] = mib(span.levels.peak_reserved_bytes)
     held = _highest(watched.trace.process_bytes, polls)
     if held is not None:
-        found["process"] = mib(held)
+        # On Linux the system keeps the highest value itself, between two polls too.
+        known = span.mark.peak_resident_bytes if span.mark is not None else None
+        found["process"] = mib(max(held, known or 0))
     used = _highest(watched.trace.device_bytes, polls)
     if used is not None and watched.idle_bytes is not None:
         found["device"] = mib(used - watched.idle_bytes)
@@ -489,6 +552,7 @@ def _notes(
         judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"
     notes: dict[str, str | float | bool] = {
         "judged": judged,
+        "others": "visible" if trace.listed else "hidden",
         "polls": len(trace.times_s),
         "poll_interval_ms": pace.interval_s * 1e3,
         "process_poll_interval_ms": pace.interval_s * pace.processes_every * 1e3,

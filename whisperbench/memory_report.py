@@ -8,7 +8,7 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from whisperbench.ceilings import MEMORY, figures_of
+from whisperbench.ceilings import MEMORY, figures_of, name_of
 from whisperbench.result import Measurement, Run
 from whisperbench.units import format_figure
 
@@ -88,13 +88,15 @@ def _how_it_was_read(rows: list[Measurement]) -> Iterator[str]:
 
 
 def _ceilings(rows: list[Measurement]) -> Iterator[str]:
-    """Name the verdicts, and the cells that have no ceiling."""
+    """Name the verdicts, and the cells that have no ceiling; what is over one is a failure."""
     for row in rows:
         for verdict in row.verdicts:
-            where = "" if verdict.verdict != "ok" else f"{row.cell.model} {row.cell.precision}: "
-            yield f"ceiling {verdict.verdict}: {where}{verdict.sentence}"
+            if verdict.verdict == "ok":
+                yield f"ceiling ok: {name_of(row.cell)}: {verdict.sentence}"
+            elif verdict.verdict == "missing":
+                yield f"ceiling not judged: {verdict.sentence}"
     bare = [
-        f"{row.cell.model} {row.cell.precision}"
+        name_of(row.cell)
         for row in rows
         if not row.verdicts and row.metric("weight_mib") is not None  # without, it ran out
     ]

@@ -114,18 +114,22 @@ class NvmlDevice:
             DeviceError: NVML does not answer.
         """
         self._open()
-        found = self._ask_optional(
-            "processes", self._nvml.nvmlDeviceGetComputeRunningProcesses, self._handle
-        )
+        nvml = self._nvml
+        found: list[Any] = []
+        for listing in (
+            nvml.nvmlDeviceGetComputeRunningProcesses,
+            nvml.nvmlDeviceGetMPSComputeRunningProcesses,  # clients of MPS stand in this one alone
+        ):
+            found += self._ask_optional("processes", listing, self._handle) or []
         # Some containers show a process without an id, or with nothing in it: a hidden figure is
         # not a zero, and two hidden processes are not one.
         return {
             int(process.pid) or -place: process.usedGpuMemory or None
-            for place, process in enumerate(found or (), start=1)
+            for place, process in enumerate(found, start=1)
         }
 
     def conditions(self) -> Conditions:
-        """Return event reasons, clock, temperature and power.
+        """Return event reasons, slow-down counters, clock and temperature.
 
         Raises:
             DeviceError: NVML does not answer.
@@ -133,7 +137,6 @@ class NvmlDevice:
         self._open()
         nvml, card = self._nvml, self._card
         bits = self._ask_optional("event reasons", _event_reasons(nvml), card)
-        power_mw = self._ask_optional("power", nvml.nvmlDeviceGetPowerUsage, card)
         return Conditions(
             reasons=None if bits is None else _reasons(int(bits)),
             slowdown_ns=self._slowdowns(),
@@ -143,7 +146,6 @@ class NvmlDevice:
             temperature_c=self._ask_optional(
                 "temperature", nvml.nvmlDeviceGetTemperature, card, nvml.NVML_TEMPERATURE_GPU
             ),
-            power_w=None if power_mw is None else power_mw / 1000,
         )
 
     def energy_j(self) -> float | None:

@@ -58,6 +58,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             precision_named(name)
 
 
+_MEMORY_METRIC = (
+    "^(weight|context|driver_reserved"
+    "|((load|first_call|steady_call)_)?peak_(allocated|reserved|process|device))_mib$"
+)
+"""What `test_memory` measures."""
+
 Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
 """Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
 
@@ -75,7 +81,7 @@ class Ceiling(
     precisions: Patterns
     devices: Patterns
     """Of device keys."""
-    metric: str
+    metric: Annotated[str, msgspec.Meta(pattern=_MEMORY_METRIC)]
     """As a result file names it, such as peak_process_mib or weight_mib."""
     reason: Annotated[str, NonEmpty]
     max_mib: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
@@ -91,7 +97,12 @@ class Ceiling(
             raise ValueError(f"the ceiling on {self.metric} needs max_mib or max_ratio, not both")
         if (self.max_ratio is None) != (self.of is None):
             raise ValueError(f"the ceiling on {self.metric}: max_ratio and of go together")
-        for pattern in (*self.precisions, *filter(None, [self.of])):
+        if self.of is not None and self.of not in PRECISIONS:
+            raise ValueError(
+                f"the ceiling on {self.metric}: of = {self.of!r} is not a precision; choose one of "
+                f"{', '.join(PRECISIONS)}"
+            )
+        for pattern in self.precisions:
             if not any(fnmatchcase(name, pattern) for name in PRECISIONS):
                 raise ValueError(
                     f"the ceiling on {self.metric}: no precision is called {pattern!r}; choose "

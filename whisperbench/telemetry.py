@@ -62,8 +62,10 @@ class Telemetry:
         return " and ".join(causes)
 
     def notes(self) -> dict[str, str | float | bool]:
-        """Return the conditions, as a result keeps them."""
-        found: dict[str, str | float | bool] = {}
+        """Return the conditions, as a result keeps them, and what could not be seen of them."""
+        if self.device.memory() is None:
+            return {}  # a host, of which nothing of this can be told
+        found: dict[str, str | float | bool] = {"others": "visible" if self._listed else "hidden"}
         clocks = [row.sm_clock_mhz for row in self._readings if row.sm_clock_mhz is not None]
         if clocks:
             found |= {"sm_clock_mhz": median(clocks), "lowest_sm_clock_mhz": min(clocks)}
@@ -71,8 +73,8 @@ class Telemetry:
         if warmth:
             found["highest_temperature_c"] = max(warmth)
         reasons = [row.reasons for row in self._readings if row.reasons is not None]
-        if reasons:
-            found["event_reasons"] = ", ".join(sorted(frozenset().union(*reasons))) or "none"
+        named = ", ".join(sorted(frozenset().union(*reasons))) or "none"
+        found["event_reasons"] = named if reasons else "not readable"
         return found
 
     def _slowdowns(self) -> list[str]:

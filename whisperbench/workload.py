@@ -6,8 +6,10 @@ watches, has read what the phase left behind.
 
 from __future__ import annotations
 
+import re
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -40,6 +42,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """On the monotonic clock, which all processes of a machine share."""
     levels: AllocatorLevels | None
     """None on a CPU, where torch keeps no count."""
+    peak_resident_bytes: int | None = None
+    """On a CPU: the highest resident set of the phase, where the system keeps it (Linux)."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,17 +65,49 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 Message = Mark | Done | Failed
 
 
+class ResidentPeak:
+    """This process's highest resident set, as Linux keeps it (proc(5): VmHWM, clear_refs)."""
+
+    def __init__(self) -> None:
+        self._kept = self.begin()
+
+    def begin(self) -> bool:
+        """Start anew; False where the system does not let it, so that there is no peak to tell."""
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        except OSError:
+            self._kept = False
+            return False
+        return True
+
+    def highest_bytes(self) -> int | None:
+        """Return the highest resident set since it was started anew; None where it is not kept."""
+        if not self._kept:
+            return None
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+
+
 class Reporter:
     """Tells the watching process about phases, and keeps torch's peaks apart by phase."""
 
     def __init__(self, connection: Connection[Any, Any], device: str) -> None:
         self._connection = connection
         self._device = device
+        self._peak = ResidentPeak() if device == "cpu" else None
         self.phase: Phase = "start"
 
     def end_phase(self) -> None:
         """Say that the phase is over, wait until that was seen, and begin the next one."""
-        self._connection.send(Mark(phase=self.phase, at_s=time.monotonic(), levels=self.levels()))
+        self._connection.send(
+            Mark(
+                phase=self.phase,
+                at_s=time.monotonic(),
+                levels=self.levels(),
+                peak_resident_bytes=self._peak.highest_bytes() if self._peak is not None else None,
+            )
+        )
         self.wait()
         place = PHASES.index(self.phase) + 1
         if place < len(PHASES):
@@ -96,6 +132,8 @@ class Reporter:
         )
 
     def _reset_peaks(self) -> None:
+        if self._peak is not None:
+            self._peak.begin()
         if self._device != "cpu" and self.phase not in ("start", "context"):
             from torch import cuda
 
