@@ -22,8 +22,8 @@ CHILDREN_INTERVAL_S = 0.25
 class HostDevice:
     """The CPU and the host's memory.
 
-    A process's figure is its resident set (RSS). PSS would split what a forked process shares
-    with the one that it was forked from, and so depend on how the process was started.
+    A process's figure is its resident set (RSS): what it would take on a machine of its own. PSS
+    splits pages with every other process that maps them, and so depends on what else runs.
     """
 
     def __init__(self) -> None:
