@@ -152,6 +152,12 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the processes in every poll: a phase then takes 5 ms, and not 50."""
     monkeypatch.setattr(whisperbench.probe, "PROCESSES_INTERVAL_S", 0.0)
 
+    def start(target: Any, request: CellRequest, *, forked: bool) -> Any:
+        """Fork a made-up cell also where a real one would be spawned, which takes a second."""
+        return start_process(target, request, forked=forked or isinstance(request, Play))
+
+    monkeypatch.setattr(memory, "start_process", start)
+
 
 @pytest.fixture(autouse=True)
 def _nobody_is_left() -> Iterator[None]:
@@ -346,8 +352,11 @@ def test_a_figure_that_is_hidden_half_way_is_no_peak(card: Card) -> None:
 # Other users of the device.
 
 
-def test_a_used_device_is_refused_before_anything_starts(card: Card) -> None:
-    """Somebody on the device makes the pass invalid at once, by id and name."""
+def test_a_used_device_is_refused_before_anything_starts(
+    card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody on the device, and still there after a while, is named, and nothing is started."""
+    monkeypatch.setattr(memory, "IDLE_TIMEOUT_S", 0.1)
     device = a_gpu(card, processes=lambda found: {**found, os.getppid(): 20 * MIB, STRANGER: None})
     error = refused(a_play(card), device, "are on the device already; stop it, or measure on")
     assert f"process {os.getppid()} ({psutil.Process(os.getppid()).name()})" in str(error)

@@ -53,6 +53,8 @@ def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replayed:
 
         monkeypatch.setattr(fixtures.plan, "BENCHMARKS", tmp_path.resolve())
         monkeypatch.chdir(tmp_path)
+        # Where these tests run under pytest-xdist: it would switch pytest-benchmark off in there.
+        monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
         path = tmp_path / "test_replayed.py"
         path.write_text(BENCHMARKS, encoding="utf-8")
         plugin = Plugin()

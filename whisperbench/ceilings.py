@@ -16,11 +16,11 @@ from whisperbench.errors import one_line
 from whisperbench.result import Cell, Measurement, Run, Verdict
 from whisperbench.suite import Ceiling
 
-HEADROOM_RATIO = {"cuda": 0.02, "cpu": 0.15}
+HEADROOM_RATIO = {"cuda": 0.02, "cpu": 0.25}
 HEADROOM_MIB = 8.0
 """A proposed ceiling is the measured figure and this much more. On a GPU 2 % + 8 MiB, the rule for
 the kind `memory`. A process's resident memory on a host differs by more between runs of unchanged
-code: by 11 % in ten runs of dummy:tiny in int8 on two cores."""
+code: from 678 to 737 MiB in five of dummy:tiny in int8 on two cores."""
 
 MEMORY = "memory"
 """The stage of a memory pass."""

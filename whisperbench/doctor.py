@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whisperbench import checks
-from whisperbench.errors import WhisperbenchError, one_line
+from whisperbench.errors import DeviceError, WhisperbenchError, one_line
 from whisperbench.hardware import open_device, resolve
 
 
@@ -62,7 +62,10 @@ def examine(asked: str) -> Iterator[Finding]:
     Raises:
         InputError: it is not the name of a device.
     """
-    name = resolve(asked)
+    try:
+        name = resolve(asked)
+    except DeviceError:  # a GPU that NVML does not show: what is wrong with it is found below
+        name = "cuda"
     yield from findings(
         checks.Patient(
             name=name,

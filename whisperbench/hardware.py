@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whisperbench.environment import device_key
 from whisperbench.errors import DeviceError
 from whisperbench.host import HostDevice
-from whisperbench.nvml import NvmlDevice
+from whisperbench.nvml import NvmlDevice, gpus_are_hidden
 from whisperbench.plan import device_kind
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def resolve(device: str) -> str:
     if device == "auto":
         if NvmlDevice.any_visible():
             return "cuda"
-        if "CUDA_VISIBLE_DEVICES" not in os.environ and any(NODES.glob("nvidia[0-9]*")):
+        if not gpus_are_hidden() and any(NODES.glob("nvidia[0-9]*")):
             raise DeviceError(
                 "there is an NVIDIA GPU, but NVML does not show it: check that nvidia-smi runs (in "
                 "a container, with the driver capability `utility`), or pass --device cpu"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -158,7 +159,7 @@ def measure_memory(
     finally:
         process.kill()
         process.join()
-        if process.exitcode == 255 and process.pid is not None:
+        if process.exitcode == 255 and process.pid is not None and request.device != "cpu":
             with suppress(ProcessLookupError):  # without its server, nobody else can end it
                 os.kill(process.pid, signal.SIGKILL)
         connection.close()
@@ -351,8 +352,9 @@ def _require_watched(where: str, watched: _Pass, span: _Span) -> None:
         raise InvalidMeasurementError(
             f"{where}: lasted only {len(polls)} polls of the probe, fewer than {MIN_POLLS}"
         )
-    gap_s = watched.trace.longest_gap_s(polls)
-    if gap_s > MAX_GAP_S:
+    times_s = watched.trace.times_s[polls.start : polls.stop]
+    gap_s = max(b - a for a, b in pairwise([span.start_s, *times_s, span.mark.at_s]))
+    if gap_s > max(MAX_GAP_S, MIN_POLLS * watched.trace.pace.interval_s):
         raise InvalidMeasurementError(
             f"{where}: the probe did not get to look for {1e3 * gap_s:.0f} ms; stop what else uses "
             "the CPU"
@@ -413,8 +415,8 @@ def _require_room_for_nobody(what: str, watched: _Pass) -> None:
         )
     for span in watched.spans:
         peaks = _peaks(watched, span)
-        beside = peaks["device"] - peaks.get("reserved", peaks["device"])
-        if beside > CONTEXT_MIB:
+        beside = peaks.get("device", 0.0) - peaks.get("reserved", 0.0)
+        if "reserved" in peaks and beside > CONTEXT_MIB:
             raise InvalidMeasurementError(
                 f"{what}: in phase {span.phase!r} the device's memory grew by {beside:.0f} MiB "
                 "more than torch reserved, and processes are not to be seen from here; somebody "

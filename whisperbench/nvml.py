@@ -37,6 +37,11 @@ SLOWDOWN_FIELDS: dict[int, str] = {
 """NVML_FI_DEV_CLOCKS_EVENT_REASON_*: nanoseconds that each of them has lasted in all."""
 
 
+def gpus_are_hidden() -> bool:
+    """Whether CUDA_VISIBLE_DEVICES hides every GPU from this process."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+
+
 class NvmlDevice:
     """An NVIDIA GPU, used through torch and watched through NVML."""
 
@@ -57,8 +62,7 @@ class NvmlDevice:
     @staticmethod
     def any_visible(library: Any = None) -> bool:
         """Whether a GPU is there for this process, found without importing torch."""
-        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if hidden is not None and hidden.strip() in ("", "-1"):
+        if gpus_are_hidden():
             return False
         try:
             nvml = _initialised(library)

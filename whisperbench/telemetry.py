@@ -7,9 +7,12 @@ the driver counts the time that it slowed the clocks down.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
+
+from whisperbench.errors import DeviceError
 
 if TYPE_CHECKING:
     from whisperbench.device import Conditions, Device
@@ -63,8 +66,9 @@ class Telemetry:
 
     def notes(self) -> dict[str, str | float | bool]:
         """Return the conditions, as a result keeps them, and what could not be seen of them."""
-        if self.device.memory() is None:
-            return {}  # a host, of which nothing of this can be told
+        with suppress(DeviceError):  # a GPU that shares the host's memory may not tell its own
+            if self.device.memory() is None:
+                return {}  # a host, of which nothing of this can be told
         found: dict[str, str | float | bool] = {"others": "visible" if self._listed else "hidden"}
         clocks = [row.sm_clock_mhz for row in self._readings if row.sm_clock_mhz is not None]
         if clocks:

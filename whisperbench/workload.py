@@ -6,6 +6,7 @@ watches, has read what the phase left behind.
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
+from whisperbench.fresh import PRELOAD
 from whisperbench.request import CellRequest
 
 Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
@@ -169,6 +171,9 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
 def _go_through(reporter: Reporter, request: CellRequest) -> int:
     """Load and transcribe twice; return the bytes of the weights."""
     import gc
+
+    for name in PRELOAD:
+        importlib.import_module(name)  # has been, in a process that was forked
 
     import torch
 
