@@ -31,7 +31,8 @@ from tests import workloads
 from tests.conftest import RunSuite
 from tests.devices import MIB, ScriptedDevice, taken
 from tests.workloads import GONE, Card, Play, Step, play
-from whisperbench import memory
+from whisperbench import belief, memory
+from whisperbench.belief import MIN_POLLS, require_believable
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import read_manifest
 from whisperbench.device import DeviceMemory
@@ -40,6 +41,7 @@ from whisperbench.fresh import start_process
 from whisperbench.host import HostDevice
 from whisperbench.loading import load_model
 from whisperbench.memory import Footprint, measure_memory
+from whisperbench.observation import Observation, Span
 from whisperbench.probe import COST_READINGS, Pace, Trace
 from whisperbench.request import CellRequest
 from whisperbench.result import Measurement, read_run
@@ -244,7 +246,7 @@ def test_the_notes_say_how_it_was_measured(card: Card) -> None:
         float(notes[name]) for name in ("polls", "longest_gap_ms", "poll_interval_ms")
     )
     # What was read before and after the pass is no poll.
-    assert len(PHASES) * memory.MIN_POLLS <= polls < device.looks["memory"] - memory.IDLE_READINGS
+    assert len(PHASES) * MIN_POLLS <= polls < device.looks["memory"] - memory.IDLE_READINGS
     assert interval_ms >= 1.0
     assert float(notes["process_poll_interval_ms"]) >= interval_ms
     assert gap_ms > 0.0
@@ -520,43 +522,58 @@ def a_trace(polls: int, *, held: int | None = MIB, used: int | None = 9 * MIB) -
     )
 
 
-def a_span(phase: Phase, start_s: float, end_s: float) -> memory._Span:
+def a_span(phase: Phase, start_s: float, end_s: float) -> Span:
     """Return a phase that came to its end."""
     mark = Mark(phase=phase, at_s=end_s, levels=None)
-    return memory._Span(phase=phase, start_s=start_s, end_s=end_s, mark=mark)
+    return Span(phase=phase, start_s=start_s, end_s=end_s, mark=mark)
 
 
 @pytest.mark.parametrize(("end_s", "polls"), [(2.5, 0), (3.0, 1), (4.5, 2)])
 def test_a_phase_of_too_few_polls(end_s: float, polls: int) -> None:
     """A phase that was over before three polls has not been watched."""
-    watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
+    watched = Observation(idle_bytes=MIB, trace=a_trace(9))
     watched.spans = [a_span("start", 0.0, 2.2), a_span("load", 2.2, end_s)]
     wanted = f"x, phase 'load': lasted only {polls} polls of the probe, fewer than 3"
     with pytest.raises(InvalidMeasurementError, match=wanted):
-        memory._require_believable("x", watched)
+        require_believable("x", watched)
 
 
 def test_a_phase_of_enough_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three polls are enough."""
-    monkeypatch.setattr(memory, "MAX_GAP_S", 1.0)
-    watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
+    monkeypatch.setattr(belief, "MAX_GAP_S", 1.0)
+    watched = Observation(idle_bytes=MIB, trace=a_trace(9))
     watched.spans = [a_span("start", 0.0, 2.2), a_span("load", 2.2, 5.0)]
-    memory._require_believable("x", watched)
+    require_believable("x", watched)
 
 
 def test_a_probe_that_was_held_up_has_not_watched() -> None:
     """A long time without a poll, in a phase whose peaks count, could have hidden a peak."""
-    watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
+    watched = Observation(idle_bytes=MIB, trace=a_trace(9))
     watched.spans = [a_span("start", 0.0, 2.2), a_span("load", 2.2, 5.0)]
     with pytest.raises(InvalidMeasurementError, match="did not get to look for 1000 ms"):
-        memory._require_believable("x", watched)
+        require_believable("x", watched)
+
+
+@pytest.mark.parametrize("times_s", [(0.0, 0.001, 0.002), (1.498, 1.499, 1.5), (0.4, 0.5, 0.6)])
+def test_a_phase_that_was_hardly_watched_is_refused(times_s: tuple[float, ...]) -> None:
+    """Time without a poll counts from the phase's beginning, and to its end."""
+    trace = a_trace(0)
+    trace.times_s = [*times_s, 1.51, 1.52, 1.53]
+    trace.device_bytes = [2 * MIB] * 6
+    trace.process_bytes = [MIB] * 6
+    trace.listed = True
+    watched = Observation(idle_bytes=MIB, trace=trace)
+    mark = Mark(phase="load", at_s=1.505, levels=None)
+    watched.spans = [Span(phase="load", start_s=0.0, end_s=1.53, mark=mark)]
+    with pytest.raises(InvalidMeasurementError, match="did not get to look for"):
+        require_believable("x", watched)
 
 
 def test_more_than_the_cells_memory_where_nobody_is_to_be_seen(card: Card) -> None:
     """Where a container hides all processes, memory that cannot be the cell's is a stranger's."""
 
     def crowded(found: DeviceMemory) -> DeviceMemory:
-        work = round((memory.HIDDEN_IDLE_MIB + 1) * MIB)
+        work = round((belief.HIDDEN_IDLE_MIB + 1) * MIB)
         return replace(found, used_bytes=found.used_bytes + work)
 
     def nobody(_found: Processes) -> Processes:
@@ -565,18 +582,18 @@ def test_more_than_the_cells_memory_where_nobody_is_to_be_seen(card: Card) -> No
     message = "in use by processes that are not to be seen"
     refused(a_play(card), a_gpu(card, memory=crowded, processes=nobody), message)
     steps = [*STEPS]
-    steps[2] = steps[2]._replace(peak_mib=steps[2].peak_mib + memory.CONTEXT_MIB)
+    steps[2] = steps[2]._replace(peak_mib=steps[2].peak_mib + belief.CONTEXT_MIB)
     message = "more than torch reserved, and processes are not to be seen"
     refused(a_play(card, *steps), a_gpu(card, processes=nobody), message)
 
 
 def test_a_probe_that_fails_at_the_very_end() -> None:
     """A failure that nobody waited for any more makes the pass invalid all the same."""
-    watched = memory._Pass(idle_bytes=MIB, trace=a_trace(9))
+    watched = Observation(idle_bytes=MIB, trace=a_trace(9))
     watched.spans = [a_span("start", 0.0, 5.0)]
     watched.trace.failure = "GPU is lost"
     with pytest.raises(InvalidMeasurementError, match=r"x: the probe died.*: GPU is lost"):
-        memory._require_believable("x", watched)
+        require_believable("x", watched)
 
 
 # A device that fails.
@@ -977,7 +994,7 @@ def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -
     assert max(peaks) == found["peak_process_mib"]
     assert footprint.ran_out == ""
     assert footprint.notes["judged"] == "process (RSS)"
-    assert float(footprint.notes["polls"]) >= len(PHASES) * memory.MIN_POLLS
+    assert float(footprint.notes["polls"]) >= len(PHASES) * MIN_POLLS
     assert "idle_device_mib" not in footprint.notes
 
 
@@ -1080,7 +1097,7 @@ def test_the_system_keeps_the_highest_resident_set() -> None:
     assert low is not None
     assert high is not None
     assert high - low > 60 * MIB
-    assert peak.begin()
+    peak.begin()
     again = peak.highest_bytes()
     assert again is not None
     assert again < high - 60 * MIB

@@ -16,8 +16,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.devices import MIB
+from whisperbench.belief import MIN_POLLS
 from whisperbench.fresh import PRELOAD
-from whisperbench.memory import MIN_POLLS
 from whisperbench.request import CellRequest
 from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase, run_cell
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from whisperbench.belief import CONTEXT_MIB, HIDDEN_IDLE_MIB
 from whisperbench.errors import DeviceError
 from whisperbench.exercise import Work
+from whisperbench.host import process_name
 from whisperbench.plan import device_kind
 from whisperbench.precisions import PRECISIONS
 from whisperbench.probe import INTERVAL_S, Pace
@@ -26,12 +28,8 @@ State = Literal["fine", "advice", "unfit"]
 BLOCK_MIB = 256
 """Taken on the GPU to see whether NVML sees it: far more than what wobbles by itself."""
 
-CONTEXT_MIB = 2048
-"""The most that comes with the first block: context and libraries take 0.3 to 1.3 GiB."""
-
 DESKTOP_MIB = 512
-WORK_MIB = 2048
-"""Memory that no listed process holds: a desktop takes hundreds of MiB, work takes more."""
+"""Memory that no listed process holds, from which on somebody should look what it is."""
 
 LOW_CLOCK = 0.9
 """Share of its highest clock below which a GPU under load is held back by something."""
@@ -121,7 +119,7 @@ def others(patient: Patient) -> Answer:
         return "unfit", f"{who}: stop it, wait, or choose another GPU with --device"
     memory = _memory(patient)
     taken_mib = mib(memory.used_bytes)
-    if taken_mib > WORK_MIB:
+    if taken_mib > HIDDEN_IDLE_MIB:
         return "unfit", (
             f"{taken_mib:.0f} MiB are taken by processes that NVML does not list, as those of "
             "other containers: see nvidia-smi on the host, and have the GPU to yourself"
@@ -343,14 +341,7 @@ def _memory(patient: Patient) -> DeviceMemory:
 
 
 def _process(pid: int, held: int | None) -> str:
-    """Name a process, without its user or path."""
-    import psutil
-
-    try:
-        name = f"{pid} ({psutil.Process(pid).name()})"
-    except (psutil.Error, ValueError):  # of another namespace, or without an id
-        name = str(pid) if pid > 0 else "without an id"
-    return f"process {name}" + ("" if held is None else f" with {mib(held):.0f} MiB")
+    return process_name(pid) + ("" if held is None else f" with {mib(held):.0f} MiB")
 
 
 def _smi(patient: Patient) -> str:

@@ -11,7 +11,7 @@ from whisperbench.errors import DeviceError
 from whisperbench.units import mib
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import psutil
 
@@ -81,6 +81,22 @@ class HostDevice:
     def close(self) -> None:
         """Forget the process that was watched."""
         self._family = []
+
+
+def process_name(pid: int) -> str:
+    """Name a process, as far as it can be seen from here; without its user or path."""
+    import psutil
+
+    try:
+        return f"process {pid} ({psutil.Process(pid).name()})"
+    except (psutil.Error, ValueError):  # of another namespace, or without an id
+        return f"process {pid}" if pid > 0 else "a process without an id"
+
+
+def named(pids: Iterable[int]) -> str:
+    """Name processes as the subject of a sentence, with its verb."""
+    names = [process_name(pid) for pid in sorted(pids)]
+    return ", ".join(names) + (" is" if len(names) == 1 else " are")
 
 
 def cpu_name() -> str:

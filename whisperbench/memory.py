@@ -10,50 +10,28 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from whisperbench.belief import MIN_POLLS, SLACK_MIB, require_believable, require_complete
 from whisperbench.errors import DeviceError, InvalidMeasurementError
 from whisperbench.fresh import start_process
-from whisperbench.probe import Pace, Probe, Trace
+from whisperbench.host import named
+from whisperbench.observation import Observation, Span, metrics_of, notes_of, peaks_of
+from whisperbench.probe import Pace, Probe
 from whisperbench.result import Metric
-from whisperbench.units import MIB, mib
-from whisperbench.workload import (
-    PHASES,
-    AllocatorLevels,
-    Done,
-    Failed,
-    Mark,
-    Message,
-    Phase,
-    run_cell,
-)
+from whisperbench.units import mib
+from whisperbench.workload import Done, Failed, Mark, Message, run_cell
 
 if TYPE_CHECKING:
     from whisperbench.device import Device
     from whisperbench.request import CellRequest
-
-MIN_POLLS = 3
-"""Polls that a phase must have had while it ran, where its peaks count; and after its end, before
-the next may begin."""
-
-MAX_GAP_S = 0.25
-"""The longest time without a poll in a phase whose peaks count. A busy machine makes gaps of tens
-of milliseconds; a probe that was held up for longer has not watched."""
-
-HIDDEN_IDLE_MIB = 2048
-"""Memory in use before the cell that no listed process holds: a desktop takes less, work more."""
-
-CONTEXT_MIB = 2048
-"""The most that a process takes on a GPU beside what torch reserves: 0.6 GiB on an H200, 1.3 GiB
-where all of a card's kernels are loaded at once."""
 
 IDLE_READINGS = 5
 TIMEOUT_S = 900.0
@@ -66,18 +44,6 @@ END_TIMEOUT_S = 0.2
 
 IDLE_TIMEOUT_S = 5.0
 """How long a device may take to get back to its idle level when a process has ended."""
-
-SLACK_MIB = 8.0
-"""How far the idle level may move over a pass before somebody else must be using the device; and
-how far a probe may read below what torch has reserved, which it rounds, before it must be reading
-something else."""
-
-PEAK_PHASES: Mapping[Phase, str] = {
-    "load": "load",
-    "first call": "first_call",
-    "steady call": "steady_call",
-}
-"""Phases that have peaks of their own in the result, and what those are called there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,28 +64,6 @@ class Footprint:
     """How far the cell got before the device's memory was full; "" where it got through."""
     seconds: float
     """What the whole pass took."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Span:
-    """A phase that was watched."""
-
-    phase: Phase
-    start_s: float
-    end_s: float
-    mark: Mark | None
-    """None where the cell went wrong before the phase was over."""
-    levels: AllocatorLevels | None = None
-    """What torch counted at its end, be it a bad one."""
-
-
-@dataclass(kw_only=True)
-class _Pass:
-    """What was seen of a cell."""
-
-    idle_bytes: int | None
-    trace: Trace
-    spans: list[_Span] = field(default_factory=list)
 
 
 def measure_memory(
@@ -151,7 +95,7 @@ def measure_memory(
     try:
         assert process.pid is not None  # noqa: S101 - it has been started
         with Probe(device, process.pid, ours=ours, pace=pace) as probe:
-            watched = _Pass(idle_bytes=idle_bytes, trace=probe.trace)
+            watched = Observation(idle_bytes=idle_bytes, trace=probe.trace)
             last = _follow(what, process, connection, probe, watched, kills, timeout_s)
         with suppress(OSError):  # it may be gone already
             connection.send(None)
@@ -165,13 +109,13 @@ def measure_memory(
         connection.close()
     if isinstance(last, Failed) and not last.out_of_memory:
         raise InvalidMeasurementError(f"{what}: while in phase {last.phase!r}: {last.message}")
-    _require_believable(what, watched)
+    require_believable(what, watched)
     if isinstance(last, Done):
-        _require_complete(what, watched, last)
+        require_complete(what, watched, last)
     _require_idle(what, device, idle_bytes)
     return Footprint(
-        metrics=tuple(_metrics(watched, last)),
-        notes=_notes(watched, pace, started_s, request.device),
+        metrics=tuple(metrics_of(watched, last)),
+        notes=notes_of(watched, started_s, request.device),
         ran_out=_how_far(watched, last) if isinstance(last, Failed) else "",
         seconds=time.monotonic() - started_s,
     )
@@ -186,7 +130,7 @@ def _idle_level(what: str, device: Device, ours: frozenset[int]) -> int | None:
     while strangers := device.processes(os.getpid()).keys() - ours:
         if time.monotonic() > deadline_s:
             raise InvalidMeasurementError(
-                f"{what}: {_named(strangers)} on the device already; stop it, or measure on another"
+                f"{what}: {named(strangers)} on the device already; stop it, or measure on another"
             )
         time.sleep(0.05)
     levels = []
@@ -204,7 +148,7 @@ def _follow(
     process: BaseProcess,
     connection: Connection[Any, Any],
     probe: Probe,
-    watched: _Pass,
+    watched: Observation,
     kills: int | None,
     timeout_s: float,
 ) -> Done | Failed:
@@ -222,7 +166,7 @@ def _follow(
         end_s = time.monotonic()
         phase = message.phase
         watched.spans.append(
-            _Span(phase=phase, start_s=start_s, end_s=end_s, mark=mark, levels=message.levels)
+            Span(phase=phase, start_s=start_s, end_s=end_s, mark=mark, levels=message.levels)
         )
         if isinstance(message, Failed):
             return message
@@ -312,142 +256,6 @@ def _out_of_memory_kills() -> int | None:
     return None
 
 
-def _require_believable(what: str, watched: _Pass) -> None:
-    """Refuse readings that cannot be of this cell on this device.
-
-    Raises:
-        InvalidMeasurementError: they cannot, and why.
-    """
-    trace = watched.trace
-    if trace.failure:
-        raise InvalidMeasurementError(
-            f"{what}: the probe died after {len(trace.times_s)} polls: {trace.failure}"
-        )
-    _require_alone(what, watched)
-    shown = False  # whether the process has had a figure, which it must keep then
-    for span in watched.spans:
-        where = f"{what}, phase {span.phase!r}"
-        polls = trace.between(span.start_s, span.end_s)
-        if len(polls) < MIN_POLLS:
-            raise InvalidMeasurementError(
-                f"{where}: lasted only {len(polls)} polls of the probe, fewer than {MIN_POLLS}"
-            )
-        device = trace.device_bytes[polls.start : polls.stop]
-        if watched.idle_bytes is not None and None in device:
-            raise InvalidMeasurementError(f"{where}: the device's memory was not readable")
-        held = _highest(trace.process_bytes, polls)
-        if (watched.idle_bytes is None and not held) or (shown and held is None):
-            raise InvalidMeasurementError(f"{where}: the process's memory was not readable")
-        shown |= held is not None
-        _require_watched(where, watched, span)
-        _require_all_seen(where, watched, span, polls)
-
-
-def _require_watched(where: str, watched: _Pass, span: _Span) -> None:
-    """Refuse a phase whose peaks count and that the probe has not watched while it ran."""
-    if span.mark is None or span.phase not in PEAK_PHASES:
-        return
-    polls = watched.trace.between(span.start_s, span.mark.at_s)
-    if len(polls) < MIN_POLLS:
-        raise InvalidMeasurementError(
-            f"{where}: lasted only {len(polls)} polls of the probe, fewer than {MIN_POLLS}"
-        )
-    times_s = watched.trace.times_s[polls.start : polls.stop]
-    gap_s = max(b - a for a, b in pairwise([span.start_s, *times_s, span.mark.at_s]))
-    if gap_s > max(MAX_GAP_S, MIN_POLLS * watched.trace.pace.interval_s):
-        raise InvalidMeasurementError(
-            f"{where}: the probe did not get to look for {1e3 * gap_s:.0f} ms; stop what else uses "
-            "the CPU"
-        )
-
-
-def _require_complete(what: str, watched: _Pass, last: Done) -> None:
-    """Refuse a cell that is through without all of its phases, or without weights that count."""
-    seen = [span.phase for span in watched.spans]
-    missing = [phase for phase in PHASES if phase not in seen]
-    if missing:
-        raise InvalidMeasurementError(
-            f"{what}: the cell says that it is through, without its phase {missing[0]!r}"
-        )
-    if last.weight_bytes <= 0:
-        raise InvalidMeasurementError(f"{what}: the cell says that it is through, with no weights")
-    levels = watched.spans[PHASES.index("load")].levels
-    if levels is None:
-        return
-    counted = levels.peak_allocated_bytes
-    if counted < last.weight_bytes - round(SLACK_MIB * MIB):
-        raise InvalidMeasurementError(
-            f"{what}: the cell has {mib(last.weight_bytes):.0f} MiB of weights, but torch's count "
-            f"of what it allocated is {mib(counted):.0f} MiB; check PYTORCH_NO_CUDA_MEMORY_CACHING"
-        )
-
-
-def _require_alone(what: str, watched: _Pass) -> None:
-    """Refuse a device that others used meanwhile.
-
-    Where process ids are another namespace's, the cell's own process goes by an id that is not
-    known here: then the one stranger that came while the context was made is the cell itself.
-    """
-    trace = watched.trace
-    cell = [
-        pid
-        for pid, seen_s in trace.strangers.items()
-        for span in watched.spans
-        if span.phase == "context" and span.start_s <= seen_s <= span.end_s
-    ]
-    itself = not trace.listed and len(trace.strangers) == len(cell) == 1
-    if watched.idle_bytes is not None and not trace.listed:
-        _require_room_for_nobody(what, watched)
-    if trace.strangers and not itself:
-        raise InvalidMeasurementError(
-            f"{what}: {_named(trace.strangers)} on the device during the pass; stop what else uses "
-            "it, or measure on another"
-        )
-
-
-def _require_room_for_nobody(what: str, watched: _Pass) -> None:
-    """Refuse more memory in use than the cell's own, where processes are not to be seen."""
-    idle_bytes = watched.idle_bytes or 0
-    if mib(idle_bytes) > HIDDEN_IDLE_MIB:
-        raise InvalidMeasurementError(
-            f"{what}: {mib(idle_bytes):.0f} MiB of the device are in use by processes that are not "
-            "to be seen from here; have the GPU to yourself, or start the container with --pid=host"
-        )
-    for span in watched.spans:
-        peaks = _peaks(watched, span)
-        beside = peaks.get("device", 0.0) - peaks.get("reserved", 0.0)
-        if "reserved" in peaks and beside > CONTEXT_MIB:
-            raise InvalidMeasurementError(
-                f"{what}: in phase {span.phase!r} the device's memory grew by {beside:.0f} MiB "
-                "more than torch reserved, and processes are not to be seen from here; somebody "
-                "else uses the GPU"
-            )
-
-
-def _require_all_seen(where: str, watched: _Pass, span: _Span, polls: range) -> None:
-    """Refuse a probe that saw less than torch had reserved: it looked elsewhere, or at zero."""
-    if span.levels is None or span.phase == "start":
-        return
-    # After a failure torch has given its cache back: only what is left was there to be seen.
-    at_the_end = span.levels.reserved_bytes
-    reserved = span.levels.peak_reserved_bytes if span.mark is not None else at_the_end
-    needed = max(reserved - round(SLACK_MIB * MIB), 1)
-    device_peak = _highest(watched.trace.device_bytes, polls)
-    if watched.idle_bytes is not None and device_peak is not None:
-        grown = device_peak - watched.idle_bytes
-        if grown < needed:
-            raise InvalidMeasurementError(
-                f"{where}: the probe saw the device's memory grow by {mib(grown):.0f} MiB while "
-                f"torch reserved {mib(reserved):.0f} MiB; it reads another card, or zero"
-            )
-    held = _highest(watched.trace.process_bytes, polls)
-    if held is not None and held < needed:
-        raise InvalidMeasurementError(
-            f"{where}: the probe saw the process hold {mib(held):.0f} MiB while torch reserved "
-            f"{mib(reserved):.0f} MiB; it reads another process"
-        )
-
-
 def _require_idle(what: str, device: Device, idle_bytes: int | None) -> None:
     """Refuse a pass after which the device's level is not what it was: somebody else moved it."""
     if idle_bytes is None:
@@ -468,100 +276,9 @@ def _require_idle(what: str, device: Device, idle_bytes: int | None) -> None:
         time.sleep(0.02)
 
 
-def _named(pids: Mapping[int, float] | set[int]) -> str:
-    """Name processes, as far as they can be seen from here."""
-    import psutil
-
-    names = []
-    for pid in sorted(pids):
-        try:
-            names.append(f"process {pid} ({psutil.Process(pid).name()})")
-        except (psutil.Error, ValueError):  # of another namespace, or without an id
-            names.append(f"process {pid}" if pid > 0 else "a process without an id")
-    return ", ".join(names) + (" is" if len(names) == 1 else " are")
-
-
-def _highest(readings: list[int | None], polls: range) -> int | None:
-    return max(
-        (held for held in readings[polls.start : polls.stop] if held is not None), default=None
-    )
-
-
-def _metrics(watched: _Pass, last: Done | Failed) -> list[Metric]:
-    """Turn what was seen into figures."""
-    figures: dict[str, float] = {}
-    whole: dict[str, list[float]] = {}
-    for span in watched.spans:
-        if span.phase == "start":
-            continue
-        peaks = _peaks(watched, span)
-        for name, value in peaks.items():
-            whole.setdefault(name, []).append(value)
-            if span.phase in PEAK_PHASES:
-                figures[f"{PEAK_PHASES[span.phase]}_peak_{name}_mib"] = value
-        if span.phase == "context" and span.mark is not None:
-            reserved = span.levels.reserved_bytes if span.levels is not None else 0
-            figures["context_mib"] = peaks.get("process", peaks.get("device", 0.0)) - mib(reserved)
-    figures |= {f"peak_{name}_mib": max(values) for name, values in whole.items()}
-    if watched.trace.reserved_bytes is not None:
-        figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
-    metrics = [
-        Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
-        for name, value in figures.items()
-    ]
-    if isinstance(last, Done):
-        value = mib(last.weight_bytes)
-        weight = Metric(name="weight_mib", unit="MiB", kind="exact", better="lower", value=value)
-        metrics.insert(0, weight)
-    return metrics
-
-
-def _peaks(watched: _Pass, span: _Span) -> dict[str, float]:
-    """Return the highest figures of a phase, in MiB, those that there are."""
-    polls = watched.trace.between(span.start_s, span.end_s)
-    found: dict[str, float] = {}
-    if span.levels is not None:
-        found["allocated"] = mib(span.levels.peak_allocated_bytes)
-        found["reserved"] = mib(span.levels.peak_reserved_bytes)
-    held = _highest(watched.trace.process_bytes, polls)
-    if held is not None:
-        # On Linux the system keeps the highest value itself, between two polls too.
-        known = span.mark.peak_resident_bytes if span.mark is not None else None
-        found["process"] = mib(max(held, known or 0))
-    used = _highest(watched.trace.device_bytes, polls)
-    if used is not None and watched.idle_bytes is not None:
-        found["device"] = mib(used - watched.idle_bytes)
-    return found
-
-
-def _how_far(watched: _Pass, last: Failed) -> str:
+def _how_far(watched: Observation, last: Failed) -> str:
     """Say how far a cell got that ran out of memory."""
-    peaks = _peaks(watched, watched.spans[-1])
+    peaks = peaks_of(watched, watched.spans[-1])
     kinds = ("process", "device", "reserved", "allocated")
     reached = ", ".join(f"{peaks[kind]:.0f} MiB ({kind})" for kind in kinds if kind in peaks)
     return f"{last.message}; it got as far as the phase {last.phase!r} and {reached}"
-
-
-def _notes(
-    watched: _Pass, pace: Pace, started_s: float, device: str
-) -> dict[str, str | float | bool]:
-    """Say how the figures came about, and which one a ceiling is judged by."""
-    trace = watched.trace
-    seen = any(held is not None for held in trace.process_bytes)
-    if device == "cpu":
-        judged = "process (RSS)"
-    else:
-        judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"
-    notes: dict[str, str | float | bool] = {
-        "judged": judged,
-        "others": "visible" if trace.listed else "hidden",
-        "polls": len(trace.times_s),
-        "poll_interval_ms": pace.interval_s * 1e3,
-        "process_poll_interval_ms": pace.interval_s * pace.processes_every * 1e3,
-        "poll_cost_us": (pace.memory_cost_s + pace.processes_cost_s) * 1e6,
-        "longest_gap_ms": trace.longest_gap_s() * 1e3,
-        "ready_s": watched.spans[0].end_s - started_s,
-    }
-    if watched.idle_bytes is not None:
-        notes["idle_device_mib"] = mib(watched.idle_bytes)
-    return notes

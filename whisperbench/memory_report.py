@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.ceilings import MEMORY, figures_of, name_of
-from whisperbench.result import Measurement, Run
+from whisperbench.result import Measurement, Place, Run
 from whisperbench.units import format_figure
 
 _COLUMNS = (
@@ -35,12 +35,10 @@ _LEGEND_OF_A_GPU = (
 
 def memory_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's memory benchmarks; nothing where it has none."""
-    places: dict[tuple[str, str, int, str], list[Measurement]] = {}
+    places: dict[Place, list[Measurement]] = {}
     for row in run.measurements:
         if row.stage == MEMORY:
-            cell = row.cell
-            place = (cell.model, cell.clip, cell.batch_size, cell.attention)
-            places.setdefault(place, []).append(row)
+            places.setdefault(row.cell.place, []).append(row)
     if not places:
         return
     for (model, clip, batch_size, attention), rows in places.items():

@@ -131,10 +131,9 @@ class Trace:
         inside = [i for i, at_s in enumerate(self.times_s) if start_s <= at_s <= end_s]
         return range(inside[0], inside[-1] + 1) if inside else range(0)
 
-    def longest_gap_s(self, polls: range | None = None) -> float:
+    def longest_gap_s(self) -> float:
         """Return the longest time between two polls that follow each other."""
-        times_s = self.times_s if polls is None else self.times_s[polls.start : polls.stop]
-        return max((b - a for a, b in itertools.pairwise(times_s)), default=0.0)
+        return max((b - a for a, b in itertools.pairwise(self.times_s)), default=0.0)
 
 
 class Probe:
@@ -187,9 +186,10 @@ class Probe:
         """
         with self._polled:
             wanted = len(self.trace.times_s) + polls * self.trace.pace.processes_every
-            return self._polled.wait_for(
+            self._polled.wait_for(
                 lambda: len(self.trace.times_s) >= wanted or self._ended, timeout_s
-            ) and bool(len(self.trace.times_s) >= wanted)
+            )
+            return len(self.trace.times_s) >= wanted
 
     def _poll(self) -> None:
         due_s = self._clock()

@@ -14,14 +14,11 @@ from rich.table import Table
 
 from whisperbench.ceilings import MEMORY
 from whisperbench.memory_report import memory_section
-from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Run
+from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Place, Run
 from whisperbench.units import format_figure, format_seconds
 
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
-
-_Place = tuple[str, str, int, str]
-"""Model, clip, batch size and attention."""
 
 _ENERGY = "energy_j_per_audio_s"
 
@@ -36,11 +33,9 @@ def summarise(run: Run) -> str:
     )
     for line in _head(run.machine):
         console.print(line)
-    places: dict[_Place, list[Measurement]] = {}
+    places: dict[Place, list[Measurement]] = {}
     for row in _ordered(row for row in run.measurements if row.stage != MEMORY):
-        cell = row.cell
-        place = (cell.model, cell.clip, cell.batch_size, cell.attention)
-        places.setdefault(place, []).append(row)
+        places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         console.print()
         console.print(_table(place, rows, run.info.reference))
@@ -81,7 +76,7 @@ def _head(machine: Machine) -> list[str]:
     ]
 
 
-def _table(place: _Place, rows: list[Measurement], reference: str) -> Table:
+def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
     """Lay out the rows of one place: what all of them have in common is the title."""
     model, clip, batch_size, attention = place
     table = Table(

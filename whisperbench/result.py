@@ -21,6 +21,9 @@ SCHEMA = 1
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
 
+Place = tuple[str, str, int, str]
+"""Model, clip, batch size and attention."""
+
 Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
 Outcome = Literal["measured", "over-limit", "invalid", "skipped", "failed"]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
@@ -67,6 +70,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     tokens: int | None
     """Tokens of the fixed-length decode; None at natural length and where nothing is decoded."""
+
+    @property
+    def place(self) -> Place:
+        """What it has in common with the cells that stand in one table with it."""
+        return self.model, self.clip, self.batch_size, self.attention
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,16 +71,16 @@ class ResidentPeak:
     """This process's highest resident set, as Linux keeps it (proc(5): VmHWM, clear_refs)."""
 
     def __init__(self) -> None:
-        self._kept = self.begin()
+        self._kept = False
+        self.begin()
 
-    def begin(self) -> bool:
-        """Start anew; False where the system does not let it, so that there is no peak to tell."""
+    def begin(self) -> None:
+        """Start anew. Where the system does not let it, there is no peak to tell."""
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self._kept = True
         except OSError:
             self._kept = False
-            return False
-        return True
 
     def highest_bytes(self) -> int | None:
         """Return the highest resident set since it was started anew; None where it is not kept."""
