@@ -1009,8 +1009,8 @@ def test_a_host_without_room_for_the_weights(request_: CellRequest, spare_mib: i
 
 def test_a_host_without_room_for_the_batch(request_: CellRequest) -> None:
     """A real MemoryError of the first call is over a limit, with what loading took."""
-    request = msgspec.structs.replace(request_, batch_size=500)
-    little = partial(workloads.run_with_little_memory, 500)
+    request = msgspec.structs.replace(request_, batch_size=2500)
+    little = partial(workloads.run_with_little_memory, 2000)
     footprint = measure_memory(request, HostDevice(), target=little)
     message = "transcribing with dummy:tiny in fp32: the host is out of memory"
     assert footprint.ran_out.startswith(message)

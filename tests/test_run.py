@@ -24,20 +24,20 @@ def _run_file(tmp_path: Path) -> Any:
 
 
 def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
-    """Two precisions through every benchmark: quiet output, a summary, a complete result."""
-    done = run_suite(*QUICK, "--precision", "fp32,int8")
+    """A cell through every benchmark: quiet output, a summary, a complete result."""
+    done = run_suite(*QUICK, "--precision", "int8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "14 benchmarks asked for: 14 measured" in done.stdout
+    assert "7 benchmarks asked for: 7 measured" in done.stdout
     assert done.stderr == ""
     assert "warning" not in done.stdout.lower()
-    # Each checkpoint is loaded once, and the fresh processes come before any.
+    # The checkpoint is loaded once.
     began = ("watching", "starting", "loading")
     loads = [line for line in done.stdout.splitlines() if line.startswith(began)]
-    assert [line.split()[0] for line in loads] == [word for word in began for _ in range(2)]
+    assert tuple(line.split()[0] for line in loads) == began
 
     content = _run_file(tmp_path)
     run = read_run(tmp_path / "run.json")
-    assert len(run.measurements) == len(content["benchmarks"]) == 14
+    assert len(run.measurements) == len(content["benchmarks"]) == 7
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
     by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
@@ -113,7 +113,7 @@ SKIP_BODIES = """
 import pytest
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    if 'front_end' in pyfuncitem.name:
+    if 'first_call' in pyfuncitem.name:
         return True
 """
 
@@ -123,12 +123,12 @@ def test_what_timed_nothing_is_not_a_pass(run_suite: RunSuite, tmp_path: Path) -
     (tmp_path / "bodies.py").write_text(SKIP_BODIES, encoding="utf-8")
     done = run_suite(
         *QUICK,
-        *("--precision", "fp32", "-k", "front_end", "-p", "bodies"),
+        *("--precision", "fp32", "-k", "first_call", "-p", "bodies"),
     )
     assert "1 passed" in done.stdout
     assert "timed nothing" in done.stdout
     assert done.returncode == 1
-    done = run_suite(*QUICK, "--precision", "fp32", "-k", "front_end", "--setup-only")
+    done = run_suite(*QUICK, "--precision", "fp32", "-k", "first_call", "--setup-only")
     assert done.returncode == 1
 
 
@@ -164,23 +164,15 @@ def test_an_interrupted_run_is_written_with_what_is_missing(cache: Path, tmp_pat
     assert {entry.outcome for entry in run.info.manifest} <= {"skipped", "failed"}
 
 
-def test_a_link_to_the_checkout_works(run_suite: RunSuite, tmp_path: Path) -> None:
-    """Benchmarks that are named through a symbolic link are the benchmarks."""
+def test_comparing_with_a_run_through_a_link_does_not_warn(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
+    """Benchmarks named through a link are the benchmarks, and pytest-benchmark sees one machine."""
     (tmp_path / "link").symlink_to(ROOT)
-    done = run_suite(
-        *QUICK,
-        *("--precision", "fp32", "-k", "front_end"),
-        path=str(tmp_path / "link" / "benchmarks"),
-    )
-    assert done.returncode == 0, done.stdout
-    assert "measured" in done.stdout
-
-
-def test_comparing_with_a_saved_run_does_not_warn(run_suite: RunSuite, tmp_path: Path) -> None:
-    """pytest-benchmark's own compare sees the same machine as the same machine."""
     options = (*QUICK, "--precision", "fp32", "-k", "front_end")
     saved = tmp_path / "saved.json"
-    assert run_suite(*options, "--benchmark-json", str(saved)).returncode == 0
+    linked = str(tmp_path / "link" / "benchmarks")
+    assert run_suite(*options, "--benchmark-json", str(saved), path=linked).returncode == 0
     done = run_suite(*options, "--benchmark-compare", str(saved))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "machine_info is different" not in done.stdout + done.stderr
@@ -212,14 +204,15 @@ import atexit, gc, json, os
 import whisperbench.transcribe as transcribe
 
 events = []
+frozen_before = gc.get_freeze_count()
 plain_call, plain_synchronize = transcribe.Transcriber.front_end, transcribe.synchronize
 
 def front_end(self, window=0):
-    events.append(["call", gc.isenabled(), gc.get_freeze_count() > 0])
+    events.append(["call", gc.isenabled(), gc.get_freeze_count() > frozen_before])
     return plain_call(self, window)
 
 def synchronize(device):
-    events.append(["synchronize", gc.isenabled(), gc.get_freeze_count() > 0])
+    events.append(["synchronize", gc.isenabled(), gc.get_freeze_count() > frozen_before])
     return plain_synchronize(device)
 
 transcribe.Transcriber.front_end, transcribe.synchronize = front_end, synchronize
@@ -337,6 +330,18 @@ def test_collection_loads_no_torch() -> None:
         for precision in ("fp16", "int8"):
             test = f"test_transcribe[{name}-{precision}-{decoding}-harbour-b1]"
             assert f"benchmarks/test_transcribe.py::{test}" in done.stdout
+
+
+def test_fresh_processes_come_first_and_checkpoints_one_by_one() -> None:
+    """No model is loaded before the fresh processes are through, and none twice."""
+    done = _collect("--device", "cpu", "--precision", "fp32,int8")
+    tests = [line for line in done.stdout.splitlines() if "::" in line]
+    fresh = ["test_memory.py" in line or "test_startup.py" in line for line in tests]
+    assert fresh == sorted(fresh, reverse=True)
+    loaded = [line for line, is_fresh in zip(tests, fresh, strict=True) if not is_fresh]
+    precisions = ["fp32" in line for line in loaded]
+    assert precisions == sorted(precisions, reverse=True)
+    assert set(precisions) == {True, False}
 
 
 def test_a_dummy_has_no_natural_length() -> None:

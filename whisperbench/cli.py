@@ -78,8 +78,9 @@ def limits(
             metavar="RUN.json", help="Write rows for suite.toml from what a run measured."
         ),
     ] = None,
+    # Named outright: typer 0.27.0 makes the name of it from the metavar.
     device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
     ] = "auto",
 ) -> None:
     """Print the memory ceilings that apply on this machine, or propose some from a run."""
@@ -113,8 +114,9 @@ def limits(
 
 @app.command()
 def doctor(
+    # Named outright, as in `limits`.
     device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
     ] = "auto",
 ) -> None:
     """Say whether this machine is fit to measure, and what to do; exits with 0, or with 4."""

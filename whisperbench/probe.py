@@ -24,8 +24,11 @@ INTERVAL_S = 0.001
 """Polls are this far apart where a reading is cheap."""
 
 PROCESSES_INTERVAL_S = 0.010
-"""Looks at the processes, which cost several times as much as a reading of the device's memory, are
-this far apart while that memory does not move."""
+"""Looks at the processes are this far apart, or further where they are dear."""
+
+STILL_INTERVAL_S = 0.100
+"""Where a look is cheap enough to be made whenever the device's memory has moved, looks are this
+far apart while it does not: nobody comes or grows without moving it."""
 
 DUTY = 0.1
 """Share of a core that either reading may take: a dearer one is polled more rarely."""
@@ -65,17 +68,18 @@ class Pace:
 
         >>> cheap = Pace.choose(8e-6, 10e-6)
         >>> cheap.interval_s, cheap.processes_every
-        (0.001, 10)
+        (0.001, 100)
         >>> Pace.choose(8e-6, 4500e-6).processes_every
         45
         """
         dearest_s = processes_cost_s if memory_cost_s is None else memory_cost_s
         interval_s = max(INTERVAL_S, dearest_s / DUTY)
-        between_looks_s = (
-            interval_s
-            if memory_cost_s is None
-            else max(PROCESSES_INTERVAL_S, processes_cost_s / DUTY)
-        )
+        if memory_cost_s is None:
+            between_looks_s = interval_s
+        elif processes_cost_s <= DUTY * interval_s:
+            between_looks_s = STILL_INTERVAL_S
+        else:
+            between_looks_s = max(PROCESSES_INTERVAL_S, processes_cost_s / DUTY)
         return cls(
             memory_cost_s=memory_cost_s or 0.0,
             processes_cost_s=processes_cost_s,
@@ -167,6 +171,7 @@ class Probe:
         self._stopping = threading.Event()
         self._polled = threading.Condition()
         self._ended = False
+        self._awaited = False
         self.trace = Trace(pace=pace)
         self._thread = threading.Thread(target=self._poll, name="memory probe", daemon=True)
 
@@ -179,16 +184,19 @@ class Probe:
         self._thread.join(STOP_TIMEOUT_S)
 
     def wait_for(self, polls: int, timeout_s: float) -> bool:
-        """Wait until so many more polls have looked at the processes too.
+        """Wait until so many more polls have looked at the processes too, each as it is awaited.
 
         Returns:
             False where the probe has died or takes longer than `timeout_s`.
         """
         with self._polled:
-            wanted = len(self.trace.times_s) + polls * self.trace.pace.processes_every
+            # One poll may be under way, and have passed over the processes.
+            wanted = len(self.trace.times_s) + polls + 1
+            self._awaited = True
             self._polled.wait_for(
                 lambda: len(self.trace.times_s) >= wanted or self._ended, timeout_s
             )
+            self._awaited = False
             return len(self.trace.times_s) >= wanted
 
     def _poll(self) -> None:
@@ -212,7 +220,8 @@ class Probe:
                 self._polled.notify_all()
 
     def _look_is_due(self) -> bool:
-        return len(self.trace.times_s) % self.trace.pace.processes_every == 0
+        every = self.trace.pace.processes_every
+        return self._awaited or len(self.trace.times_s) % every == 0
 
     def _read(self) -> None:
         """Read the memory, and look at the processes when that is due or the memory has moved."""
