@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from whisperbench.errors import InputError
-from whisperbench.models import SIZES, ModelSpec
+from whisperbench.models import SIZES, ModelSpec, size_named
 
 REVISION = "06f233fe06e710322aca913c1bc4249a0d71fce1"
 
@@ -46,10 +47,26 @@ def test_dummy_sizes(size: str) -> None:
     assert (spec.kind, spec.size, spec.trained) == ("dummy", size, False)
 
 
+def test_the_first_layers_of_a_dummy() -> None:
+    """A number after the size takes that many layers of each stack, and nothing else."""
+    size = size_named("large-v3-turbo:2")
+    assert (size.encoder_layers, size.decoder_layers) == (2, 2)
+    assert replace(size, encoder_layers=32, decoder_layers=4) == SIZES["large-v3-turbo"]
+    spec = ModelSpec.parse("dummy:large-v3-turbo:2")
+    assert (spec.name, spec.size) == ("dummy:large-v3-turbo:2", "large-v3-turbo:2")
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
         ("dummy:huge", "dummy:large-v3-turbo"),
+        ("dummy:huge:1", "dummy:large-v3-turbo"),
+        ("dummy:large-v3-turbo:5", "a number of layers, 1 to 4"),
+        ("dummy:tiny:0", "a number of layers, 1 to 4"),
+        ("dummy:tiny:", "a number of layers, 1 to 4"),
+        ("dummy:tiny:-1", "a number of layers, 1 to 4"),
+        ("dummy:tiny:²", "a number of layers, 1 to 4"),
+        ("dummy:tiny:1:1", "a number of layers, 1 to 4"),
         ("openai/whisper-tiny@main", "40 hexadecimal digits"),
         ("openai/whisper-tiny@", "40 hexadecimal digits"),
         ("./missing/folder", "no such folder"),

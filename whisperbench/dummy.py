@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import ModelError, one_line
-from whisperbench.models import SIZES, WhisperSize
+from whisperbench.models import WhisperSize, size_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def ensure_dummy(
     gets its name only when it is complete, so one killed half-way leaves nothing that loads.
 
     Args:
-        size: a key of `SIZES`.
+        size: as `size_named` takes it.
         cache: the folder that holds the built ones; the user's by default.
         on_build: called when it has to be built.
 
@@ -70,7 +70,7 @@ def ensure_dummy(
     from filelock import FileLock
 
     folder = (cache or cache_folder()) / "dummies"
-    final = folder / f"{size}-recipe{RECIPE}"
+    final = folder / f"{size.replace(':', '-layers')}-recipe{RECIPE}"
     try:
         if final.is_dir():
             return final
@@ -104,7 +104,7 @@ def _build(size: str, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    dims = SIZES[size]
+    dims = size_named(size)
     special = _special_tokens(dims)
     heads = dims.width // 64
     config = WhisperConfig(

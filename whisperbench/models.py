@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +43,32 @@ SIZES: dict[str, WhisperSize] = {
 """The sizes that `dummy:<size>` can build. A new one is a row here."""
 
 
+def size_named(name: str) -> WhisperSize:
+    """Return a size, or its first layers: `large-v3`, or `large-v3:2` for two and two of them.
+
+    A shallow one fits any machine, and what each further layer costs is the same.
+
+    Raises:
+        InputError: there is no such size, or it has fewer layers.
+    """
+    base, colon, layers = name.partition(":")
+    size = SIZES.get(base)
+    if size is None:
+        raise InputError(
+            f"--model {DUMMY_PREFIX}{name}: no such size; choose one of "
+            + ", ".join(DUMMY_PREFIX + known for known in SIZES)
+        )
+    if not colon:
+        return size
+    most = min(size.encoder_layers, size.decoder_layers)
+    if not (layers.isascii() and layers.isdigit() and 1 <= int(layers) <= most):
+        raise InputError(
+            f"--model {DUMMY_PREFIX}{name}: after the second colon comes a number of layers, "
+            f"1 to {most}"
+        )
+    return replace(size, encoder_layers=int(layers), decoder_layers=int(layers))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A checkpoint to measure, as asked for with `--model`."""
@@ -55,7 +81,7 @@ class ModelSpec:
     """The full commit of a hub model, or None for its default branch."""
     folder: Path | None = None
     size: str = ""
-    """The size of a dummy."""
+    """The size of a dummy, as `size_named` takes it."""
 
     @property
     def trained(self) -> bool:
@@ -73,11 +99,7 @@ class ModelSpec:
         """
         if text.startswith(DUMMY_PREFIX):
             size = text.removeprefix(DUMMY_PREFIX)
-            if size not in SIZES:
-                raise InputError(
-                    f"--model {text}: no such size; choose one of "
-                    + ", ".join(DUMMY_PREFIX + known for known in SIZES)
-                )
+            size_named(size)
             return cls(kind="dummy", name=text, size=size)
         folder = Path(text).expanduser()
         try:
