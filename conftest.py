@@ -18,6 +18,7 @@ pytest_plugins = [
     "fixtures.memory",
     "fixtures.startup",
     "fixtures.measure",
+    "fixtures.cost",
 ]
 
 

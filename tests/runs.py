@@ -155,3 +155,38 @@ def make_run_file(run: Run | None = None) -> dict[str, Any]:
             {"extra_info": {"whisperbench": msgspec.to_builtins(row)}} for row in run.measurements
         ],
     }
+
+
+def make_cost(
+    cell: Cell,
+    counts: Mapping[str, float],
+    *,
+    gpu_ms: float | None = None,
+    floor_ms: float = 1.0,
+    wall_ms: float = 10.0,
+) -> Measurement:
+    """Make up what a cost pass of a cell counted, the same in both stages."""
+    metrics = []
+    notes: dict[str, str | float | bool] = {}
+    for stage in ("encoder", "decode"):
+        metrics += [
+            Metric(name=f"{stage}_{name}", unit="1", kind="exact", better="lower", value=value)
+            for name, value in counts.items()
+        ]
+        if gpu_ms is not None:
+            metrics.append(
+                Metric(
+                    name=f"{stage}_gpu_time_ms",
+                    unit="ms",
+                    kind="device_time",
+                    better="lower",
+                    samples=(gpu_ms, gpu_ms * 1.001, gpu_ms * 0.999),
+                )
+            )
+            notes[f"{stage}_gpu_busy_ms"] = gpu_ms
+        notes |= {
+            f"{stage}_floor_ms": floor_ms,
+            f"{stage}_floor_bound": "memory",
+            f"{stage}_wall_ms": wall_ms,
+        }
+    return Measurement(stage="cost", cell=cell, metrics=tuple(metrics), notes=notes)

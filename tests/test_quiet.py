@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 
 import pytest
 
@@ -12,7 +13,7 @@ from whisperbench.clips import load_audio, read_manifest
 from whisperbench.loading import load_model
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
-from whisperbench.quiet import quieten
+from whisperbench.quiet import quiet_profiler, quieten
 from whisperbench.suite import CLIPS_FOLDER
 from whisperbench.transcribe import Transcriber
 
@@ -60,3 +61,21 @@ def test_the_quiet_logger_says_nothing_else() -> None:
     source = inspect.getsource(module)
     assert source.count("logger.") == 1
     assert "inputs will be cast from" in source
+
+
+def test_the_profilers_own_lines_are_held_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """What torch's libraries write of the profiler is dropped; the rest comes, an error too."""
+
+    def profile_and_fail() -> None:
+        with quiet_profiler():
+            os.write(
+                2, b"USDT:2026-11-22 profiler_start\n[W1122 CPUAllocator.cpp:245] Memory block"
+            )
+            os.write(2, b" of unknown size was allocated before the profiling started, so what\n")
+            os.write(2, b"CUPTI is missing\n")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        profile_and_fail()
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == "CUPTI is missing\nafterwards\n"

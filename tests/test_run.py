@@ -27,7 +27,7 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     """A cell through every benchmark: quiet output, a summary, a complete result."""
     done = run_suite(*QUICK, "--precision", "int8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 benchmarks asked for: 7 measured" in done.stdout
+    assert "8 benchmarks asked for: 8 measured" in done.stdout
     assert done.stderr == ""
     assert "warning" not in done.stdout.lower()
     # The checkpoint is loaded once.
@@ -37,7 +37,7 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
 
     content = _run_file(tmp_path)
     run = read_run(tmp_path / "run.json")
-    assert len(run.measurements) == len(content["benchmarks"]) == 7
+    assert len(run.measurements) == len(content["benchmarks"]) == 8
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
     by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
@@ -53,9 +53,14 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     peaks = {metric.name: metric.value or 0.0 for metric in memory.metrics}
     assert peaks["peak_process_mib"] > peaks["context_mib"] + peaks["weight_mib"] > 100
     assert [row.verdict for row in memory.verdicts] == ["ok"]
+    cost = by_stage["cost", "int8"]
+    ops = sum(part.count for part in cost.parts if part.stage == "decode")
+    assert ops > 1000
+    assert {part.module for part in cost.parts} >= {"Linear8bitLt", "WhisperAttention"}
+    assert len(json.dumps(content["benchmarks"][-1])) < 50_000
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):
         latency = row.metric("latency_s")
-        assert (latency is None) == (row.stage == "memory")
+        assert (latency is None) == (row.stage in ("memory", "cost"))
         if latency is None:
             continue
         # pytest-benchmark's own figures are the same samples: other readers see what we see.

@@ -47,6 +47,29 @@ def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> Non
     typer.echo(summarise(read_run(run)))
 
 
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="A run's JSON file.")],
+    head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+) -> None:
+    """Judge one run's counts and GPU time by another's, and name what a change is made of."""
+    from whisperbench import compare as comparing
+    from whisperbench.result import read_run
+
+    runs = {"base": read_run(base), "head": read_run(head)}
+    changes = comparing.compare(**runs)
+    absent = [f"{name}, {line}" for name, run in runs.items() for line in comparing.unmeasured(run)]
+    for line in (*absent, *comparing.as_lines(changes)):
+        typer.echo(line)
+    outcomes = {change.outcome for change in changes}
+    if "regressed" in outcomes:
+        raise typer.Exit(ExitCode.REGRESSED)
+    if absent or not outcomes or outcomes & {"not-comparable", "new", "missing"}:
+        raise typer.Exit(ExitCode.INVALID)
+    if "inconclusive" in outcomes:
+        raise typer.Exit(ExitCode.INCONCLUSIVE)
+
+
 @app.command("list")
 def list_known() -> None:
     """Print what --model, --precision and --clip know."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +138,13 @@ def weight_bytes(model: torch.nn.Module) -> int:
     Shared storage counts once, so a tied output projection adds nothing. bitsandbytes keeps
     scales and 4-bit tables beside the parameters, where `get_memory_footprint()` misses them.
     """
+    return own_weight_bytes(model.modules())
+
+
+def own_weight_bytes(modules: Iterable[torch.nn.Module]) -> int:
+    """Sum the bytes of the weights that modules hold themselves, not through those inside them."""
     seen: dict[int, int] = {}
-    for module in model.modules():
+    for module in modules:
         for holder in (module._parameters, module._buffers, vars(module)):  # noqa: SLF001
             for tensor in _tensors(holder):
                 storage = tensor.untyped_storage()

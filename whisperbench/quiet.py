@@ -7,6 +7,11 @@ names one message; a test holds that the same loggers' other messages still come
 from __future__ import annotations
 
 import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # bitsandbytes says of every Linear, in every call, that activations that are not fp16 are cast.
 # Making a record that a filter then drops costs some 5 us, which is 0.5 % of a decode on a CPU,
@@ -43,3 +48,35 @@ def quieten() -> None:
     logging.getLogger(_CAST_LOGGER).setLevel(logging.ERROR)
     logging.getLogger(_GENERATE_LOGGER).addFilter(_DROP_KNOWN)
     transformers_logging.disable_progress_bar()
+
+
+# Written by torch's libraries straight to the file behind standard error, whatever the log level:
+# that the profiler starts and stops, and that a block is older than the profile.
+_PROFILER_START = "USDT:"
+_PROFILER_WARNING = "Memory block of unknown size was allocated before the profiling started"
+
+
+@contextmanager
+def quiet_profiler() -> Iterator[list[str]]:
+    """Hold standard error back while the profiler runs, and let through all but what is known.
+
+    Yields:
+        A list that holds the lines that were let through, once the block has ended.
+    """
+    through: list[str] = []
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield through
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            for line in said.read().splitlines(keepends=True):
+                text = line.decode(errors="replace")
+                if not text.startswith(_PROFILER_START) and _PROFILER_WARNING not in text:
+                    os.write(2, line)
+                    through.append(text.strip())

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from whisperbench.ceilings import MEMORY
+from whisperbench.cost_report import COST, cost_section
 from whisperbench.memory_report import memory_section
 from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Place, Run
 from whisperbench.units import format_figure, format_seconds
@@ -21,6 +22,9 @@ WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
 
 _ENERGY = "energy_j_per_audio_s"
+
+_APART = (MEMORY, COST)
+"""Stages that have tables of their own."""
 
 _STACK = ("torch", "transformers", "bitsandbytes")
 
@@ -34,14 +38,14 @@ def summarise(run: Run) -> str:
     for line in _head(run.machine):
         console.print(line)
     places: dict[Place, list[Measurement]] = {}
-    for row in _ordered(row for row in run.measurements if row.stage != MEMORY):
+    for row in _ordered(row for row in run.measurements if row.stage not in _APART):
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         console.print()
         console.print(_table(place, rows, run.info.reference))
     for line in (*_legend(run), *_heard(run), *_not_believed(run)):
         console.print(line)
-    for part in memory_section(run):
+    for part in (*memory_section(run), *cost_section(run)):
         console.print(part)
     for line in _fates(run):
         console.print(line)
@@ -166,13 +170,13 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
-    if all(row.stage == MEMORY for row in run.measurements):
+    if all(row.stage in _APART for row in run.measurements):
         return []
     lines = [
         "p50 and spread (half the interquartile range) are of this one process's rounds; other",
         "processes differ by more. load and first call: each round is a fresh process.",
     ]
-    timed = {row.cell.precision for row in run.measurements if row.stage != MEMORY}
+    timed = {row.cell.precision for row in run.measurements if row.stage not in _APART}
     if run.info.reference not in timed:
         lines.append(
             f"× {run.info.reference}: empty, because {run.info.reference} was not measured."

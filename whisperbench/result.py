@@ -43,6 +43,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     better: Literal["lower", "higher"]
     value: float | None = None
     samples: tuple[float, ...] | None = None
+    conditions: dict[str, str] = {}
+    """What must be equal, beside the cell, before it is compared: the device, or Python's minor
+    version. A figure without any is the program's own and compares everywhere."""
 
     def __post_init__(self) -> None:
         """Refuse a metric that says nothing, says it twice, or is not finite."""
@@ -50,6 +53,22 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError(f"metric {self.name}: needs a value or samples, and not both")
         if not all(math.isfinite(figure) for figure in self.samples or (self.value or 0.0,)):
             raise ValueError(f"metric {self.name}: holds a figure that is not finite")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a counted cost is made of: so many of one thing, in one stage."""
+
+    kind: Literal["op", "kernel", "copy", "memset", "sync"]
+    name: str
+    """Of the aten op, the kernel or the runtime call; of a copy its direction, as in htod."""
+    op: str
+    """The op that it came from; empty where a module called it itself."""
+    module: str
+    """Class of the innermost module that it came from."""
+    stage: str
+    count: int
+    time_us: float = 0.0
+    """On the GPU, all of them together."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +122,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """By the ceilings that apply; none of them: none applies."""
     transcripts: tuple[str, ...] = ()
     """One text per clip of the batch, where a transcript is made."""
+    parts: tuple[Part, ...] = ()
+    """What a cost is made of."""
     notes: dict[str, str | float | bool] = {}
     """Conditions that explain a figure but are not judged."""
 

@@ -45,6 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stage_rounds: PositiveInt
     """Timed rounds of a single stage, which is shorter and so takes more of them."""
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
+    cost_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
+    """Tokens that the cost pass decodes: each costs the same, and a profile holds all of them."""
     startup_rounds: PositiveInt
     """Fresh processes of the start-up benchmarks."""
     remeasurements: Annotated[int, msgspec.Meta(ge=0)]

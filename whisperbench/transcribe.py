@@ -115,19 +115,12 @@ class Transcriber:
                 generation does it, by predicted time stamps; with a fixed count the 30 s windows
                 are decoded one after the other.
         """
-        model = self.loaded.model
         settings = self._settings(tokens)
         if settings.return_timestamps:
             batches = [self._features(self.audio.samples, truncation=False, padding="longest")]
         else:
             batches = [self.front_end(window) for window in range(len(self._windows))]
-        sequences = tuple(
-            cast(
-                "torch.Tensor",
-                model.generate(batch.mel, attention_mask=batch.mask, generation_config=settings),
-            )
-            for batch in batches
-        )
+        sequences = tuple(self._generate(batch, settings) for batch in batches)
         texts = [
             self.loaded.processor.batch_decode(ids, skip_special_tokens=True) for ids in sequences
         ]
@@ -137,6 +130,20 @@ class Transcriber:
             ),
             sequences=sequences,
         )
+
+    def generate(self, features: Features, tokens: int) -> torch.Tensor:
+        """Encode a window's features and decode exactly so many tokens.
+
+        Returns:
+            Their ids, of shape (batch, tokens).
+        """
+        return self._generate(features, self._settings(tokens))
+
+    def _generate(self, features: Features, settings: GenerationConfig) -> torch.Tensor:
+        made = self.loaded.model.generate(
+            features.mel, attention_mask=features.mask, generation_config=settings
+        )
+        return cast("torch.Tensor", made)
 
     def token_step(self, at: int) -> TokenStep:
         """Prepare the decoding of one token after `at` others."""

@@ -1,0 +1,40 @@
+"""What does a call make the machine do? Kernels, copies, waits, ops and calls, counted exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fixtures.measure import Recorder, Timing
+    from whisperbench.cost import Cost
+    from whisperbench.plan import Plan
+    from whisperbench.transcribe import Transcriber
+
+
+def test_cost(
+    count_cost: Callable[[], Cost],
+    transcriber: Transcriber,
+    plan: Plan,
+    timing: Timing,
+    record: Recorder,
+) -> None:
+    """Count what encoding a window and decoding a few tokens takes.
+
+    Two stages: the encoder, and the rest of `generate()`, on features that are on the device
+    already. The counts are of warmed executions under torch's profiler that did the same to the
+    last one. Nothing here is a latency: pytest-benchmark's table shows what the pass itself took,
+    once.
+    """
+    cost = timing.once("cost (seconds that the pass took)", count_cost)
+    record(
+        "cost",
+        key=transcriber.loaded.key,
+        audio=transcriber.audio,
+        batch_size=transcriber.batch_size,
+        tokens=plan.profile.cost_tokens,
+        metrics=cost.metrics,
+        parts=cost.parts,
+        notes=timing.notes | cost.notes,
+    )

@@ -1,0 +1,251 @@
+"""Does the cost pass see real changes, and nothing else? Edits real code in a scratch copy.
+
+    python scripts/check_cost.py sensitivity           # on a CPU, or a GPU with --device cuda
+    python scripts/check_cost.py processes --device cuda --model dummy:large-v3
+
+`sensitivity` copies transformers and bitsandbytes, makes one edit at a time, and shows what the
+cost pass and what the wall clock of several fresh processes say of each. `processes` runs the pass
+in fresh processes and compares them with the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    from whisperbench.result import Run
+
+WHISPER = "transformers/models/whisper/modeling_whisper.py"
+
+
+class Edit(NamedTuple):
+    """A change of real code, and what the cost pass must say of it."""
+
+    file: str
+    old: str
+    new: str
+    metric: str
+    cause: str
+    """Something that the sentence on the metric names."""
+
+
+EDITS = {
+    "one elementwise op more a layer": Edit(
+        WHISPER,
+        "        residual = hidden_states\n        hidden_states = self.self_attn_layer_norm(",
+        "        hidden_states = hidden_states * 1.0\n"
+        "        residual = hidden_states\n        hidden_states = self.self_attn_layer_norm(",
+        "encoder_aten_ops",
+        "aten::mul, from WhisperEncoderLayer",
+    ),
+    "a .to() there and back a Linear8bitLt": Edit(
+        "bitsandbytes/nn/modules.py",
+        "        self.state.is_training = self.training\n",
+        "        self.state.is_training = self.training\n"
+        "        x = x.to(torch.float64).to(x.dtype)\n",
+        "decode_aten_ops",
+        "aten::to a token, from Linear8bitLt",
+    ),
+    "one wait more a token": Edit(
+        WHISPER,
+        "        return BaseModelOutputWithPast",
+        "        hidden_states.sum().item()\n        return BaseModelOutputWithPast",
+        "decode_aten_ops",
+        "+1 aten::item a token, from WhisperDecoder",
+    ),
+    "int8 threshold 0, not 6": Edit(
+        "bitsandbytes/nn/modules.py",
+        "        self.state.threshold = threshold\n",
+        "        self.state.threshold = threshold = 0.0\n",
+        "decode_aten_ops",
+        "from Linear8bitLt",
+    ),
+    "eager attention, not sdpa": Edit(
+        WHISPER,
+        "            self.config._attn_implementation, eager_attention_forward\n        )",
+        '            "eager", eager_attention_forward\n        )',
+        "encoder_aten_ops",
+        "aten::matmul, from WhisperAttention",
+    ),
+}
+
+
+def scratch_copy(folder: Path, edit: Edit | None) -> None:
+    """Make a folder that holds the edited packages, and links to all of their other files.
+
+    Raises:
+        SystemExit: this version of the package has no such place to edit.
+    """
+    for package in ("transformers", "bitsandbytes"):
+        found = importlib.util.find_spec(package)
+        assert found is not None
+        assert found.origin is not None
+        source = Path(found.origin).parent
+        shutil.copytree(
+            source,
+            folder / package,
+            copy_function=os.symlink,
+            ignore=shutil.ignore_patterns("*.pyc"),
+        )
+    if edit is None:
+        return
+    target = folder / edit.file
+    text = target.read_text(encoding="utf-8")
+    if edit.old not in text:
+        sys.exit(f"{edit.file}: this version has no place for the edit: {edit.old!r}")
+    target.unlink()
+    target.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+
+
+def run_suite(folder: Path | None, result: Path, *arguments: str) -> Run:
+    """Run benchmarks in a fresh process with the packages of a folder; return what was measured."""
+    from whisperbench.result import read_run
+
+    paths = [*([str(folder)] if folder else []), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("--result", str(result), *arguments),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.stdout[-3000:] + done.stderr[-1000:])
+    return read_run(result)
+
+
+def wall_p50_s(run: Run) -> float:
+    """Return the p50 of a run's one transcription."""
+    samples = run.measurements[0].metric("latency_s")
+    assert samples is not None
+    assert samples.samples is not None
+    return median(samples.samples)
+
+
+def check_sensitivity(options: argparse.Namespace) -> bool:
+    """Show what each edit changes, by cost and by wall time; whether cost saw all of them."""
+    from whisperbench.compare import as_lines, compare
+
+    cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
+    seen = True
+    with tempfile.TemporaryDirectory() as scratch:
+        folders: dict[str, Path] = {}
+        for number, (name, edit) in enumerate({"unchanged": None, **EDITS}.items()):
+            folders[name] = Path(scratch) / str(number)
+            scratch_copy(folders[name], edit)
+        result = Path(scratch) / "run.json"
+        costs = {
+            name: run_suite(folder, result, "benchmarks/test_cost.py", *cell)
+            for name, folder in folders.items()
+        }
+        again = run_suite(folders["unchanged"], result, "benchmarks/test_cost.py", *cell)
+        walls: dict[str, list[float]] = {name: [] for name in folders}
+        for _ in range(options.processes):
+            for name, folder in folders.items():
+                run = run_suite(
+                    folder, result, "benchmarks/test_transcribe.py", *cell, "--rounds", "5"
+                )
+                walls[name].append(wall_p50_s(run))
+    for name, run in {"unchanged, again": again, **costs}.items():
+        changes = compare(costs["unchanged"], run)
+        changed = [change for change in changes if change.outcome != "ok"]
+        print(f"\n== {name}")
+        for line in as_lines(changed):
+            print(f"  {line}")
+        edit = EDITS.get(name)
+        if edit is None:
+            seen &= bool(changes) and not changed
+        else:
+            seen &= any(
+                change.metric == edit.metric
+                and change.outcome in ("regressed", "improved")
+                and edit.cause in change.sentence
+                for change in changed
+            )
+        print("  as expected" if seen else "  NOT as expected")
+    base = walls["unchanged"]
+    print(f"\nwall p50 of {options.processes} processes, s:")
+    for name, found in walls.items():
+        if found:
+            spread = f"{min(found):.4f} to {max(found):.4f}"
+            change = median(found) / median(base) - 1
+            print(f"  {name:<36} {median(found):.4f} ({spread}), {change:+.1%}")
+    return seen
+
+
+def check_processes(options: argparse.Namespace) -> bool:
+    """Run the pass in fresh processes; whether counts are equal and GPU time is within 0.5 %."""
+    from whisperbench.compare import as_lines, compare
+
+    same = True
+    cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = [
+            run_suite(None, Path(scratch) / "run.json", "benchmarks/test_cost.py", *cell)
+            for _ in range(options.processes)
+        ]
+    if len(runs) < 2:
+        sys.exit("--processes: two are the fewest that can be compared")
+    for run in runs[1:]:
+        changes = compare(runs[0], run)
+        same &= bool(changes)
+        differing = [change for change in changes if change.outcome != "ok"]
+        same &= not differing
+        for line in as_lines(differing) if differing else ():
+            print(line)
+    for row in runs[0].measurements:
+        for metric in row.metrics:
+            if metric.kind != "device_time":
+                continue
+            found = [
+                median(other.samples)
+                for run in runs
+                for again in run.measurements
+                if again.cell == row.cell
+                and (other := again.metric(metric.name)) is not None
+                and other.samples
+            ]
+            spread = max(found) / min(found) - 1
+            same &= spread <= 0.005
+            found_ms = f"{min(found):.3f} to {max(found):.3f} ms"
+            print(f"{row.cell.precision} {metric.name}: {found_ms}, {spread:.2%}")
+    print(f"{options.processes} processes: {'the same' if same else 'NOT the same'}")
+    return same
+
+
+def main() -> None:
+    """Run the part that is asked for."""
+    parts: dict[str, Callable[[argparse.Namespace], bool]] = {
+        "sensitivity": check_sensitivity,
+        "processes": check_processes,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", default="dummy:tiny")
+    parser.add_argument("--precision", default="int8")
+    parser.add_argument("--processes", type=int, default=5)
+    options = parser.parse_args()
+    if not parts[options.part](options):
+        sys.exit("failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Two runs held against each other. No figure here was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.runs import make_cell, make_cost, make_measurement, make_run, make_run_file
+from whisperbench.cli import app
+from whisperbench.compare import as_lines, causes_of, compare
+from whisperbench.errors import InputError
+from whisperbench.result import ManifestEntry, Measurement, Metric, Part, Run
+
+
+def part(name: str, count: int, module: str = "Linear8bitLt", **fields: object) -> Part:
+    """Make up a part of the decoding."""
+    made = Part(kind="op", name=name, op="", module=module, stage="decode", count=count)
+    return msgspec.structs.replace(made, **fields)
+
+
+def a_cost(ops: int = 100, parts: tuple[Part, ...] = (), **changes: object) -> Measurement:
+    """Make up the cost of a cell of four tokens."""
+    row = make_cost(make_cell("int8", tokens=4), {"aten_ops": ops}, gpu_ms=10.0)
+    return msgspec.structs.replace(row, parts=parts, **changes)
+
+
+def outcomes(base: Measurement, head: Measurement) -> dict[str, str]:
+    """Compare two cells; the outcome of each metric."""
+    return {change.metric: change.outcome for change in compare(make_run(base), make_run(head))}
+
+
+def compared(folder: Path, base: Run, head: Run) -> Result:
+    """Run `whisperbench compare` on two runs."""
+    paths = [folder / "base.json", folder / "head.json"]
+    for path, run in zip(paths, (base, head), strict=True):
+        path.write_text(json.dumps(make_run_file(run)), encoding="utf-8")
+    return CliRunner().invoke(app, ["compare", *map(str, paths)])
+
+
+def test_the_same_is_ok() -> None:
+    """Equal figures are ok, each of them, and wall time is not among them."""
+    found = outcomes(a_cost(), a_cost())
+    assert set(found.values()) == {"ok"}
+    assert sorted(found) == [
+        *("decode_aten_ops", "decode_gpu_time_ms"),
+        *("encoder_aten_ops", "encoder_gpu_time_ms"),
+    ]
+    assert compare(make_run(make_measurement()), make_run(make_measurement())) == []
+
+
+@pytest.mark.parametrize(("ops", "outcome"), [(101, "regressed"), (99, "improved")])
+def test_one_op_more_is_a_regression(ops: int, outcome: str) -> None:
+    """An exact count has no tolerance."""
+    assert outcomes(a_cost(100), a_cost(ops))["decode_aten_ops"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("factor", "outcome"),
+    [(1.0099, "ok"), (1.0101, "regressed"), (0.9901, "ok"), (0.9899, "improved")],
+)
+def test_gpu_time_may_grow_by_a_hundredth(factor: float, outcome: str) -> None:
+    """The medians are compared, with one percent of tolerance either way."""
+    head = a_cost()
+    slower = tuple(
+        msgspec.structs.replace(metric, samples=(10.05 * factor, 10.0 * factor, 9.96 * factor))
+        if metric.name == "decode_gpu_time_ms"
+        else metric
+        for metric in head.metrics
+    )
+    found = outcomes(a_cost(), msgspec.structs.replace(head, metrics=slower))
+    assert found["decode_gpu_time_ms"] == outcome
+
+
+def test_a_regression_names_its_cause() -> None:
+    """The parts that grew most are named, per token, with their module; others' shares are not."""
+    base = a_cost(100, (part("aten::to", 8), part("aten::mul", 40), part("aten::add", 4, "Linear")))
+    head = a_cost(
+        244,
+        (
+            part("aten::to", 136),
+            part("aten::copy_", 400, op="aten::to"),
+            part("aten::mul", 40),
+            part("aten::add", 20, "Linear"),
+            part("aten::to", 999, stage="encoder"),
+            part("gemm", 999, kind="kernel"),
+        ),
+    )
+    (change,) = (
+        row for row in compare(make_run(base), make_run(head)) if row.metric == "decode_aten_ops"
+    )
+    assert change.sentence == (
+        "100 to 244 (+144.00 %): +32 aten::to a token, from Linear8bitLt, "
+        "+4 aten::add a token, from Linear"
+    )
+
+
+def test_a_slower_kernel_is_named_by_its_time() -> None:
+    """Of GPU time the cause is what took longer, though as many ran."""
+    kernel = part("gemm", 40, kind="kernel", op="aten::mm", time_us=400.0)
+    other = part("add", 40, kind="kernel", op="aten::add", time_us=100.0)
+    base, head = a_cost(parts=(kernel, other)), a_cost()
+    slow = msgspec.structs.replace(kernel, time_us=800.0)
+    metrics = tuple(
+        msgspec.structs.replace(metric, samples=(10.4,)) if metric.samples else metric
+        for metric in head.metrics
+    )
+    head = msgspec.structs.replace(head, parts=(slow, other), metrics=metrics)
+    lines = "\n".join(as_lines(compare(make_run(base), make_run(head))))
+    assert "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %): +100.0 us gemm a token, from" in lines
+
+
+def test_another_machine_is_not_comparable() -> None:
+    """A figure whose conditions differ is not judged, with what differs; one without any is."""
+    base = a_cost()
+    metrics = tuple(
+        msgspec.structs.replace(metric, conditions={"python": "3.14", "device": "x"})
+        if metric.name.startswith("decode_aten")
+        else metric
+        for metric in a_cost(999).metrics
+    )
+    head = msgspec.structs.replace(a_cost(999), metrics=metrics)
+    changes = {row.metric: row for row in compare(make_run(base), make_run(head))}
+    found = changes["decode_aten_ops"]
+    assert found.outcome == "not-comparable"
+    assert found.sentence == "device was unknown and is x; python was unknown and is 3.14"
+    assert changes["encoder_aten_ops"].outcome == "regressed"
+
+
+def test_what_only_one_side_has_is_said() -> None:
+    """A cell or a figure that one run lacks is new or missing, and said once a cell."""
+    other = msgspec.structs.replace(a_cost(), cell=make_cell("nf4", tokens=4))
+    changes = compare(make_run(a_cost()), make_run(other))
+    assert {(row.cell.precision, row.outcome) for row in changes} == {
+        ("nf4", "new"),
+        ("int8", "missing"),
+    }
+    lines = list(as_lines(changes))
+    assert "new: owner/whisper nf4, harbour: 4 figures: the base has no such figure" in lines
+    assert (
+        "missing: owner/whisper int8, harbour: 4 figures: the head did not measure this cell"
+        in (lines)
+    )
+    extra = Metric(name="decode_kernels", unit="1", kind="exact", better="lower", value=0.0)
+    more = msgspec.structs.replace(a_cost(), metrics=(*a_cost().metrics, extra))
+    assert outcomes(a_cost(), more)["decode_kernels"] == "new"
+    assert outcomes(more, a_cost())["decode_kernels"] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("head", "exit_code"),
+    [(a_cost(), 0), (a_cost(99), 0), (a_cost(101), 1), (make_measurement(), 4)],
+)
+def test_the_command_exits_with_its_verdict(
+    tmp_path: Path, head: Measurement, exit_code: int
+) -> None:
+    """0 for ok and improved, 1 for a regression, 4 where something is missing."""
+    done = compared(tmp_path, make_run(a_cost()), make_run(head))
+    assert done.exit_code == exit_code
+    assert done.stdout.splitlines()[-1] == "not judged: wall time, memory and quality"
+
+
+def test_a_gpu_time_that_wobbles_is_inconclusive(tmp_path: Path) -> None:
+    """Executions that differ by more than the tolerance decide nothing, and exit with 3."""
+    wobbly = msgspec.structs.replace(
+        a_cost(),
+        metrics=tuple(
+            msgspec.structs.replace(metric, samples=(10.0, 10.0, 10.11))
+            if metric.samples
+            else metric
+            for metric in a_cost().metrics
+        ),
+    )
+    assert outcomes(a_cost(), wobbly)["decode_gpu_time_ms"] == "inconclusive"
+    assert outcomes(wobbly, a_cost())["decode_gpu_time_ms"] == "inconclusive"
+    done = compared(tmp_path, make_run(a_cost()), make_run(wobbly))
+    assert done.exit_code == 3
+    assert "the head's own executions differ by 1.1 %; measure it again" in done.stdout
+
+
+def test_a_figure_of_another_unit_is_not_comparable() -> None:
+    """Unit, kind and direction must be the same, or the numbers mean different things."""
+    for change in ({"unit": "MiB"}, {"kind": "memory"}, {"better": "higher"}):
+        metrics = tuple(msgspec.structs.replace(metric, **change) for metric in a_cost().metrics)
+        head = msgspec.structs.replace(a_cost(), metrics=metrics)
+        assert "ok" not in outcomes(a_cost(), head).values()
+
+
+def test_a_cell_that_is_there_twice_is_refused() -> None:
+    """Of two measurements of one cell one would go unjudged."""
+    with pytest.raises(InputError, match="the head has two measurements of cost"):
+        compare(make_run(a_cost()), make_run(a_cost(), a_cost(999)))
+
+
+def test_what_a_run_did_not_measure_is_no_pass(tmp_path: Path) -> None:
+    """A benchmark that failed, and a count that could not be made, exit with 4 though all is ok."""
+    done = ManifestEntry(benchmark="test_cost[a]", cell="a", outcome="measured")
+    left = ManifestEntry(benchmark="test_cost[x]", cell="x", outcome="skipped", reason="deselected")
+    failed = ManifestEntry(benchmark="test_cost[b]", cell="b", outcome="invalid", reason="differed")
+    fine = make_run(a_cost(), manifest=(done, left))
+    bad = make_run(a_cost(), manifest=(done, failed))
+    assert compared(tmp_path, fine, fine).exit_code == 0
+    for pair in ((fine, bad), (bad, fine)):
+        found = compared(tmp_path, *pair)
+        assert found.exit_code == 4
+        assert "invalid: test_cost[b]: differed" in found.stdout
+    uncounted = msgspec.structs.replace(a_cost(), notes={"not_counted": "no CUPTI"})
+    found = compared(tmp_path, make_run(uncounted), make_run(uncounted))
+    assert found.exit_code == 4
+    assert "not counted: by the base: no CUPTI" in found.stdout
+
+
+def test_copies_are_told_apart() -> None:
+    """A wait's or a copy's cause is of its own direction, with the op that made it."""
+    made = [
+        part(name, 4 * times, kind=kind, op="aten::item")
+        for times, (kind, name) in enumerate(
+            [("copy", "dtoh"), ("copy", "htod"), ("sync", "cudaStreamSynchronize")], start=1
+        )
+    ]
+    base, head = a_cost(), a_cost(parts=tuple(made))
+    causes = {
+        name: causes_of(base, head, f"decode_{name}") for name in ("copies_dtoh", "stream_syncs")
+    }
+    assert causes == {
+        "copies_dtoh": ["+1 copy dtoh in aten::item a token, from Linear8bitLt"],
+        "stream_syncs": ["+3 sync cudaStreamSynchronize in aten::item a token, from Linear8bitLt"],
+    }
+    assert causes_of(base, head, "decode_device_syncs") == []
+
+
+def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
+    """Two runs without a count or GPU time exit with 4; a file that is none with 2, in a line."""
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_run_file()), encoding="utf-8")
+    done = CliRunner().invoke(app, ["compare", str(path), str(path)])
+    assert done.exit_code == 4
+    assert "0 exact counts and GPU times compared: none" in done.stdout

@@ -1,0 +1,331 @@
+"""The cost pass, on a real dummy; only the GPU is made up."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from whisperbench import cost as cost_module
+from whisperbench.checkpoints import Checkpoint
+from whisperbench.clips import load_audio, read_manifest
+from whisperbench.cost import Cost, matrix_dtypes, measure_cost
+from whisperbench.dummy import ensure_dummy
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.loading import load_model
+from whisperbench.models import ModelSpec
+from whisperbench.plan import CheckpointKey
+from whisperbench.precisions import PRECISIONS
+from whisperbench.result import Part
+from whisperbench.roofline import Rates, rates_of
+from whisperbench.suite import CLIPS_FOLDER
+from whisperbench.trace import StageTally, Tally
+from whisperbench.transcribe import Transcriber
+from whisperbench.work import Work, count_work, floor_s
+
+MIB = 2**20
+RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
+
+
+@pytest.fixture(scope="module")
+def shallow(cache: Path) -> Checkpoint:
+    """The first layers of dummy:tiny, which are as good for counting."""
+    folder = ensure_dummy("tiny:1", cache)
+    return Checkpoint(spec=ModelSpec.parse("dummy:tiny:1"), folder=folder, fingerprint="")
+
+
+@pytest.fixture(scope="module")
+def tiny(shallow: Checkpoint) -> Iterator[Transcriber]:
+    """The transcription path of dummy:tiny:1 in int8."""
+    key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(shallow, key, "cpu")
+    gc.disable()
+    yield Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1)
+    gc.enable()
+
+
+def values(cost: Cost) -> dict[str, float]:
+    """The counts of a pass by name."""
+    return {metric.name: metric.value for metric in cost.metrics if metric.value is not None}
+
+
+def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two passes count the same to the last one, with any number of threads, and say nothing."""
+    threads = torch.get_num_threads()
+    first = measure_cost(tiny, 2, RATES, "cpu-some")
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        second = measure_cost(tiny, 2, RATES, "cpu-other")
+    finally:
+        torch.set_num_threads(threads)
+    assert first.metrics == second.metrics
+    assert first.parts == second.parts
+    found = values(first)
+    assert found["encoder_aten_ops"] > found["encoder_python_calls"] > 100
+    assert found["decode_python_calls"] > found["decode_aten_ops"] > found["decode_other_ops"] > 50
+    assert found["encoder_allocated_peak_mib"] > 1.0
+    assert sum(part.count for part in first.parts if part.stage == "encoder") == (
+        found["encoder_aten_ops"] + found["encoder_other_ops"]
+    )
+    assert {part.module for part in first.parts} >= {"Linear8bitLt", "LayerNorm", "Conv1d"}
+    assert "not_counted" not in first.notes
+    assert not any("kernels" in name or "gpu_time" in name for name in found)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_conditions_say_what_a_count_depends_on(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ops depend on the instruction set, calls on Python's version too, least work on nothing."""
+    monkeypatch.setattr(cost_module, "_profile", lambda *_: made_up())
+    conditions = {
+        metric.name: metric.conditions for metric in measure_cost(tiny, 2, RATES, "k").metrics
+    }
+    assert list(conditions["decode_aten_ops"]) == ["instruction set"]
+    assert sorted(conditions["decode_python_calls"]) == ["instruction set", "python"]
+    assert conditions["decode_gflop"] == conditions["decode_weight_mib_read"] == {}
+
+
+def test_an_extra_op_is_named(tiny: Transcriber) -> None:
+    """A real change in one class of module shows in its parts, and in no other's."""
+    before = measure_cost(tiny, 2, RATES, "k")
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, made: made.to(torch.float64).float())
+        for module in tiny.loaded.model.modules()
+        if type(module).__name__ == "Linear8bitLt"
+    ]
+    try:
+        after = measure_cost(tiny, 2, RATES, "k")
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+    def count(cost: Cost, name: str) -> int:
+        return sum(part.count for part in cost.parts if part.name == name)
+
+    assert count(after, "aten::to") > count(before, "aten::to") + len(hooks)
+    assert values(after)["decode_aten_ops"] > values(before)["decode_aten_ops"]
+
+
+def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None:
+    """Executions that do not do the same are refused, with what differed."""
+    turns = iter(range(100))
+
+    def wave() -> None:
+        torch.zeros(3).cos()
+
+    def more_each_time(*_: Any) -> None:
+        for _again in range(next(turns)):
+            wave()
+
+    hook = tiny.loaded.model.get_encoder().register_forward_hook(more_each_time)
+    try:
+        with pytest.raises(InvalidMeasurementError, match="depends on what was before"):
+            measure_cost(tiny, 2, RATES, "k")
+        tallies = [
+            cost_module._profile(
+                lambda: tiny.generate(tiny.front_end(), 2),
+                tiny.loaded.model.get_encoder(),
+                "cpu",
+            )
+            for _ in range(3)
+        ]
+        with pytest.raises(InvalidMeasurementError, match=r"two executions .*op aten::cos"):
+            cost_module._require_equal(tallies[1:])
+    finally:
+        hook.remove()
+
+
+def made_up(kernels: int = 5, lost: int = 0, gpu_time_us: float = 1000.0) -> Tally:
+    """A profile of a GPU that is not there."""
+    tally = Tally(kernels_lost=lost)
+    for stage in cost_module.STAGES:
+        counts = StageTally(gpu_time_us=gpu_time_us, gpu_busy_us=gpu_time_us + 200.0)
+        counts.counts.update(aten_ops=9, kernels=kernels, copies_dtoh=2, copy_bytes_dtoh=8)
+        counts.parts["kernel", "gemm", "aten::addmm", "Linear"] = [float(kernels), gpu_time_us]
+        tally.stages[stage] = counts
+    return tally
+
+
+def on_gpu(tiny: Transcriber, monkeypatch: pytest.MonkeyPatch, profiles: list[Tally]) -> Cost:
+    """Measure as if the model were on a GPU, whose profiles are made up."""
+    kept = iter([made_up(), *profiles])  # the first is not kept
+    # At the start, entering the encoder, leaving it, and at the end.
+    allocator = iter(
+        {
+            "allocation.all.allocated": requests,
+            "requested_bytes.all.current": held * MIB,
+            "requested_bytes.all.peak": peak * MIB,
+        }
+        for requests, held, peak in ((10, 50, 99), (12, 60, 70), (32, 65, 90), (33, 50, 66))
+    )
+    features = tiny.front_end()
+    with monkeypatch.context() as patch:
+        patch.setattr(cost_module, "_profile", lambda *_: next(kept))
+        patch.setattr(cost_module, "synchronize", lambda _: None)
+        patch.setattr(torch.cuda, "memory_stats", lambda _: next(allocator))
+        patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+        patch.setattr(tiny, "front_end", lambda: features)
+        patch.setattr(tiny.loaded, "device", "cuda:0")
+        rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
+        return measure_cost(tiny, 2, rates, "nvidia-some")
+
+
+def test_a_gpu_gives_kernels_and_their_time(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts once, the GPU's time of each execution, all of that device alone."""
+    times = (1000.0, 1010.0, 990.0)
+    cost = on_gpu(tiny, monkeypatch, [made_up(gpu_time_us=time) for time in times])
+    found = {metric.name: metric for metric in cost.metrics}
+    assert found["decode_kernels"].value == 5
+    assert found["decode_copies_dtoh"].value == 2
+    assert found["decode_stream_syncs"].value == found["decode_copies_htod"].value == 0
+    assert (found["encoder_allocations"].value, found["decode_allocations"].value) == (20, 3)
+    assert found["encoder_allocated_peak_mib"].value == 90 - 60
+    assert found["decode_allocated_peak_mib"].value == 70 - 50
+    assert cost.notes["decode_gpu_busy_ms"] == 1.2
+    assert found["decode_gpu_time_ms"].samples == (1.0, 1.01, 0.99)
+    assert found["decode_gpu_time_ms"].kind == "device_time"
+    assert found["decode_kernels"].conditions == {"device": "nvidia-some"}
+    assert (
+        Part(
+            kind="kernel",
+            name="gemm",
+            op="aten::addmm",
+            module="Linear",
+            stage="decode",
+            count=5,
+            time_us=1000.0,
+        )
+        in cost.parts
+    )
+
+
+def test_without_cupti_the_rest_is_counted(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where CUPTI tells nothing there is no kernel count of zero, but a reason."""
+    cost = on_gpu(tiny, monkeypatch, [made_up(kernels=0)] * 3)
+    found = values(cost)
+    assert found["decode_aten_ops"] == 9
+    assert not [name for name in found if "kernels" in name or "copies" in name]
+    assert "CUPTI told nothing" in str(cost.notes["not_counted"])
+
+
+def test_a_profiler_that_fails_leaves_the_calls(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without torch's profiler calls and least work are still counted, and nothing as zero."""
+
+    def fails(_: object) -> None:
+        raise RuntimeError("Kineto is not built in")
+
+    monkeypatch.setattr(torch.profiler.profile, "start", fails)
+    cost = measure_cost(tiny, 2, RATES, "k")
+    assert sorted({name.partition("_")[2] for name in values(cost)}) == [
+        "gflop",
+        "python_calls",
+        "weight_mib_read",
+    ]
+    assert "Kineto is not built in" in str(cost.notes["not_counted"])
+
+
+def test_an_error_of_the_model_is_not_the_profilers(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the model raises under the profiler, such as out of memory, comes as what it is."""
+    monkeypatch.setattr(cost_module, "_count_calls", lambda *_: {"encoder": 1, "decode": 1})
+    left = iter([False] * (2 + 1 + 3) + [True])  # warm-up, least work and wall time come before
+
+    def out_of_memory(*_: object) -> None:
+        if next(left):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = tiny.loaded.model.get_encoder().register_forward_hook(out_of_memory)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            measure_cost(tiny, 2, RATES, "k")
+    finally:
+        hook.remove()
+
+
+def test_a_profile_with_holes_is_invalid(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile that lacks kernels is no count."""
+    with pytest.raises(InvalidMeasurementError, match="lacks 3 of the kernels"):
+        on_gpu(tiny, monkeypatch, [made_up(), made_up(lost=3), made_up()])
+
+
+def test_counts_that_differ_on_the_gpu_are_invalid(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One kernel more in one of three executions is enough, and is named."""
+    with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel gemm"):
+        on_gpu(tiny, monkeypatch, [made_up(), made_up(), made_up(kernels=6)])
+
+
+def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
+    """The arithmetic of layers and attention is what torch's own counter finds in fp32."""
+    key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["fp32"], attention="eager")
+    loaded = load_model(shallow, key, "cpu")
+    path = Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1)
+    features = path.front_end()
+    encoder = loaded.model.get_encoder()
+    with FlopCounterMode(display=False) as counter:
+        path.generate(features, 3)
+    work = count_work(lambda: path.generate(features, 3), encoder)
+    total = sum(stage.layer_flops + stage.attention_flops for stage in work.values())
+    assert total == counter.get_total_flops()
+    encoder_bytes = sum(p.numel() * p.element_size() for p in encoder.parameters())
+    assert work["encoder"].weight_bytes == encoder_bytes
+    assert work["decode"].attention_flops < work["encoder"].attention_flops
+    fused = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    quantized = Transcriber(load_model(shallow, fused, "cpu"), path.audio, 1)
+    other = count_work(
+        lambda: quantized.generate(features, 3), quantized.loaded.model.get_encoder()
+    )
+    assert other["encoder"].attention_flops == work["encoder"].attention_flops
+    assert other["encoder"].layer_flops == work["encoder"].layer_flops
+    assert other["encoder"].weight_bytes < 0.6 * work["encoder"].weight_bytes
+
+
+def test_the_floor_is_the_greater_of_reading_and_arithmetic() -> None:
+    """By hand: 2 GB at 1 GB/s against 3 G of one kind and 1 G of another, at 1 and 4 G/s."""
+    work = Work(layer_flops=3 * 10**9, attention_flops=10**9, weight_bytes=2 * 10**9)
+    rates = {"bytes_per_s": 1e9, "layer_flops_per_s": 1e9, "attention_flops_per_s": 4e9}
+    assert floor_s(work, **rates) == (3.25, "arithmetic")
+    assert floor_s(work, **rates | {"layer_flops_per_s": 3e9}) == (2.0, "memory")
+
+
+def test_rates_keep_the_best_that_was_seen(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates are measured for real; a better one of before stays, a broken file does not matter."""
+    monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
+    first = rates_of("cpu", "cpu-test", ("float32",))
+    assert first.bytes_per_s > 1e8
+    assert first.operations_per_s["float32"] > 1e9
+    (path,) = (cache / "rates").iterdir()
+    path.write_text('{"bytes_per_s": 1e30, "operations_per_s": {"float32": 1.0, "int8": 5.0}}')
+    second = rates_of("cpu", "cpu-test", ("float32",))
+    assert second.bytes_per_s == 1e30
+    assert second.operations_per_s["float32"] > 1e9
+    assert second.operations_per_s["int8"] == 5.0
+    path.write_text("{")
+    assert rates_of("cpu", "cpu-test", ("float32",)).bytes_per_s < 1e15
+    assert os.listdir(path.parent) == [path.name]  # noqa: PTH208
+
+
+def test_which_dtype_a_cell_multiplies_in(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU int8 layers are held to the int8 rate, on a CPU to that of their activations."""
+    assert matrix_dtypes(tiny) == ("float32", "float32")
+    monkeypatch.setattr(tiny.loaded, "device", "cuda:0")
+    assert matrix_dtypes(tiny) == ("int8", "float32")

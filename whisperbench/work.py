@@ -1,0 +1,121 @@
+"""What a stage must do at least: the arithmetic of its layers, and the weights that it reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whisperbench.loading import own_weight_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(kw_only=True)
+class Work:
+    """Least work of a stage, whatever kernels do it."""
+
+    layer_flops: int = 0
+    """Floating-point (or integer) operations of the layers that have weights, two a
+    multiplication and addition."""
+    attention_flops: int = 0
+    """Those of attention, which has no weights and stays in the model's dtype."""
+    weight_bytes: int = 0
+    """Weights read: all of a layer's in each of its calls, of an embedding the rows."""
+
+
+def count_work(call: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Work]:
+    """Run a call and count the work of its stages: `encoder`, and `decode` for the rest.
+
+    A causal mask saves half of a prompt's attention at best, which four tokens do not show.
+    """
+    work = {"encoder": Work(), "decode": Work()}
+    stage = "decode"
+
+    def begin(*_: Any) -> None:
+        nonlocal stage
+        stage = "encoder"
+
+    def end(*_: Any) -> None:
+        nonlocal stage
+        stage = "decode"
+
+    def layer(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        flops, read = _of_layer(module, inputs, output)
+        work[stage].layer_flops += flops
+        work[stage].weight_bytes += read
+
+    def attention(flops: int) -> None:
+        work[stage].attention_flops += flops
+
+    from torch.nn.modules.module import register_module_forward_hook
+
+    hooks = [
+        encoder.register_forward_pre_hook(begin),
+        encoder.register_forward_hook(end),
+        register_module_forward_hook(layer),
+    ]
+    try:
+        with _attention_seen(attention):
+            call()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return work
+
+
+def _of_layer(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> tuple[int, int]:
+    """Return a layer's operations and the bytes of weights that it reads; of a container, none."""
+    from torch import nn
+
+    if isinstance(module, nn.Embedding):
+        rows = output.numel() // output.shape[-1]
+        return 0, rows * output.shape[-1] * module.weight.element_size()
+    size = own_weight_bytes([module])
+    if isinstance(module, nn.Linear):  # bitsandbytes' layers are such, too
+        rows = inputs[0].numel() // module.in_features
+        return 2 * rows * module.in_features * module.out_features, size
+    if isinstance(module, nn.Conv1d):
+        each = module.in_channels // module.groups * module.kernel_size[0]
+        return 2 * output.numel() * each, size
+    return 0, size
+
+
+@contextmanager
+def _attention_seen(tell: Callable[[int], object]) -> Iterator[None]:
+    """Tell the operations of each product of two activations: attention, fused or not."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Products(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            made = func(*args, **(kwargs or {}))
+            if func is torch.nn.functional.scaled_dot_product_attention:
+                query, key = args[0], args[1]
+                tell(4 * query.numel() * key.shape[-2])
+            elif func in (torch.matmul, torch.bmm, torch.Tensor.matmul) and args[1].dim() > 2:
+                tell(2 * args[0].numel() * args[1].shape[-1])
+            return made
+
+    with Products():
+        yield
+
+
+def floor_s(
+    work: Work, *, bytes_per_s: float, layer_flops_per_s: float, attention_flops_per_s: float
+) -> tuple[float, str]:
+    """Return the least time that a device needs for some work, and what bounds it.
+
+    The roofline of Williams, Waterman and Patterson, CACM 52(4), 2009: the greater of reading the
+    weights once and doing the arithmetic, for the whole of a stage.
+    """
+    reading = work.weight_bytes / bytes_per_s
+    computing = work.layer_flops / layer_flops_per_s + work.attention_flops / attention_flops_per_s
+    if not math.isfinite(reading + computing):
+        raise ValueError("rates must be above 0")
+    return (reading, "memory") if reading >= computing else (computing, "arithmetic")
