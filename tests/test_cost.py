@@ -22,7 +22,8 @@ from whisperbench.loading import load_model
 from whisperbench.models import ModelSpec
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
-from whisperbench.result import Part
+from whisperbench.profiling import profile_once, require_equal
+from whisperbench.result import COST_STAGES, Part
 from whisperbench.roofline import Rates, rates_of
 from whisperbench.suite import CLIPS_FOLDER
 from whisperbench.trace import StageTally, Tally
@@ -83,7 +84,7 @@ def test_conditions_say_what_a_count_depends_on(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ops depend on the instruction set, calls on Python's version too, least work on nothing."""
-    monkeypatch.setattr(cost_module, "_profile", lambda *_: made_up())
+    monkeypatch.setattr(cost_module, "profile_once", lambda *_: made_up())
     conditions = {
         metric.name: metric.conditions for metric in measure_cost(tiny, 2, RATES, "k").metrics
     }
@@ -129,7 +130,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
         with pytest.raises(InvalidMeasurementError, match="depends on what was before"):
             measure_cost(tiny, 2, RATES, "k")
         tallies = [
-            cost_module._profile(
+            profile_once(
                 lambda: tiny.generate(tiny.front_end(), 2),
                 tiny.loaded.model.get_encoder(),
                 "cpu",
@@ -137,7 +138,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
             for _ in range(3)
         ]
         with pytest.raises(InvalidMeasurementError, match=r"two executions .*op aten::cos"):
-            cost_module._require_equal(tallies[1:])
+            require_equal(tallies[1:])
     finally:
         hook.remove()
 
@@ -145,7 +146,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
 def made_up(kernels: int = 5, lost: int = 0, gpu_time_us: float = 1000.0) -> Tally:
     """A profile of a GPU that is not there."""
     tally = Tally(kernels_lost=lost)
-    for stage in cost_module.STAGES:
+    for stage in COST_STAGES:
         counts = StageTally(gpu_time_us=gpu_time_us, gpu_busy_us=gpu_time_us + 200.0)
         counts.counts.update(aten_ops=9, kernels=kernels, copies_dtoh=2, copy_bytes_dtoh=8)
         counts.parts["kernel", "gemm", "aten::addmm", "Linear"] = [float(kernels), gpu_time_us]
@@ -167,7 +168,7 @@ def on_gpu(tiny: Transcriber, monkeypatch: pytest.MonkeyPatch, profiles: list[Ta
     )
     features = tiny.front_end()
     with monkeypatch.context() as patch:
-        patch.setattr(cost_module, "_profile", lambda *_: next(kept))
+        patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
         patch.setattr(cost_module, "synchronize", lambda _: None)
         patch.setattr(torch.cuda, "memory_stats", lambda _: next(allocator))
         patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)

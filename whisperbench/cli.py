@@ -58,7 +58,7 @@ def compare(
 
     runs = {"base": read_run(base), "head": read_run(head)}
     changes = comparing.compare(**runs)
-    absent = [f"{name}, {line}" for name, run in runs.items() for line in comparing.unmeasured(run)]
+    absent = [f"{name}, {line}" for name, run in runs.items() for line in run.info.unmeasured()]
     for line in (*absent, *comparing.as_lines(changes)):
         typer.echo(line)
     outcomes = {change.outcome for change in changes}

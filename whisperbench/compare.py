@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from whisperbench.errors import InputError
-from whisperbench.result import DESELECTED, Cell, Measurement, Metric, Part, Run
+from whisperbench.result import Cell, Measurement, Metric, Part, Run
 
 DEVICE_TIME_TOLERANCE = 0.01
 """Growth of summed GPU time from which it is a regression: ten times what it varies by."""
@@ -73,15 +73,6 @@ def _by_identity(run: Run, which: str) -> dict[tuple[str, Cell], Measurement]:
                 f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
             )
     return found
-
-
-def unmeasured(run: Run) -> list[str]:
-    """Name the benchmarks that a run was asked for and did not measure, with the reasons."""
-    return [
-        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
-        for entry in run.info.manifest
-        if entry.outcome != "measured" and entry.reason != DESELECTED
-    ]
 
 
 def _judged(row: Measurement) -> list[Metric]:

@@ -10,13 +10,11 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.models import DUMMY_PREFIX, SIZES
-from whisperbench.result import Measurement, Place, Run
-from whisperbench.units import format_figure
+from whisperbench.result import COST_STAGES, Measurement, Place, Run
+from whisperbench.units import WINDOW_S, format_figure
 
 COST = "cost"
 """The stage of test_cost."""
-
-STAGES = ("encoder", "decode")
 
 _COUNTS = (
     ("kernels", "kernels"),
@@ -76,7 +74,7 @@ def _table(rows: list[Measurement]) -> Table:
     ]
     for heading, _ in shown:
         table.add_column(heading, justify="right", no_wrap=True)
-    with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in STAGES)
+    with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in COST_STAGES)
     for heading in ("floor", *(("GPU",) if with_gpu else ()), "wall, ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for where in _WHERE:
@@ -101,7 +99,7 @@ def _times(row: Measurement, where: str) -> float:
     """Return what a stage's figures are divided by."""
     if where == "a token":
         return row.cell.tokens or 1
-    return float(row.notes.get("encoded_s", 30.0)) if where == "a second" else 1
+    return float(row.notes.get("encoded_s", WINDOW_S)) if where == "a second" else 1
 
 
 def _count(row: Measurement, stage: str, part: str) -> float | None:
@@ -134,7 +132,9 @@ def _layers(rows: list[Measurement]) -> Iterator[str]:
         if len(by_depth) < 2:
             continue
         few, many = sorted(by_depth)[:2]
-        for stage, where, layers_of in zip(STAGES, ("encoder", "a token"), LAYERS, strict=True):
+        for stage, where, layers_of in zip(
+            COST_STAGES, ("encoder", "a token"), LAYERS, strict=True
+        ):
             for _, name in _COUNTS:
                 low, high = (_count(by_depth[depth], stage, name) for depth in (few, many))
                 if low is None or high is None or low == high:
@@ -171,7 +171,7 @@ def _limits(rows: list[Measurement]) -> Iterator[str]:
     for row in rows:
         found = [
             f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"
-            for stage in STAGES
+            for stage in COST_STAGES
             if (reason := bound_by(row, stage)) is not None
         ]
         if found:

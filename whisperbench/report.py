@@ -213,13 +213,8 @@ def _not_believed(run: Run) -> list[str]:
 def _fates(run: Run) -> list[str]:
     """Count what was measured, and name what was not; deselection is only counted."""
     manifest = run.info.manifest
-    lines = [
-        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
-        for entry in manifest
-        if entry.outcome != "measured" and entry.reason != DESELECTED
-    ]
     outcomes = Counter(
         DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*lines, f"{len(manifest)} benchmarks asked for: {counts}"]
+    return [*run.info.unmeasured(), f"{len(manifest)} benchmarks asked for: {counts}"]

@@ -24,6 +24,10 @@ DESELECTED = "deselected"
 Place = tuple[str, str, int, str]
 """Model, clip, batch size and attention."""
 
+COST_STAGES = ("encoder", "decode")
+"""Stages of a cost: the encoder, and all the rest of `generate()`."""
+
+PartKind = Literal["op", "kernel", "copy", "memset", "sync"]
 Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
 Outcome = Literal["measured", "over-limit", "invalid", "skipped", "failed"]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
@@ -58,7 +62,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What a counted cost is made of: so many of one thing, in one stage."""
 
-    kind: Literal["op", "kernel", "copy", "memset", "sync"]
+    kind: PartKind
     name: str
     """Of the aten op, the kernel or the runtime call; of a copy its direction, as in htod."""
     op: str
@@ -149,6 +153,14 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     """The precision that ratios are taken against."""
     manifest: tuple[ManifestEntry, ...]
+
+    def unmeasured(self) -> list[str]:
+        """Name what was asked for and not measured, with the reasons; deselection is none."""
+        return [
+            f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
+            for entry in self.manifest
+            if entry.outcome != "measured" and entry.reason != DESELECTED
+        ]
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

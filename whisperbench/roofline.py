@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from whisperbench.dummy import cache_folder
+from whisperbench.result import write_whole
 from whisperbench.transcribe import synchronize
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
         best[dtype] = max(best.get(dtype, 0.0), _matrix_rate(device, dtype))
     rates = Rates(bytes_per_s=max(known.bytes_per_s, _copy_rate(device)), operations_per_s=best)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_bytes(msgspec.json.encode(rates))
-    part.replace(path)
+    write_whole(path, msgspec.json.encode(rates))
     return rates
 
 

@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
-from whisperbench.result import Part
+from whisperbench.result import Part, PartKind
 
 STAGE = "whisperbench stage "
 """Begins the name of an annotation that a stage runs in. The innermost one counts."""
@@ -71,7 +70,7 @@ class StageTally:
     """Summed over its kernels."""
     gpu_busy_us: float = 0.0
     """Summed over its kernels, copies and memsets."""
-    parts: dict[tuple[str, str, str, str], list[float]] = field(default_factory=dict)
+    parts: dict[_PartKey, list[float]] = field(default_factory=dict)
     """Count and microseconds by kind, name, op and module."""
 
     def add(self, part: _PartKey, time_us: float = 0.0) -> None:
@@ -81,7 +80,7 @@ class StageTally:
         row[1] += time_us
 
 
-_PartKey = tuple[Literal["op", "kernel", "copy", "memset", "sync"], str, str, str]
+_PartKey = tuple[PartKind, str, str, str]
 
 
 @dataclass(kw_only=True)
@@ -99,7 +98,7 @@ class Tally:
                 tally.parts.items(), key=lambda item: (-item[1][0], item[0])
             ):
                 yield Part(
-                    kind=kind,  # type: ignore[arg-type]
+                    kind=kind,
                     name=name,
                     op=op,
                     module=module,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.loading import own_weight_bytes
+from whisperbench.result import COST_STAGES
+from whisperbench.stages import around_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -32,38 +34,33 @@ def count_work(call: Callable[[], object], encoder: torch.nn.Module) -> dict[str
 
     A causal mask saves half of a prompt's attention at best, which four tokens do not show.
     """
-    work = {"encoder": Work(), "decode": Work()}
-    stage = "decode"
+    work = {stage: Work() for stage in COST_STAGES}
+    current = "decode"
 
-    def begin(*_: Any) -> None:
-        nonlocal stage
-        stage = "encoder"
+    def begin() -> None:
+        nonlocal current
+        current = "encoder"
 
-    def end(*_: Any) -> None:
-        nonlocal stage
-        stage = "decode"
+    def end() -> None:
+        nonlocal current
+        current = "decode"
 
     def layer(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         flops, read = _of_layer(module, inputs, output)
-        work[stage].layer_flops += flops
-        work[stage].weight_bytes += read
+        work[current].layer_flops += flops
+        work[current].weight_bytes += read
 
     def attention(flops: int) -> None:
-        work[stage].attention_flops += flops
+        work[current].attention_flops += flops
 
     from torch.nn.modules.module import register_module_forward_hook
 
-    hooks = [
-        encoder.register_forward_pre_hook(begin),
-        encoder.register_forward_hook(end),
-        register_module_forward_hook(layer),
-    ]
+    hook = register_module_forward_hook(layer)
     try:
-        with _attention_seen(attention):
+        with around_encoder(encoder, begin, end), _attention_seen(attention):
             call()
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return work
 
 
