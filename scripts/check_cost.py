@@ -4,8 +4,8 @@
     python scripts/check_cost.py processes --device cuda --model dummy:large-v3
 
 `sensitivity` copies transformers and bitsandbytes, makes one edit at a time, and shows what the
-cost pass and what the wall clock of several fresh processes say of each. `processes` runs the pass
-in fresh processes and compares them with the first.
+cost pass and what the wall clock of several fresh processes (`wall`) say of each. `processes` runs
+the pass in fresh processes and compares them with the first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,11 @@ sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
     from whisperbench.result import Run
+
+TOKENS = 16
+WARMUPS = 2
+ROUNDS = 5
+"""Of the transcriptions that are timed, in each process."""
 
 WHISPER = "transformers/models/whisper/modeling_whisper.py"
 
@@ -114,14 +120,13 @@ def run_suite(folder: Path | None, result: Path, *arguments: str) -> Run:
     """Run benchmarks in a fresh process with the packages of a folder; return what was measured."""
     from whisperbench.result import read_run
 
-    paths = [*([str(folder)] if folder else []), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("--result", str(result), *arguments),
         ],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=_with_packages(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -131,18 +136,83 @@ def run_suite(folder: Path | None, result: Path, *arguments: str) -> Run:
     return read_run(result)
 
 
-def wall_p50_s(run: Run) -> float:
-    """Return the p50 of a run's one transcription."""
-    samples = run.measurements[0].metric("latency_s")
-    assert samples is not None
-    assert samples.samples is not None
-    return median(samples.samples)
+def wall_p50s(folders: Mapping[str, Path], options: argparse.Namespace) -> dict[str, float]:
+    """Time transcriptions in one fresh process for each folder; return their p50 in seconds.
+
+    All of them import at once, which takes the longest, and then transcribe one after the other.
+    """
+    waiting = {
+        name: subprocess.Popen(
+            [
+                *(sys.executable, __file__, "wall", "--device", options.device),
+                *("--model", options.model, "--precision", options.precision),
+            ],
+            env=_with_packages(folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, folder in folders.items()
+    }
+    for process in waiting.values():
+        assert process.stdout is not None
+        process.stdout.readline()
+    found = {}
+    for name, process in waiting.items():
+        said, errors = process.communicate("go\n")
+        if process.returncode:
+            sys.exit(f"{name}: the process that was to be timed failed\n{errors}")
+        found[name] = float(said)
+    return found
+
+
+def transcribe_when_told(options: argparse.Namespace) -> bool:
+    """Be one of those processes: import, wait, transcribe, and print the p50."""
+    import bitsandbytes  # noqa: F401 - imported before the wait, as all of it
+    import msgspec
+    from transformers.models.whisper import modeling_whisper  # noqa: F401
+
+    from whisperbench.checkpoints import resolve_checkpoint
+    from whisperbench.clips import load_audio, read_manifest
+    from whisperbench.loading import load_model
+    from whisperbench.models import ModelSpec
+    from whisperbench.plan import CheckpointKey
+    from whisperbench.precisions import PRECISIONS
+    from whisperbench.quiet import quieten
+    from whisperbench.suite import CLIPS_FOLDER
+    from whisperbench.transcribe import Transcriber, synchronize
+
+    print("ready", flush=True)
+    if not sys.stdin.readline():
+        return False
+    quieten()
+    model = ModelSpec.parse(options.model)
+    precision = PRECISIONS[options.precision]
+    key = CheckpointKey(model=model, precision=precision, attention="sdpa")
+    device = "cpu" if options.device == "cpu" else "cuda:0"
+    loaded = load_model(resolve_checkpoint(model), key, device)
+    clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")
+    transcriber = Transcriber(loaded, load_audio(clip), 1)
+    spent = []
+    for _ in range(WARMUPS + ROUNDS):
+        synchronize(device)
+        started_s = time.perf_counter()
+        transcriber.transcribe(TOKENS)
+        synchronize(device)
+        spent.append(time.perf_counter() - started_s)
+    print(median(spent[WARMUPS:]))
+    return True
+
+
+def _with_packages(folder: Path | None) -> dict[str, str]:
+    """Return an environment in which packages are looked for in a folder first."""
+    paths = [*([str(folder)] if folder else []), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def check_sensitivity(options: argparse.Namespace) -> bool:
     """Show what each edit changes, by cost and by wall time; whether cost saw all of them."""
-    from whisperbench.compare import as_lines, compare
-
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
     seen = True
     with tempfile.TemporaryDirectory() as scratch:
@@ -156,54 +226,61 @@ def check_sensitivity(options: argparse.Namespace) -> bool:
             for name, folder in folders.items()
         }
         again = run_suite(folders["unchanged"], result, "benchmarks/test_cost.py", *cell)
+        for name, run in {"unchanged, again": again, **costs}.items():
+            seen &= _as_expected(name, costs["unchanged"], run)
         walls: dict[str, list[float]] = {name: [] for name in folders}
-        for _ in range(options.processes):
-            for name, folder in folders.items():
-                run = run_suite(
-                    folder, result, "benchmarks/test_transcribe.py", *cell, "--rounds", "5"
-                )
-                walls[name].append(wall_p50_s(run))
-    for name, run in {"unchanged, again": again, **costs}.items():
-        changes = compare(costs["unchanged"], run)
-        changed = [change for change in changes if change.outcome != "ok"]
-        print(f"\n== {name}")
-        for line in as_lines(changed):
-            print(f"  {line}")
-        edit = EDITS.get(name)
-        if edit is None:
-            expected = bool(changes) and not changed
-        else:
-            expected = any(
-                change.metric == edit.metric
-                and change.outcome in ("regressed", "improved")
-                and edit.cause in change.sentence
-                for change in changed
-            )
-        print("  as expected" if expected else "  NOT as expected")
-        seen &= expected
-    base = walls["unchanged"]
-    print(f"\nwall p50 of {options.processes} processes, s:")
-    for name, found in walls.items():
-        if found:
-            spread = f"{min(found):.4f} to {max(found):.4f}"
-            change = median(found) / median(base) - 1
-            print(f"  {name:<36} {median(found):.4f} ({spread}), {change:+.1%}")
+        for number in range(options.processes):
+            for name, p50_s in wall_p50s(folders, options).items():
+                walls[name].append(p50_s)
+            print(f"\nwall p50 of {number + 1} processes, s:")
+            base_s = median(walls["unchanged"])
+            for name, found in walls.items():
+                spread = f"{min(found):.4f} to {max(found):.4f}"
+                change = median(found) / base_s - 1
+                print(f"  {name:<40} {median(found):.4f} ({spread}), {change:+.1%}")
     return seen
 
 
+def _as_expected(name: str, unchanged: Run, run: Run) -> bool:
+    """Show what an edit changes; whether that is what the edit is known to do."""
+    from whisperbench.compare import as_lines, compare
+
+    changes = compare(unchanged, run)
+    changed = [change for change in changes if change.outcome != "ok"]
+    print(f"\n== {name}")
+    for line in as_lines(changed):
+        print(f"  {line}")
+    edit = EDITS.get(name)
+    if edit is None:
+        expected = bool(changes) and not changed
+    else:
+        expected = any(
+            change.metric == edit.metric
+            and change.outcome in ("regressed", "improved")
+            and edit.cause in change.sentence
+            for change in changed
+        )
+    print("  as expected" if expected else "  NOT as expected", flush=True)
+    return expected
+
+
 def check_processes(options: argparse.Namespace) -> bool:
-    """Run the pass in fresh processes; whether counts are equal and GPU time is within 0.5 %."""
+    """Run the pass in fresh processes; whether counts are equal, and GPU time within 0.5 %.
+
+    That is of the processes' median.
+    """
     from whisperbench.compare import as_lines, compare
 
     same = True
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
-    with tempfile.TemporaryDirectory() as scratch:
-        runs = [
-            run_suite(None, Path(scratch) / "run.json", "benchmarks/test_cost.py", *cell)
-            for _ in range(options.processes)
-        ]
-    if len(runs) < 2:
+    if options.processes < 2:
         sys.exit("--processes: two are the fewest that can be compared")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if options.keep is None else options.keep
+        runs = [
+            run_suite(None, folder / f"cost-{number}.json", "benchmarks/test_cost.py", *cell)
+            for number in range(options.processes)
+        ]
     for run in runs[1:]:
         changes = compare(runs[0], run)
         same &= bool(changes)
@@ -223,10 +300,11 @@ def check_processes(options: argparse.Namespace) -> bool:
                 and (other := again.metric(metric.name)) is not None
                 and other.samples
             ]
-            spread = max(found) / min(found) - 1
+            spread = max(abs(value / median(found) - 1) for value in found)
             same &= spread <= 0.005
             found_ms = f"{min(found):.3f} to {max(found):.3f} ms"
-            print(f"{row.cell.precision} {metric.name}: {found_ms}, {spread:.2%}")
+            where = f"{row.cell.model} {row.cell.precision}"
+            print(f"{where} {metric.name}: {found_ms}, {spread:.2%}")
     print(f"{options.processes} processes: {'the same' if same else 'NOT the same'}")
     return same
 
@@ -236,6 +314,7 @@ def main() -> None:
     parts: dict[str, Callable[[argparse.Namespace], bool]] = {
         "sensitivity": check_sensitivity,
         "processes": check_processes,
+        "wall": transcribe_when_told,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("part", choices=parts)
@@ -243,6 +322,7 @@ def main() -> None:
     parser.add_argument("--model", default="dummy:tiny")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--processes", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="a folder for the result files of `processes`")
     options = parser.parse_args()
     if not parts[options.part](options):
         sys.exit("failed")

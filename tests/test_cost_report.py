@@ -8,7 +8,7 @@ import pytest
 from tests.runs import CPU_MACHINE, make_cell, make_cost, make_run
 from whisperbench.cost_report import bound_by
 from whisperbench.report import WIDTH, summarise
-from whisperbench.result import Measurement
+from whisperbench.result import Measurement, Part
 
 GPU = {"aten_ops": 800, "python_calls": 4000, "kernels": 600, "copies_dtoh": 8, "stream_syncs": 8}
 INT8 = {
@@ -40,18 +40,18 @@ def test_a_gpus_table() -> None:
     ]
     assert section(*rows) == (
         """\
-cost: model owner/whisper, clip harbour, batch 1, attention sdpa; 4 tokens
+cost: model owner/whisper, clip harbour, batch 1, attention sdpa; 4 tokens; times in ms
 
- stage     precision  kernels  copies  waits  aten ops  other  calls  floor    GPU  wall, ms
- ───────────────────────────────────────────────────────────────────────────────────────────
- encoder   fp16           600       8      8       800          4000   6.00   9.00      10.0
- encoder   int8          2000     404    404      4000    400   9000   3.00   12.0      48.0
+ stage     precision  kernels  copies  waits  aten ops  other  calls  floor    GPU   wall
+ ────────────────────────────────────────────────────────────────────────────────────────
+ encoder   fp16           600       8      8       800          4000   6.00   9.00   10.0
+ encoder   int8          2000     404    404      4000    400   9000   3.00   12.0   48.0
 
- a second  fp16            20   0.267  0.267      26.7           133  0.200  0.300     0.333
- a second  int8          66.7    13.5   13.5       133   13.3    300  0.100  0.400      1.60
+ a second  fp16            20   0.267  0.267      26.7           133  0.200  0.300  0.333
+ a second  int8          66.7    13.5   13.5       133   13.3    300  0.100  0.400   1.60
 
- a token   fp16           150       2      2       200          1000   1.50   2.25      2.50
- a token   int8           500     101    101      1000    100   2250  0.750   3.00      12.0
+ a token   fp16           150       2      2       200          1000   1.50   2.25   2.50
+ a token   int8           500     101    101      1000    100   2250  0.750   3.00   12.0
 
 Counts are exact: of the encoder, which always gets 30 s, and per token of all the rest
 of generate(), what it does once a call included. calls: of Python functions.
@@ -73,20 +73,44 @@ def test_what_was_not_counted_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpu_ms", "floor_ms", "wall_ms", "reason"),
+    ("kernels", "gpu_ms", "floor_ms", "wall_ms", "reason"),
     [
-        (6.0, 5.0, 10.0, "bound by the host: the GPU works 60 % of the time (2.0 x its floor)"),
-        (9.0, 5.0, 10.0, "bound by memory (2.0 x its floor)"),
-        (9.0, 2.0, 10.0, "bound by launches: kernels too many or too small (5.0 x its floor)"),
-        (None, 6.0, 10.0, "bound by memory (1.7 x its floor)"),
-        (None, 1.0, 10.0, "bound by the host (10.0 x its floor)"),
+        (50, 6.0, 5.0, 10.0, "bound by the host: the GPU works 60 % of the time (2.0 x its floor)"),
+        (50, 9.0, 5.0, 10.0, "bound by memory (2.0 x its floor)"),
+        (6000, 9.0, 2.0, 10.0, "bound by launches: 6000 of 1.5 us (5.0 x its floor)"),
+        (
+            50,
+            9.0,
+            2.0,
+            10.0,
+            "bound by its kernels: 67 % of the GPU's time is gemm (5.0 x its floor)",
+        ),
+        (0, None, 6.0, 10.0, "bound by memory (1.7 x its floor)"),
+        (0, None, 1.0, 10.0, "bound by the host (10.0 x its floor)"),
     ],
 )
 def test_what_a_stage_is_bound_by(
-    gpu_ms: float | None, floor_ms: float, wall_ms: float, reason: str
+    kernels: int, gpu_ms: float | None, floor_ms: float, wall_ms: float, reason: str
 ) -> None:
-    """Idle GPU: the host. Busy near its floor: memory or arithmetic. Busy far from it: launches."""
-    row = make_cost(make_cell(), {}, gpu_ms=gpu_ms, floor_ms=floor_ms, wall_ms=wall_ms)
+    """Idle GPU: the host. Busy near its floor: memory or arithmetic. Far from it: the kernels."""
+    row = make_cost(
+        make_cell(), {"kernels": kernels}, gpu_ms=gpu_ms, floor_ms=floor_ms, wall_ms=wall_ms
+    )
+    row = msgspec.structs.replace(
+        row,
+        parts=tuple(
+            Part(
+                kind="kernel",
+                name=name,
+                op="aten::addmm",
+                module="Linear",
+                stage="decode",
+                count=25,
+                time_us=time_us,
+            )
+            for name, time_us in (("gemm", 6000.0), ("relu", 1500.0))
+        ),
+    )
     found = bound_by(row, "decode")
     assert found is not None
     assert found.endswith(reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import warnings
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_the_quiet_logger_says_nothing_else() -> None:
     source = inspect.getsource(module)
     assert source.count("logger.") == 1
     assert "inputs will be cast from" in source
+
+
+def test_the_profilers_warning_is_held_back() -> None:
+    """What torch before 2.13 warns of each profiler is not shown; other warnings are."""
+    with warnings.catch_warnings(record=True) as shown, quiet_profiler():
+        warnings.warn("Warning: Profiler clears events at the end of each cycle.", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+    assert [str(warning.message) for warning in shown] == ["something else"]
 
 
 def test_the_profilers_own_lines_are_held_back(capfd: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from whisperbench.profiling import (
     one_thread,
     profile_once,
     require_equal,
+    run_profiled,
     saw_the_gpu,
 )
 from whisperbench.quiet import quiet_profiler
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     from whisperbench.roofline import Rates
     from whisperbench.transcribe import Transcriber
 
-WARMUPS = 2
-"""Plain executions before any that counts: they load modules, tune, and fill what is cached."""
-
 PROFILES = {"cpu": 2, "cuda": 3}
-"""Profiled executions that are held against each other, after one that is not kept. The GPU's time
-is their median."""
+"""Profiled executions that are held against each other, after a short one that is not read. The
+GPU's time is their median."""
 
 WALL_ROUNDS = 3
 
@@ -80,18 +78,17 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     def execute() -> None:
         transcriber.generate(features, tokens)
 
-    for _ in range(WARMUPS):
-        execute()
-    synchronize(device)
-    calls = _count_calls(execute, encoder)
+    # The first executions load modules, tune, and fill what is cached. So they give what that does
+    # not change: least work, which follows from shapes, and wall time, the median of a few.
     work = count_work(execute, encoder)
     walls = _wall_s(execute, encoder, device)
+    calls = _count_calls(execute, encoder)
     notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}
     tallies: list[Tally] = []
     said: list[str] = []
     try:
         with one_thread(), quiet_profiler() as said:
-            profile_once(execute, encoder, device)
+            run_profiled(lambda: transcriber.generate(features, 1), encoder, device)
             tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
     except ProfilerError as error:
         notes["not_counted"] = f"torch.profiler does not work here: {one_line(error)}"

@@ -36,6 +36,10 @@ _WHERE = ("encoder", "a second", "a token")
 GPU_BUSY = 2 / 3
 """Share of the wall time from which the GPU, and not the host, is what a stage waits for."""
 
+LAUNCH_US = 7.0
+"""What a launch takes the host at least: 6.6 to 7.0 us for torch's smallest op beside an H200.
+Shorter work leaves the GPU waiting for the next."""
+
 NEAR_FLOOR = 1 / 2
 """Share of the time taken from which the floor is what bounds a stage."""
 
@@ -50,7 +54,7 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
         tokens = rows[0].cell.tokens
         yield (
             f"\ncost: model {model}, clip {clip}, batch {batch_size}, attention {attention}; "
-            f"{tokens} tokens"
+            f"{tokens} tokens; times in ms"
         )
         yield _table(rows)
     if not places:
@@ -75,7 +79,7 @@ def _table(rows: list[Measurement]) -> Table:
     for heading, _ in shown:
         table.add_column(heading, justify="right", no_wrap=True)
     with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in COST_STAGES)
-    for heading in ("floor", *(("GPU",) if with_gpu else ()), "wall, ms"):
+    for heading in ("floor", *(("GPU",) if with_gpu else ()), "wall"):
         table.add_column(heading, justify="right", no_wrap=True)
     for where in _WHERE:
         stage = "decode" if where == "a token" else "encoder"
@@ -182,8 +186,8 @@ def bound_by(row: Measurement, stage: str) -> str | None:
     """Say what a stage of a cell is bound by, and by how much; None where it was not measured.
 
     A stage that leaves the GPU idle for over a third of the time waits for the host. One that
-    does not is bound by what its floor is made of if it comes within twice of that, and else by
-    kernels that are too small or too many to use the GPU: launches.
+    does not is bound by what its floor is made of if it comes within twice of that; else by
+    launches, if what it launches is over before the next could follow, or by its kernels.
     """
     wall, floor = row.notes.get(f"{stage}_wall_ms"), row.notes.get(f"{stage}_floor_ms")
     if not isinstance(wall, float) or not isinstance(floor, float) or wall <= 0:
@@ -198,4 +202,19 @@ def bound_by(row: Measurement, stage: str) -> str | None:
         return f"is bound by {what} ({times})"
     if gpu is None:
         return f"is bound by the host ({times})"
-    return f"is bound by launches: kernels too many or too small ({times})"
+    launched = sum(_count(row, stage, part) or 0.0 for part in ("kernels", "copies_", "memsets"))
+    if launched and 1e3 * gpu / launched < LAUNCH_US:
+        return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"
+    return f"is bound by its kernels: {_longest_kernel(row, stage, gpu)} ({times})"
+
+
+def _longest_kernel(row: Measurement, stage: str, gpu_ms: float) -> str:
+    """Name the kernel that takes the most of a stage's time, and how much."""
+    spent: dict[str, float] = {}
+    for part in row.parts:
+        if part.stage == stage and part.kind == "kernel":
+            spent[part.name] = spent.get(part.name, 0.0) + part.time_us
+    if not spent:
+        return "which are not known"
+    name = max(spent, key=lambda kernel: spent[kernel])
+    return f"{100 * spent[name] / 1e3 / gpu_ms:.0f} % of the GPU's time is {name}"

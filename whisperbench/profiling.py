@@ -42,12 +42,28 @@ def profile_once(execute: Callable[[], object], encoder: torch.nn.Module, device
     Raises:
         ProfilerError: the profiler itself failed. What the execution raises comes as it is.
     """
+    profiler = run_profiled(execute, encoder, device)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        with _as_profilers():
+            profiler.export_chrome_trace(str(path))
+        return read_trace(path, "cpu" if device == "cpu" else "cuda")
+
+
+def run_profiled(
+    execute: Callable[[], object], encoder: torch.nn.Module, device: str
+) -> torch.profiler.profile:
+    """Execute under the profiler. Its first time in a process warms it up, and what it hooks into.
+
+    Raises:
+        ProfilerError: as `profile_once`.
+    """
     from torch.profiler import ProfilerActivity, profile, record_function
 
     on_cpu = device == "cpu"
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (not on_cpu)
     # A GPU's allocator reports the sizes of its blocks, which depend on what it has cached.
-    profiler = profile(activities=activities, profile_memory=on_cpu, acc_events=True)
+    profiler = profile(activities=activities, profile_memory=on_cpu)
     with _as_profilers():
         profiler.start()
     try:
@@ -60,11 +76,7 @@ def profile_once(execute: Callable[[], object], encoder: torch.nn.Module, device
         raise
     with _as_profilers():
         profiler.stop()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.json"
-        with _as_profilers():
-            profiler.export_chrome_trace(str(path))
-        return read_trace(path, "cpu" if on_cpu else "cuda")
+    return profiler
 
 
 @contextmanager

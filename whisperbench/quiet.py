@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,6 +56,9 @@ def quieten() -> None:
 _PROFILER_START = "USDT:"
 _PROFILER_WARNING = "Memory block of unknown size was allocated before the profiling started"
 
+# Before torch 2.13 also for a profiler that knows but one cycle.
+_PROFILER_CYCLES = "Warning: Profiler clears events at the end of each cycle"
+
 
 @contextmanager
 def quiet_profiler() -> Iterator[list[str]]:
@@ -69,7 +73,9 @@ def quiet_profiler() -> Iterator[list[str]]:
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            yield through
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", _PROFILER_CYCLES)
+                yield through
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -38,16 +39,17 @@ profiler keeps the launches alone."""
 _KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel")
 _NAME_LENGTH = 64
 _TEMPLATE = re.compile(r"<[^<>]*>")
+_CUTLASS = re.compile(r"void cutlass::(?:Kernel2?|device_kernel)<([^<>(,]+)")
 
 
-class _Args(msgspec.Struct, frozen=True):
+class _Args(msgspec.Struct, frozen=True, gc=False):
     correlation: int | None = None
     moved_bytes: int = msgspec.field(default=0, name="bytes")
     allocated_bytes: int = msgspec.field(default=0, name="Bytes")
     device_type: int = msgspec.field(default=-1, name="Device Type")
 
 
-class _Event(msgspec.Struct, frozen=True):
+class _Event(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
     cat: str = ""
     ts: float = 0.0
@@ -251,15 +253,25 @@ def _count_on_gpu(stage: StageTally, event: _Event, place: _Place) -> None:
         stage.add(("memset", "", place.op, place.module), event.dur)
 
 
+@cache
 def short_name(kernel: str) -> str:
     """Shorten a kernel's name: without its return type, template arguments and parameters.
+
+    CUTLASS launches through a wrapper whose template argument is the kernel's name.
 
     >>> short_name("void at::native::elementwise_kernel<128, 4, F<float> >(int, F<float>)")
     'at::native::elementwise_kernel'
     >>> short_name("sm90_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize64x64x64")
     'sm90_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize64x64x64'
+    >>> short_name("void cutlass::Kernel2<cutlass_80_tensorop_i16832gemm_s8>(X::Params)")
+    'cutlass_80_tensorop_i16832gemm_s8'
     """
-    name = kernel.removeprefix("void ").replace("(anonymous namespace)::", "")
+    name = kernel.replace("(anonymous namespace)::", "")
+    if wrapped := _CUTLASS.match(name):
+        name = wrapped[1]
     while (shorter := _TEMPLATE.sub("", name)) != name:
         name = shorter
-    return name.partition("(")[0].strip()[:_NAME_LENGTH]
+    name = (name.partition("(")[0].split() or [kernel])[-1]
+    while len(name) > _NAME_LENGTH and "::" in name:
+        name = name.partition("::")[2]
+    return name[:_NAME_LENGTH]
