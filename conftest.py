@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "fixtures.plan",
     "fixtures.results",
+    "fixtures.gate",
     "fixtures.replay",
     "fixtures.device",
     "fixtures.audio",
@@ -50,6 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DEVICE",
         default="auto",
         help="cpu, cuda or cuda:<index>; by default the first GPU, or the CPU where there is none",
+    )
+    group.addoption(
+        "--baseline",
+        metavar="PATH",
+        nargs="?",
+        const="the device's own",
+        help="judge by a baseline (default: baselines/<device key>/default.json)",
     )
     group.addoption(
         "--result",

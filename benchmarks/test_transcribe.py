@@ -44,6 +44,7 @@ def test_transcribe(
             unit="1/s",
             kind="wall",
             better="higher",
+            derived=True,
             value=done.token_count(transcriber.end_of_text) / typical_s,
         ),
         weight_size(transcriber.loaded),
@@ -58,6 +59,7 @@ def test_transcribe(
                 unit="s/s",
                 kind="wall",
                 better="higher",
+                derived=True,
                 value=audio_s / typical_s,
             )
         )

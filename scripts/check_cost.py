@@ -243,20 +243,19 @@ def check_sensitivity(options: argparse.Namespace) -> bool:
 
 def _as_expected(name: str, unchanged: Run, run: Run) -> bool:
     """Show what an edit changes; whether that is what the edit is known to do."""
-    from whisperbench.compare import as_lines, compare
+    from whisperbench.compare import compare
+    from whisperbench.verdict_report import as_text
 
     changes = compare(unchanged, run)
-    changed = [change for change in changes if change.outcome != "ok"]
-    print(f"\n== {name}")
-    for line in as_lines(changed):
-        print(f"  {line}")
+    changed = [change.verdict for change in changes if change.verdict.verdict != "ok"]
+    print(f"\n== {name}\n{as_text(changes)}")
     edit = EDITS.get(name)
     if edit is None:
         expected = bool(changes) and not changed
     else:
         expected = any(
             change.metric == edit.metric
-            and change.outcome in ("regressed", "improved")
+            and change.verdict in ("regressed", "improved")
             and edit.cause in change.sentence
             for change in changed
         )
@@ -269,7 +268,8 @@ def check_processes(options: argparse.Namespace) -> bool:
 
     That is of the processes' median.
     """
-    from whisperbench.compare import as_lines, compare
+    from whisperbench.compare import compare
+    from whisperbench.verdict_report import as_text
 
     same = True
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
@@ -284,10 +284,10 @@ def check_processes(options: argparse.Namespace) -> bool:
     for run in runs[1:]:
         changes = compare(runs[0], run)
         same &= bool(changes)
-        differing = [change for change in changes if change.outcome != "ok"]
+        differing = [change for change in changes if change.verdict.verdict != "ok"]
         same &= not differing
-        for line in as_lines(differing) if differing else ():
-            print(line)
+        if differing:
+            print(as_text(differing))
     for row in runs[0].measurements:
         for metric in row.metrics:
             if metric.kind != "device_time":

@@ -152,7 +152,7 @@ def test_at_most_the_ceiling_is_ok(actual: float) -> None:
     assert verdict == Verdict(
         verdict="ok",
         metric="peak_process_mib",
-        actual=actual,
+        head=actual,
         limit=1024.0,
         unit="MiB",
         sentence=f"peak_process_mib is {actual:.1f} MiB of at most 1024.0 MiB",
@@ -164,7 +164,7 @@ def test_a_page_over_the_ceiling_is_over() -> None:
     actual = 1024.0 + 4096 / 2**20
     verdict = only(a_ceiling(), {"peak_process_mib": actual})
     assert verdict.verdict == "over-limit"
-    assert (verdict.actual, verdict.limit) == (actual, 1024.0)
+    assert (verdict.head, verdict.limit) == (actual, 1024.0)
 
 
 def test_a_gpu_over_its_ceiling_is_told_all() -> None:
@@ -173,7 +173,7 @@ def test_a_gpu_over_its_ceiling_is_told_all() -> None:
     assert verdict == Verdict(
         verdict="over-limit",
         metric="peak_process_mib",
-        actual=2530.0,
+        head=2530.0,
         limit=2500.0,
         unit="MiB",
         sentence=(
@@ -251,7 +251,7 @@ def test_a_hidden_process_is_judged_by_the_device(prefix: str, max_mib: float) -
     hidden[f"{prefix}peak_device_mib"] = 2400.0
     verdict = only(a_ceiling(metric, max_mib), hidden)
     assert verdict.verdict == ("ok" if max_mib == 2500.0 else "over-limit")
-    assert (verdict.metric, verdict.actual) == (f"{prefix}peak_device_mib", 2400.0)
+    assert (verdict.metric, verdict.head) == (f"{prefix}peak_device_mib", 2400.0)
     assert f"(in place of {metric}, which hides)" in verdict.sentence
 
 
@@ -268,7 +268,7 @@ def test_what_was_not_measured_has_not_passed(metric: str) -> None:
     assert verdict == Verdict(
         verdict="missing",
         metric=metric,
-        actual=None,
+        head=None,
         limit=1024.0,
         unit="MiB",
         sentence=(
@@ -291,7 +291,7 @@ def test_at_most_the_ratio_is_ok(weight_mib: float) -> None:
     assert verdict == Verdict(
         verdict="ok",
         metric="weight_mib",
-        actual=ratio,
+        head=ratio,
         limit=0.5,
         unit="1",
         sentence=(
@@ -306,7 +306,7 @@ def test_over_the_ratio_is_told_all() -> None:
     assert verdict == Verdict(
         verdict="over-limit",
         metric="weight_mib",
-        actual=1550.0 / 3000.0,
+        head=1550.0 / 3000.0,
         limit=0.5,
         unit="1",
         sentence=(
@@ -340,7 +340,7 @@ def test_a_ratio_without_both_figures_has_not_passed(
     Only a precision that was not measured at all is `absent`: it may not have been asked for.
     """
     verdict = only(a_ratio(), figures, references)
-    assert (verdict.verdict, verdict.actual, verdict.limit) == ("missing", None, 0.5)
+    assert (verdict.verdict, verdict.head, verdict.limit) == ("missing", None, 0.5)
     assert (verdict.unit, verdict.absent) == ("1", absent)
     assert verdict.sentence == (
         "owner/whisper int8: weight_mib at most 0.5 of fp16's could not be judged: no weight_mib "
@@ -355,7 +355,7 @@ def test_a_ratio_compares_like_with_like() -> None:
         {"peak_device_mib": 400.0},
         {"fp16": {"peak_process_mib": 100.0, "peak_device_mib": 1000.0}},
     )
-    assert (verdict.verdict, verdict.metric, verdict.actual) == ("ok", "peak_device_mib", 0.4)
+    assert (verdict.verdict, verdict.metric, verdict.head) == ("ok", "peak_device_mib", 0.4)
 
 
 # The sentences.
@@ -432,7 +432,7 @@ def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
 def test_nothing_is_proposed_of_a_cell_over_its_ceiling() -> None:
     """A regression is no reason for a higher ceiling."""
     over = Verdict(
-        verdict="over-limit", metric="x", actual=2.0, limit=1.0, unit="MiB", sentence="it is over"
+        verdict="over-limit", metric="x", head=2.0, limit=1.0, unit="MiB", sentence="it is over"
     )
     row = make_memory(INT8, {"weight_mib": 1.0, "peak_process_mib": 600.0})
     assert propose(make_run(row))

@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.runs import make_cell, make_cost, make_measurement, make_run, make_run_file
+from whisperbench.causes import causes_of
 from whisperbench.cli import app
-from whisperbench.compare import as_lines, causes_of, compare
+from whisperbench.compare import compare
 from whisperbench.errors import InputError
-from whisperbench.result import ManifestEntry, Measurement, Metric, Part, Run
+from whisperbench.result import ManifestEntry, Measurement, Metric, Part, Run, Verdict
+from whisperbench.verdict_report import as_text
 
 
 def part(name: str, count: int, module: str = "Linear8bitLt", **fields: object) -> Part:
@@ -30,7 +32,12 @@ def a_cost(ops: int = 100, parts: tuple[Part, ...] = (), **changes: object) -> M
 
 def outcomes(base: Measurement, head: Measurement) -> dict[str, str]:
     """Compare two cells; the outcome of each metric."""
-    return {change.metric: change.outcome for change in compare(make_run(base), make_run(head))}
+    return {name: verdict.verdict for name, verdict in verdicts(base, head).items()}
+
+
+def verdicts(base: Measurement, head: Measurement) -> dict[str, Verdict]:
+    """Compare two cells; the verdict on each metric."""
+    return {each.verdict.metric: each.verdict for each in compare(make_run(base), make_run(head))}
 
 
 def compared(folder: Path, base: Run, head: Run) -> Result:
@@ -42,14 +49,14 @@ def compared(folder: Path, base: Run, head: Run) -> Result:
 
 
 def test_the_same_is_ok() -> None:
-    """Equal figures are ok, each of them, and wall time is not among them."""
+    """Equal figures are ok, each of them; of wall time one process a side tells nothing."""
     found = outcomes(a_cost(), a_cost())
     assert set(found.values()) == {"ok"}
     assert sorted(found) == [
         *("decode_aten_ops", "decode_gpu_time_ms"),
         *("encoder_aten_ops", "encoder_gpu_time_ms"),
     ]
-    assert compare(make_run(make_measurement()), make_run(make_measurement())) == []
+    assert outcomes(make_measurement(), make_measurement())["latency_s"] == "inconclusive"
 
 
 @pytest.mark.parametrize(("ops", "outcome"), [(101, "regressed"), (99, "improved")])
@@ -89,10 +96,7 @@ def test_a_regression_names_its_cause() -> None:
             part("gemm", 999, kind="kernel"),
         ),
     )
-    (change,) = (
-        row for row in compare(make_run(base), make_run(head)) if row.metric == "decode_aten_ops"
-    )
-    assert change.sentence == (
+    assert verdicts(base, head)["decode_aten_ops"].sentence == (
         "100 to 244 (+144.00 %): +32 aten::to a token, from Linear8bitLt, "
         "+4 aten::add a token, from Linear"
     )
@@ -109,7 +113,7 @@ def test_a_slower_kernel_is_named_by_its_time() -> None:
         for metric in head.metrics
     )
     head = msgspec.structs.replace(head, parts=(slow, other), metrics=metrics)
-    lines = "\n".join(as_lines(compare(make_run(base), make_run(head))))
+    lines = as_text(compare(make_run(base), make_run(head)))
     assert "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %): +100.0 us gemm a token, from" in lines
 
 
@@ -123,27 +127,28 @@ def test_another_machine_is_not_comparable() -> None:
         for metric in a_cost(999).metrics
     )
     head = msgspec.structs.replace(a_cost(999), metrics=metrics)
-    changes = {row.metric: row for row in compare(make_run(base), make_run(head))}
+    changes = verdicts(base, head)
     found = changes["decode_aten_ops"]
-    assert found.outcome == "not-comparable"
+    assert found.verdict == "not-comparable"
     assert found.sentence == "device was unknown and is x; python was unknown and is 3.14"
-    assert changes["encoder_aten_ops"].outcome == "regressed"
+    assert changes["encoder_aten_ops"].verdict == "regressed"
 
 
 def test_what_only_one_side_has_is_said() -> None:
     """A cell or a figure that one run lacks is new or missing, and said once a cell."""
     other = msgspec.structs.replace(a_cost(), cell=make_cell("nf4", tokens=4))
     changes = compare(make_run(a_cost()), make_run(other))
-    assert {(row.cell.precision, row.outcome) for row in changes} == {
+    assert {(row.cell.precision, row.verdict.verdict) for row in changes} == {
         ("nf4", "new"),
         ("int8", "missing"),
     }
-    lines = list(as_lines(changes))
-    assert "new: owner/whisper nf4, harbour: 4 figures: the base has no such figure" in lines
-    assert (
-        "missing: owner/whisper int8, harbour: 4 figures: the head did not measure this cell"
-        in (lines)
-    )
+    assert as_text(changes).splitlines() == [
+        "new: cost, owner/whisper nf4, harbour, 4 tokens: 4 figures: the base did not measure it; "
+        "record it anew",
+        "missing: cost, owner/whisper int8, harbour, 4 tokens: 4 figures: the head did not measure "
+        "it",
+        "8 figures compared: 4 new, 4 missing",
+    ]
     extra = Metric(name="decode_kernels", unit="1", kind="exact", better="lower", value=0.0)
     more = msgspec.structs.replace(a_cost(), metrics=(*a_cost().metrics, extra))
     assert outcomes(a_cost(), more)["decode_kernels"] == "new"
@@ -160,7 +165,7 @@ def test_the_command_exits_with_its_verdict(
     """0 for ok and improved, 1 for a regression, 4 where something is missing."""
     done = compared(tmp_path, make_run(a_cost()), make_run(head))
     assert done.exit_code == exit_code
-    assert done.stdout.splitlines()[-1] == "not judged: wall time, memory and quality"
+    assert " figures compared: " in done.stdout.splitlines()[-1]
 
 
 def test_a_gpu_time_that_wobbles_is_inconclusive(tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ def test_copies_are_told_apart() -> None:
 def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     """Two runs without a count or GPU time exit with 4; a file that is none with 2, in a line."""
     path = tmp_path / "run.json"
-    path.write_text(json.dumps(make_run_file()), encoding="utf-8")
+    path.write_text(json.dumps(make_run_file() | {"benchmarks": []}), encoding="utf-8")
     done = CliRunner().invoke(app, ["compare", str(path), str(path)])
     assert done.exit_code == 4
     assert "0 exact counts and GPU times compared: none" in done.stdout

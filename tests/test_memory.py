@@ -1075,7 +1075,7 @@ def test_each_fault_in_one_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert "weight_mib" not in figures(kept["bf16"])
     peak = figures(kept["fp32"])["peak_process_mib"]
     verdict = kept["fp32"].verdicts[0]
-    assert (verdict.verdict, verdict.actual, verdict.limit) == ("over-limit", peak, 100.5)
+    assert (verdict.verdict, verdict.head, verdict.limit) == ("over-limit", peak, 100.5)
     # Limit, actual, what filled it and the remedy, in the terminal and in JUnit's report.
     message = (
         f"peak_process_mib is {peak:.1f} MiB, {peak - 100.5:.1f} MiB over its ceiling of 100.5"

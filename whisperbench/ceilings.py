@@ -150,7 +150,7 @@ def _judge(
     if actual <= limit:
         sentence = f"{metric} is {actual:.1f} MiB of at most {limit:.1f} MiB{stand_in}"
         return Verdict(
-            verdict="ok", metric=metric, actual=actual, limit=limit, unit="MiB", sentence=sentence
+            verdict="ok", metric=metric, head=actual, limit=limit, unit="MiB", sentence=sentence
         )
     sentence = (
         f"{name_of(cell)}: {metric} is {_apart(actual, limit, 1)} MiB{stand_in}, "
@@ -161,7 +161,7 @@ def _judge(
     return Verdict(
         verdict="over-limit",
         metric=metric,
-        actual=actual,
+        head=actual,
         limit=limit,
         unit="MiB",
         sentence=sentence,
@@ -185,7 +185,7 @@ def _judge_ratio(
     return Verdict(
         verdict="over-limit" if over else "ok",
         metric=metric,
-        actual=ratio,
+        head=ratio,
         limit=limit,
         unit="1",
         sentence=f"{name_of(cell)}: {what}, over its ceiling of {limit:g} "
@@ -203,7 +203,7 @@ def _missing(
     return Verdict(
         verdict="missing",
         metric=ceiling.metric,
-        actual=None,
+        head=None,
         limit=limit,
         unit=unit,
         absent=absent,

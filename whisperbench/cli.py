@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from whisperbench import __version__
-from whisperbench.errors import ExitCode, InputError, WhisperbenchError
+from whisperbench.errors import ExitCode, InputError, InvalidMeasurementError, WhisperbenchError
 
 app = typer.Typer(
     help="What 8-bit quantization really costs Whisper on your hardware. "
@@ -47,27 +50,145 @@ def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> Non
     typer.echo(summarise(read_run(run)))
 
 
+class Format(StrEnum):
+    """How verdicts are written."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
 @app.command()
 def compare(
-    base: Annotated[Path, typer.Argument(help="A run's JSON file.")],
+    base: Annotated[Path, typer.Argument(help="A run's JSON file, or a baseline's.")],
     head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    written: Annotated[
+        Format, typer.Option("--format", help="How the verdicts are written.")
+    ] = Format.TEXT,
 ) -> None:
-    """Judge one run's counts and GPU time by another's, and name what a change is made of."""
-    from whisperbench import compare as comparing
+    """Judge a run by a baseline, and name what a change is made of."""
+    from whisperbench import verdict_report
+    from whisperbench.compare import Gate
     from whisperbench.result import read_run
+    from whisperbench.suite import read_suite
 
     runs = {"base": read_run(base), "head": read_run(head)}
-    changes = comparing.compare(**runs)
+    gate = Gate(runs["base"], runs["head"].machine, read_suite().tolerance)
+    judged = gate.judge_all(runs["head"].measurements)
     absent = [f"{name}, {line}" for name, run in runs.items() for line in run.info.unmeasured()]
-    for line in (*absent, *comparing.as_lines(changes)):
+    circumstances = [*absent, *gate.circumstances()]
+    typer.echo(verdict_report.FORMATS[written](judged, circumstances))
+    raise typer.Exit(verdict_report.exit_code(judged, absent))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def record(
+    context: typer.Context,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, help="Fresh processes that it is made of.")
+    ] = 5,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What to call it.")
+    ] = "default",
+    force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+) -> None:
+    """Run the suite several times, and keep it as this device's baseline.
+
+    What else is given is pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
+    """
+    from whisperbench import baseline, recording
+    from whisperbench.result import require_writable
+
+    require_writable(baseline.FOLDER / ".probe")
+    baseline.path_of("device", name)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = recording.record(runs, context.args, Path(folder), typer.echo)
+        _keep(paths, name, force)
+
+
+baselines = typer.Typer(help="The baselines that were recorded.", no_args_is_help=True)
+app.add_typer(baselines, name="baseline")
+
+
+@baselines.command("list")
+def list_baselines() -> None:
+    """Print what there is, a line each."""
+    from whisperbench import baseline
+    from whisperbench.result import read_run
+
+    for path in baseline.known():
+        run = read_run(path)
+        typer.echo(
+            f"{path.relative_to(baseline.FOLDER)}: {len(run.measurements)} benchmarks, "
+            f"{run.info.processes} processes, {run.machine.device}"
+        )
+
+
+@baselines.command("show")
+def show_baseline(
+    path: Annotated[Path, typer.Argument(metavar="BASELINE", help="Its file.")],
+) -> None:
+    """Print a baseline's figures, and how far its processes lie apart."""
+    from whisperbench.report import summarise
+    from whisperbench.result import read_run
+    from whisperbench.verdict_report import spreads
+
+    run = read_run(path)
+    typer.echo(summarise(run))
+    for line in spreads(run):
         typer.echo(line)
-    outcomes = {change.outcome for change in changes}
-    if "regressed" in outcomes:
-        raise typer.Exit(ExitCode.REGRESSED)
-    if absent or not outcomes or outcomes & {"not-comparable", "new", "missing"}:
-        raise typer.Exit(ExitCode.INVALID)
-    if "inconclusive" in outcomes:
-        raise typer.Exit(ExitCode.INCONCLUSIVE)
+
+
+@baselines.command()
+def promote(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="Runs of one machine.")],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What to call it.")
+    ] = "default",
+    force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+) -> None:
+    """Keep runs that were measured already as their device's baseline."""
+    _keep(runs, name, force)
+
+
+def _keep(runs: list[Path], name: str, force: bool) -> None:
+    """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
+    from whisperbench import baseline, verdict_report
+    from whisperbench.result import decode_run, write_whole
+    from whisperbench.suite import read_suite
+
+    data = baseline.merge(runs)
+    made = decode_run(data, "the new baseline")
+    path = baseline.path_of(made.machine.device_key, name)
+    judged = (
+        []
+        if force and not _readable(path)
+        else baseline.replaced(data, path, read_suite().tolerance)
+    )
+    if judged:
+        typer.echo(verdict_report.as_text(judged))
+    worse = verdict_report.worse(judged)
+    if worse and not force:
+        raise InvalidMeasurementError(
+            f"{path}: kept as it was, for the new one is {', '.join(worse)}; --force replaces it"
+        )
+    write_whole(path, data)
+    typer.echo(
+        f"baseline: {os.path.relpath(path)}: {len(made.measurements)} benchmarks, "
+        f"{made.info.processes} processes"
+    )
+
+
+def _readable(path: Path) -> bool:
+    from whisperbench.result import read_run
+
+    try:
+        read_run(path)
+    except InputError:
+        return False
+    return True
 
 
 @app.command("list")

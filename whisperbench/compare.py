@@ -1,206 +1,290 @@
-"""Two runs held against each other, for the figures that do not wobble: pure, data in, changes out.
+"""Runs held against a baseline: pure, data in, verdicts out.
 
-Exact counts and the GPU's own time are judged here. Wall time, memory and quality are not yet.
+Every figure goes through the rule of its kind (kinds.py), whatever measured it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from statistics import median
-from typing import Literal, NamedTuple
 
-import msgspec
-
+from whisperbench.causes import causes_of
 from whisperbench.errors import InputError
-from whisperbench.result import Cell, Measurement, Metric, Part, Run
+from whisperbench.kinds import KINDS, Rule
+from whisperbench.result import (
+    Cell,
+    Judged,
+    Judgement,
+    Machine,
+    Measurement,
+    Metric,
+    Run,
+    Verdict,
+)
+from whisperbench.statistics import FEWEST_HEADS, growth
+from whisperbench.suite import Tolerance
 
-DEVICE_TIME_TOLERANCE = 0.01
-"""Growth of summed GPU time from which it is a regression: ten times what it varies by."""
-
-CAUSES = 3
-"""Causes that a sentence names."""
-
-Outcome = Literal["ok", "improved", "regressed", "inconclusive", "not-comparable", "new", "missing"]
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one figure of one cell."""
-
-    outcome: Outcome
-    stage: str
-    cell: Cell
-    metric: str
-    base: float | None
-    head: float | None
-    sentence: str
+_Identity = tuple[str, str, str, str, int, str, bool]
 
 
-def compare(base: Run, head: Run) -> list[Change]:
-    """Judge each exact count and GPU time of two runs.
+def compare(base: Run, head: Run, tolerances: Sequence[Tolerance] = ()) -> list[Judged]:
+    """Judge each figure of two runs.
 
-    Cells are paired that are the same in all but the checkpoint's fingerprint, which is a suspect.
+    Args:
+        base: a run, or a baseline of several.
+        head: likewise.
+        tolerances: suite.toml's.
 
     Returns:
-        A change for each such figure of either run, in the order of the head's, what only the
-        base has last.
+        A verdict for each figure of either, in the order of the head's, what only the base has
+        last; and the head's own, by its ceilings.
 
     Raises:
         InputError: a run measured a cell twice, so that one of the two would not be judged.
     """
-    before, after = _by_identity(base, "base"), _by_identity(head, "head")
-    changes: list[Change] = []
-    for identity, row in after.items():
-        changes += _of_cell(before.get(identity), row)
-    for identity, row in before.items():
-        if identity not in after:
-            changes += [
-                _change("missing", row, metric, "the head did not measure this cell", base=metric)
-                for metric in _judged(row)
-            ]
-    return changes
+    return Gate(base, head.machine, tolerances).judge_all(head.measurements)
 
 
-def _identity(row: Measurement) -> tuple[str, Cell]:
-    return row.stage, msgspec.structs.replace(row.cell, checkpoint="")
+class Gate:
+    """A baseline that measurements are held against, one at a time or all at once."""
 
+    def __init__(self, base: Run, machine: Machine, tolerances: Sequence[Tolerance] = ()) -> None:
+        """Prepare to judge what is measured on a machine.
 
-def _by_identity(run: Run, which: str) -> dict[tuple[str, Cell], Measurement]:
-    found: dict[tuple[str, Cell], Measurement] = {}
-    for row in run.measurements:
-        if found.setdefault(_identity(row), row) is not row:
-            raise InputError(
-                f"the {which} has two measurements of {row.stage}, {row.cell.model} "
-                f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
+        Raises:
+            InputError: the base measured a cell twice.
+        """
+        self._base = base
+        self._machine = machine
+        self._tolerances = tolerances
+        self._left: dict[_Identity, Measurement] = {}
+        for row in base.measurements:
+            if self._left.setdefault(_identity(row), row) is not row:
+                raise _twice("base", row)
+        self._known = dict(self._left)
+        self._seen: set[_Identity] = set()
+        # Of the base alone, so that a cell is judged alike, by itself and with the others.
+        self._family = sum(
+            KINDS[metric.kind].statistical for row in base.measurements for metric in _judged(row)
+        )
+
+    def judge(self, head: Measurement) -> list[Judged]:
+        """Judge a measurement's figures, by the baseline and by its ceilings.
+
+        Raises:
+            InputError: it was judged before.
+        """
+        identity = _identity(head)
+        if identity in self._seen:
+            raise _twice("head", head)
+        self._seen.add(identity)
+        self._left.pop(identity, None)
+        found = list(self._of_cell(self._known.get(identity), head))
+        found += [verdict for verdict in head.verdicts if verdict.verdict != "ok"]
+        return [Judged(head.stage, head.cell, verdict) for verdict in found]
+
+    def judge_all(self, head: Sequence[Measurement]) -> list[Judged]:
+        """Judge all that was measured, and what of the baseline was not."""
+        return [*(each for row in head for each in self.judge(row)), *self.missing()]
+
+    def missing(self) -> list[Judged]:
+        """Return what the baseline has and was not judged."""
+        return [
+            Judged(row.stage, row.cell, _verdict("missing", "the head did not measure it", metric))
+            for row in self._left.values()
+            for metric in _judged(row)
+        ]
+
+    def _of_cell(self, base: Measurement | None, head: Measurement) -> Iterator[Verdict]:
+        if base is None:
+            for metric in _judged(head):
+                yield _verdict("new", "the base did not measure it; record it anew", None, metric)
+            return
+        differing = _differing_cells(base, head)
+        known = {metric.name: metric for metric in _judged(base)}
+        for metric in _judged(head):
+            old = known.pop(metric.name, None)
+            if old is None:
+                yield _verdict("new", "the base has no such figure", None, metric)
+            elif reasons := differing or self._differing_figures(old, metric):
+                yield _verdict("not-comparable", "; ".join(reasons), old, metric)
+            else:
+                yield self._judge(base, head, old, metric)
+        for metric in known.values():
+            yield _verdict("missing", "the head has no such figure", metric)
+        for which, row in (("base", base), ("head", head)):
+            if "not_counted" in row.notes:
+                sentence = f"by the {which}: {row.notes['not_counted']}"
+                yield Verdict(
+                    verdict="not-comparable", metric="not counted", unit="1", sentence=sentence
+                )
+
+    def _differing_figures(self, old: Metric, new: Metric) -> list[str]:
+        """Say why two figures of one cell cannot be compared."""
+        found = [
+            f"{name} was {old.conditions.get(name, 'unknown')} and is "
+            f"{new.conditions.get(name, 'unknown')}"
+            for name in sorted(old.conditions.keys() | new.conditions.keys())
+            if old.conditions.get(name) != new.conditions.get(name)
+        ]
+        found += _differences(old, new, ("unit", "kind", "better"))
+        if KINDS[new.kind].same_device:
+            found += _differences(self._base.machine, self._machine, ("device_key",))
+        return found
+
+    def _judge(self, base: Measurement, head: Measurement, old: Metric, new: Metric) -> Verdict:
+        rule = KINDS[new.kind]
+        for which, metric in (("base", old), ("head", new)):
+            spread = _spread(metric)
+            if rule.own_spread is not None and spread > rule.own_spread:
+                sentence = f"the {which}'s own executions differ by {_percent(spread)}"
+                return _verdict("inconclusive", f"{sentence}; measure it again", old, new)
+            if new.kind == "exact" and len(set(metric.figures)) > 1:
+                sentence = f"the {which}'s processes differ, and should not"
+                return _verdict("invalid", sentence, old, new)
+        allowed = self._allowed(head.cell, new.name, rule)
+        if rule.statistical:
+            return self._by_statistics(old, new, allowed)
+        before, after = _figure(old), _figure(new)
+        grown = after - before if new.better == "lower" else before - after
+        limit = allowed.share * abs(before) + allowed.absolute
+        if abs(grown) <= limit:
+            return _verdict("ok", "", old, new, limit=before + limit)
+        sentence = _from_to(old, new)
+        if causes := causes_of(base, head, new.name):
+            sentence += f": {', '.join(causes)}"
+        outcome: Judgement = "regressed" if grown > 0 else "improved"
+        return _verdict(outcome, sentence, old, new, limit=before + limit)
+
+    def _by_statistics(self, old: Metric, new: Metric, allowed: _Allowed) -> Verdict:
+        """Judge by how much processes differ (docs/statistics.md)."""
+        groups = old.figures, new.figures
+        if new.better == "higher":
+            groups = (
+                tuple(1 / figure for figure in old.figures),
+                tuple(1 / figure for figure in new.figures),
             )
+        counts = f"{len(old.figures)} processes against {len(new.figures)}"
+        found = growth(*groups, self._family)
+        if found is None:
+            sentence = f"{counts} are too few: whisperbench record --runs 5"
+            return _verdict("inconclusive", sentence, old, new)
+        interval = (found.low, found.high)
+        said = f"{_from_to(old, new)}, between {found.low:+.1%} and {found.high:+.1%} ({counts})"
+        if found.high < 0:
+            return _verdict("improved", said, old, new, interval=interval)
+        if found.at_most <= allowed.share:
+            return _verdict("ok", said, old, new, interval=interval)
+        if found.low > 0 and len(new.figures) >= FEWEST_HEADS:
+            return _verdict("regressed", said, old, new, interval=interval)
+        if found.low > 0:
+            sentence = (
+                f"{said}: slower than one more process of the base would be, but some are slow as "
+                f"a whole; measure at least {FEWEST_HEADS}: whisperbench record"
+            )
+            return _verdict("inconclusive", sentence, old, new, interval=interval)
+        sentence = (
+            f"{said}: a growth under {_percent(found.resolves)} may stay unseen, and "
+            f"{_percent(allowed.share)} is the tolerance; measure more processes, on a quieter "
+            "machine, or base and head in turns"
+        )
+        return _verdict("inconclusive", sentence, old, new, interval=interval)
+
+    def _allowed(self, cell: Cell, metric: str, rule: Rule) -> _Allowed:
+        """Return what a figure may grow by here."""
+        allowed = _Allowed(rule.share, rule.absolute)
+        for row in self._tolerances:
+            places = (
+                (row.metrics, metric),
+                (row.models, cell.model),
+                (row.precisions, cell.precision),
+                (row.devices, self._machine.device_key),
+            )
+            if all(
+                any(fnmatchcase(name, pattern) for pattern in patterns) for patterns, name in places
+            ):
+                allowed = _Allowed(row.share, row.absolute)
+        if self.other_card:
+            allowed = _Allowed(allowed.share + rule.other_card, allowed.absolute)
+        return allowed
+
+    @property
+    def other_card(self) -> bool:
+        """Whether the GPU is another one than the baseline's."""
+        return self._base.machine.gpu_uuid != self._machine.gpu_uuid
+
+    def circumstances(self) -> list[str]:
+        """Say what else has changed on the machine: suspects, and what is allowed for."""
+        was, now = self._base.machine, self._machine
+        found = []
+        if self.other_card and was.device_key == now.device_key:
+            wider = ", ".join(
+                f"{kind.replace('_', ' ')} by {_percent(rule.other_card)}"
+                for kind, rule in KINDS.items()
+                if rule.other_card
+            )
+            found.append(f"another card of the same model: tolerances are wider, {wider}")
+        found += _differences(was, now, ("driver", "cuda", "power_limit_w", "python", "os"))
+        found += [
+            f"suspect: {name} was {was.versions.get(name, 'absent')} and is "
+            f"{now.versions.get(name, 'absent')}"
+            for name in sorted(was.versions.keys() | now.versions.keys())
+            if was.versions.get(name) != now.versions.get(name)
+        ]
+        return found
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """How much a figure may grow."""
+
+    share: float
+    absolute: float
+
+
+def _identity(row: Measurement) -> _Identity:
+    """Return what pairs a cell of the base with one of the head, whatever else they differ in."""
+    cell = row.cell
+    natural = cell.tokens is None
+    return (
+        row.stage,
+        cell.model,
+        cell.precision,
+        cell.clip,
+        cell.batch_size,
+        cell.attention,
+        natural,
+    )
+
+
+def _twice(which: str, row: Measurement) -> InputError:
+    return InputError(
+        f"the {which} has two measurements of {row.stage}, {row.cell.model} "
+        f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
+    )
+
+
+def _differing_cells(base: Measurement, head: Measurement) -> list[str]:
+    """Say in what two cells differ that must not. The checkpoint's fingerprint is a suspect."""
+    fields = [name for name in Cell.__struct_fields__ if name != "checkpoint"]
+    found = _differences(base.cell, head.cell, fields)
+    if base.body != head.body:
+        found.append("the benchmark's code has changed; record the baseline anew")
     return found
+
+
+def _differences(was: object, now: object, fields: Sequence[str]) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')} was {getattr(was, name)} and is {getattr(now, name)}"
+        for name in fields
+        if getattr(was, name) != getattr(now, name)
+    ]
 
 
 def _judged(row: Measurement) -> list[Metric]:
-    return [metric for metric in row.metrics if metric.kind in ("exact", "device_time")]
-
-
-def _of_cell(base: Measurement | None, head: Measurement) -> Iterator[Change]:
-    known = {metric.name: metric for metric in _judged(base)} if base is not None else {}
-    for metric in _judged(head):
-        old = known.pop(metric.name, None)
-        if base is None or old is None:
-            yield _change("new", head, metric, "the base has no such figure", head=metric)
-        else:
-            yield _judge(base, head, old, metric)
-    for metric in known.values():
-        yield _change("missing", head, metric, "the head has no such figure", base=metric)
-    for which, row in (("base", base), ("head", head)):
-        if row is not None and "not_counted" in row.notes:
-            yield Change(
-                outcome="not-comparable",
-                stage=head.stage,
-                cell=head.cell,
-                metric="not counted",
-                base=None,
-                head=None,
-                sentence=f"by the {which}: {row.notes['not_counted']}",
-            )
-
-
-def _judge(base: Measurement, head: Measurement, old: Metric, new: Metric) -> Change:
-    differing = sorted(
-        f"{name} was {old.conditions.get(name, 'unknown')} and is "
-        f"{new.conditions.get(name, 'unknown')}"
-        for name in old.conditions.keys() | new.conditions.keys()
-        if old.conditions.get(name) != new.conditions.get(name)
-    )
-    for field in ("unit", "kind", "better"):
-        if getattr(old, field) != getattr(new, field):
-            differing.append(f"{field} was {getattr(old, field)} and is {getattr(new, field)}")
-    if differing:
-        return _change("not-comparable", head, new, "; ".join(differing), old, new)
-    for which, metric in (("base", old), ("head", new)):
-        if _spread(metric) > DEVICE_TIME_TOLERANCE:
-            sentence = f"the {which}'s own executions differ by {100 * _spread(metric):.1f} %"
-            return _change("inconclusive", head, new, f"{sentence}; measure it again", old, new)
-    before, after = _value(old), _value(new)
-    grown = after - before if new.better == "lower" else before - after
-    tolerance = DEVICE_TIME_TOLERANCE * before if new.kind == "device_time" else 0.0
-    if abs(grown) <= tolerance:
-        return _change("ok", head, new, "", old, new)
-    outcome: Outcome = "regressed" if grown > 0 else "improved"
-    digits = ".10g" if new.kind == "exact" else ".4g"
-    sentence = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
-    if before:
-        sentence += f" ({100 * (after / before - 1):+.2f} %)"
-    causes = causes_of(base, head, new.name)
-    if causes:
-        sentence += f": {', '.join(causes)}"
-    return _change(outcome, head, new, sentence, old, new)
-
-
-def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
-    """Name what a change of a count is made of: the parts that grew or shrank most.
-
-    As in "+32 aten::to a token, from Linear8bitLt". Nothing where no part has changed.
-    """
-    stage, _, counted = metric.partition("_")
-    by_time = metric.endswith("gpu_time_ms")
-    before, after = (_parts(row, stage, counted) for row in (base, head))
-    changes = {
-        key: after.get(key, 0.0) - before.get(key, 0.0) for key in before.keys() | after.keys()
-    }
-    changed = {key: change for key, change in changes.items() if abs(change) > by_time}
-    # What a module calls itself is the cause of what is called within it.
-    outermost = {key: change for key, change in changed.items() if not key.within}
-    most = sorted((outermost or changed).items(), key=lambda item: (-abs(item[1]), item[0]))
-    tokens = (head.cell.tokens or 1) if stage == "decode" else 1
-    return [_cause(key, change, tokens, by_time) for key, change in most[:CAUSES]]
-
-
-_COUNTED_IN: dict[str, tuple[tuple[str, ...], str]] = {
-    "aten_ops": (("op",), "aten::"),
-    "kernels": (("kernel",), ""),
-    "gpu_time_ms": (("kernel",), ""),
-    "memsets": (("memset",), ""),
-    "stream_syncs": (("sync",), "cudaStream"),
-    "device_syncs": (("sync",), "cudaDevice"),
-    "event_syncs": (("sync",), "cudaEvent"),
-}
-"""The kinds of parts that a metric counts, and how their names begin. Of any other metric all ops
-and kernels may be the cause."""
-
-
-def _makes_up(part: Part, counted: str) -> bool:
-    if counted.startswith(("copies_", "copy_bytes_")):
-        return part.kind == "copy" and part.name == counted.rpartition("_")[2]
-    kinds, beginning = _COUNTED_IN.get(counted, (("op", "kernel"), ""))
-    return part.kind in kinds and part.name.startswith(beginning)
-
-
-class _Key(NamedTuple):
-    """What is told apart where causes are named."""
-
-    name: str
-    module: str
-    within: bool
-    """Whether it is an op that another op called."""
-
-
-def _parts(row: Measurement, stage: str, counted: str) -> dict[_Key, float]:
-    """Sum what makes a metric up, by count or by time; copies and waits by their op."""
-    found: dict[_Key, float] = {}
-    for part in row.parts:
-        if part.stage != stage or not _makes_up(part, counted):
-            continue
-        own = part.kind in ("op", "kernel")
-        name = part.name if own else f"{part.kind} {part.name} in {part.op or 'no op'}"
-        key = _Key(name, part.module, part.kind == "op" and bool(part.op))
-        size = part.time_us if counted == "gpu_time_ms" else part.count
-        found[key] = found.get(key, 0.0) + size
-    return found
-
-
-def _cause(key: _Key, change: float, tokens: int, by_time: bool) -> str:
-    each = change / tokens
-    amount = f"{each:+.1f} us" if by_time else f"{each:+.4g}"
-    source = f", from {key.module}" if key.module else ""
-    return f"{amount} {key.name}{' a token' if tokens > 1 else ''}{source}"
+    return [metric for metric in row.metrics if not metric.derived]
 
 
 def _spread(metric: Metric) -> float:
@@ -210,43 +294,39 @@ def _spread(metric: Metric) -> float:
     return (max(samples) - min(samples)) / middle if middle else 0.0
 
 
-def _value(metric: Metric) -> float:
-    return median(metric.samples) if metric.samples else metric.value or 0.0
+def _figure(metric: Metric) -> float:
+    """Return what a process measured, of several the middle one; of memory the most."""
+    return max(metric.figures) if metric.kind == "memory" else median(metric.figures)
 
 
-def _change(
-    outcome: Outcome,
-    row: Measurement,
-    metric: Metric,
+def _from_to(old: Metric, new: Metric) -> str:
+    before, after = _figure(old), _figure(new)
+    digits = ".10g" if new.kind == "exact" else ".4g"
+    said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
+    return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 10 else "1000 %"
+
+
+def _verdict(
+    outcome: Judgement,
     sentence: str,
     base: Metric | None = None,
     head: Metric | None = None,
-) -> Change:
-    return Change(
-        outcome=outcome,
-        stage=row.stage,
-        cell=row.cell,
+    *,
+    limit: float | None = None,
+    interval: tuple[float, float] | None = None,
+) -> Verdict:
+    metric = next(each for each in (head, base) if each is not None)
+    return Verdict(
+        verdict=outcome,
         metric=metric.name,
-        base=_value(base) if base is not None else None,
-        head=_value(head) if head is not None else None,
+        unit=metric.unit,
         sentence=sentence,
+        base=_figure(base) if base is not None else None,
+        head=_figure(head) if head is not None else None,
+        interval=interval,
+        limit=limit,
     )
-
-
-def as_lines(changes: list[Change]) -> Iterator[str]:
-    """Yield what changed, a line each, and at the end how many figures had which outcome."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for change in changes:
-        if change.outcome != "ok":
-            where = f"{change.cell.model} {change.cell.precision}, {change.cell.clip}"
-            # What happened to many figures alike is said of all of them at once.
-            said.setdefault((f"{change.outcome}: {where}", change.sentence), []).append(
-                change.metric
-            )
-    for (where, sentence), metrics in said.items():
-        what = metrics[0] if len(metrics) == 1 else f"{len(metrics)} figures"
-        yield f"{where}: {what}: {sentence}"
-    outcomes = [change.outcome for change in changes]
-    counts = ", ".join(f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes))
-    yield f"{len(changes)} exact counts and GPU times compared: {counts or 'none'}"
-    yield "not judged: wall time, memory and quality"

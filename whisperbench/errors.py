@@ -55,6 +55,12 @@ class OutOfMemoryError(WhisperbenchError):
         self.on_host = on_host
 
 
+class RegressedError(WhisperbenchError):
+    """A measurement that is worse than the baseline, or that cannot be held against it."""
+
+    exit_code = ExitCode.REGRESSED
+
+
 class OverLimitError(WhisperbenchError):
     """A figure over its ceiling."""
 

@@ -9,11 +9,13 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from statistics import median
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from whisperbench.errors import InputError, one_line
+from whisperbench.kinds import Kind
 
 SCHEMA = 1
 """Version of the format. History: 1 (whisperbench 0.1.0), the first."""
@@ -28,16 +30,26 @@ COST_STAGES = ("encoder", "decode")
 """Stages of a cost: the encoder, and all the rest of `generate()`."""
 
 PartKind = Literal["op", "kernel", "copy", "memset", "sync"]
-Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
-Outcome = Literal["measured", "over-limit", "invalid", "skipped", "failed"]
+Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
-as far as it got; `invalid` was measured too, but is not to be believed, and has no figures."""
+as far as it got, and so does what `regressed` against a baseline, or could not be held against it;
+`invalid` was measured too, but is not to be believed, and has no figures."""
 
-Judgement = Literal["ok", "over-limit", "missing"]
+Judgement = Literal[
+    "ok",
+    "improved",
+    "regressed",
+    "over-limit",
+    "inconclusive",
+    "not-comparable",
+    "invalid",
+    "new",
+    "missing",
+]
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One figure of a cell: a value, or the samples it was taken from. Never NaN."""
+    """One figure of a cell: a value, the samples it was taken from, or one of each process."""
 
     name: str
     """With its unit at the end, as in `latency_s`, unless it is a plain ratio or a count."""
@@ -47,16 +59,29 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     better: Literal["lower", "higher"]
     value: float | None = None
     samples: tuple[float, ...] | None = None
+    """Of each round; the figure is their median."""
+    processes: tuple[float, ...] | None = None
+    """In a baseline of several processes: the figure of each."""
+    derived: bool = False
+    """Whether it is another figure of the cell, divided by something: that one is judged."""
     conditions: dict[str, str] = {}
     """What must be equal, beside the cell, before it is compared: the device, or Python's minor
     version. A figure without any is the program's own and compares everywhere."""
 
     def __post_init__(self) -> None:
         """Refuse a metric that says nothing, says it twice, or is not finite."""
-        if (self.value is None) == (self.samples is None) or self.samples == ():
+        said = [part for part in (self.value, self.samples, self.processes) if part is not None]
+        if len(said) != 1 or said == [()]:
             raise ValueError(f"metric {self.name}: needs a value or samples, and not both")
-        if not all(math.isfinite(figure) for figure in self.samples or (self.value or 0.0,)):
+        if not all(math.isfinite(figure) for figure in self.samples or self.figures):
             raise ValueError(f"metric {self.name}: holds a figure that is not finite")
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """The figure of each process, which is the median of its samples where it has any."""
+        if self.processes is not None:
+            return self.processes
+        return (median(self.samples) if self.samples else self.value or 0.0,)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -100,19 +125,40 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return self.model, self.clip, self.batch_size, self.attention
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided of one metric, and a sentence that a person can act on."""
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was decided of one metric, by a ceiling or a baseline, and why."""
 
     verdict: Judgement
     metric: str
     """The one that was judged, which is not always the one that a ceiling names."""
-    actual: float | None
-    """None where there was nothing to judge."""
-    limit: float
     unit: str
     sentence: str
+    """What a person can act on."""
+    base: float | None = None
+    """In the baseline; of several processes, their middle."""
+    head: float | None = None
+    """In the run that is judged. None where there was nothing to judge."""
+    interval: tuple[float, float] | None = None
+    """Bounds of the growth, as shares of the base, where the rule is statistical."""
+    limit: float | None = None
+    """The most that it may be."""
     absent: str | None = None
     """Of a missing one, the precision that it needs and that was not measured in this run."""
+
+    @property
+    def change(self) -> float | None:
+        """Growth as a share of the base; None where there is none to take it of."""
+        if self.base is None or self.head is None or not self.base:
+            return None
+        return self.head / self.base - 1
+
+
+class Judged(NamedTuple):
+    """A verdict, and what it is on."""
+
+    stage: str
+    cell: Cell
+    verdict: Verdict
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +176,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """What a cost is made of."""
     notes: dict[str, str | float | bool] = {}
     """Conditions that explain a figure but are not judged."""
+    body: str = ""
+    """Digest of the benchmark's code: what another body measured is another thing."""
 
     def metric(self, name: str) -> Metric | None:
         """Find a metric by name."""
@@ -153,6 +201,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     """The precision that ratios are taken against."""
     manifest: tuple[ManifestEntry, ...]
+    processes: int = 1
+    """How many runs a baseline is made of."""
 
     def unmeasured(self) -> list[str]:
         """Name what was asked for and not measured, with the reasons; deselection is none."""
@@ -232,17 +282,30 @@ def read_run(path: Path) -> Run:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {one_line(error.strerror)}") from error
+    return decode_run(data, str(path))
+
+
+def decode_run(data: bytes, name: str) -> Run:
+    """Read what a run file holds.
+
+    Args:
+        data: of the whole file.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: as `read_run`.
+    """
     try:
         # The version first: a file of another one may differ in everything else.
         schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
         if schema != SCHEMA:
             raise InputError(
-                f"{path}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
+                f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
                 "use the version that wrote it, or measure again"
             )
         file = msgspec.json.decode(data, type=_RunFile)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not a whisperbench run: {one_line(error)}") from error
+        raise InputError(f"{name}: not a whisperbench run: {one_line(error)}") from error
     return Run(
         machine=file.machine_info.whisperbench,
         info=file.whisperbench,

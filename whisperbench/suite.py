@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from whisperbench.errors import InputError, one_line
+from whisperbench.kinds import KINDS, METRICS
 from whisperbench.precisions import PRECISIONS, DeviceKind, precision_named
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,11 +107,54 @@ class Ceiling(
                 f"{', '.join(PRECISIONS)}"
             )
         for pattern in self.precisions:
-            if not any(fnmatchcase(name, pattern) for name in PRECISIONS):
-                raise ValueError(
-                    f"the ceiling on {self.metric}: no precision is called {pattern!r}; choose "
-                    f"from {', '.join(PRECISIONS)}"
-                )
+            require_match(pattern, PRECISIONS, "precision", f"ceiling on {self.metric}")
+
+
+class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a figure may grow against a baseline, where its kind's rule does not fit.
+
+    Of several that match, the last one in suite.toml holds.
+    """
+
+    metrics: Patterns
+    """Of metric names, such as `decode_aten_ops` or `peak_*_mib`."""
+    models: Patterns
+    precisions: Patterns
+    devices: Patterns
+    """Of device keys."""
+    share: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    """Of the base, as in 0.05 for 5 %."""
+    absolute: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 0.0
+    """In the metric's unit, added to the share."""
+    reason: Annotated[str, NonEmpty]
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that can never apply, or that is finer than what it is for wobbles."""
+        for pattern in self.precisions:
+            require_match(pattern, PRECISIONS, "precision", "tolerance")
+        for pattern in self.metrics:
+            names = require_match(pattern, METRICS, "metric", "tolerance")
+            for name in names:
+                noise = KINDS[METRICS[name]].noise
+                if self.share < noise and not self.absolute:
+                    raise ValueError(
+                        f"the tolerance of {name} is {100 * self.share:g} %, and what does not "
+                        f"change wobbles by {100 * noise:g} %: set share to more"
+                    )
+
+
+def require_match(pattern: str, names: Iterable[str], what: str, whose: str) -> list[str]:
+    """Return the names that a pattern matches.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise ValueError(
+            f"the {whose}: no {what} is called {pattern!r}; choose from {', '.join(names)}"
+        )
+    return found
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +163,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1]
     profile: dict[DeviceKind, Profile]
     ceiling: tuple[Ceiling, ...] = ()
+    tolerance: tuple[Tolerance, ...] = ()
 
 
 def read_suite(path: Path = SUITE_FILE) -> Suite:

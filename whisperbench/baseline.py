@@ -1,0 +1,152 @@
+"""Baselines: runs merged into one file, kept by device key, and replaced for a reason only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from whisperbench.compare import compare
+from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.result import (
+    DESELECTED,
+    Judged,
+    Machine,
+    Measurement,
+    Metric,
+    Run,
+    decode_run,
+    read_run,
+)
+from whisperbench.suite import ROOT, Tolerance
+
+FOLDER = ROOT / "baselines"
+DEFAULT = "default"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ONE_MACHINE = ("device_key", "gpu_uuid", "driver", "cuda", "python", "threads", "versions")
+
+
+def path_of(device_key: str, name: str = DEFAULT, folder: Path = FOLDER) -> Path:
+    """Return where the baseline of a device is kept.
+
+    Raises:
+        InputError: key or name is no plain file name.
+    """
+    for what, text in (("device key", device_key), ("name", name)):
+        if not _NAME.fullmatch(text):
+            raise InputError(
+                f"the baseline's {what} {text!r} is no file name: use letters, digits, '.', '_' "
+                "and '-'"
+            )
+    return folder / device_key / f"{name}.json"
+
+
+def known(folder: Path = FOLDER) -> list[Path]:
+    """Return the baselines that there are."""
+    return sorted(folder.glob("*/*.json"))
+
+
+def merge(paths: Sequence[Path]) -> bytes:
+    """Make a baseline of runs: pytest-benchmark's JSON, with the figure of each process.
+
+    pytest-benchmark's own statistics of a benchmark are those of the process whose median is in
+    the middle.
+
+    Raises:
+        InputError: a file is not a run, or the runs are not of the same cells on one machine.
+        InvalidMeasurementError: a run is incomplete or failed, or what must be equal is not.
+    """
+    runs = [_complete_run(path) for path in paths]
+    for path, run in zip(paths[1:], runs[1:], strict=True):
+        _require_same_machine(runs[0].machine, run.machine, path)
+    files: list[dict[str, Any]] = [msgspec.json.decode(path.read_bytes()) for path in paths]
+    made = files[0]
+    rows_of = [{row["fullname"]: row for row in file["benchmarks"]} for file in files]
+    for path, rows in zip(paths, rows_of, strict=True):
+        if rows.keys() != rows_of[0].keys():
+            raise InputError(f"{path}: has other benchmarks than {paths[0]}; record them together")
+    made["benchmarks"] = [_merged([rows[name] for rows in rows_of]) for name in rows_of[0]]
+    made["whisperbench"]["processes"] = sum(run.info.processes for run in runs)
+    made["whisperbench"]["manifest"] = [
+        entry for entry in made["whisperbench"]["manifest"] if entry["outcome"] == "measured"
+    ]
+    return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+
+
+def _complete_run(path: Path) -> Run:
+    run = read_run(path)
+    if unmeasured := run.info.unmeasured():
+        raise InvalidMeasurementError(
+            f"{path}: no baseline of a run that is not complete: {unmeasured[0]}"
+        )
+    asked = [entry for entry in run.info.manifest if entry.reason != DESELECTED]
+    if not run.measurements or len(asked) != len(run.measurements):
+        raise InvalidMeasurementError(
+            f"{path}: no baseline of {len(run.measurements)} measurements where {len(asked)} "
+            "benchmarks were asked for"
+        )
+    return run
+
+
+def _require_same_machine(first: Machine, other: Machine, path: Path) -> None:
+    for name in _ONE_MACHINE:
+        if getattr(first, name) != getattr(other, name):
+            raise InputError(
+                f"{path}: not of the same machine as the first run: {name.replace('_', ' ')} was "
+                f"{getattr(first, name)} and is {getattr(other, name)}"
+            )
+
+
+def _merged(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Merge one benchmark of several runs."""
+    found = [msgspec.convert(row["extra_info"]["whisperbench"], Measurement) for row in rows]
+    order = sorted(range(len(rows)), key=lambda index: float(rows[index]["stats"]["median"]))
+    middle = order[len(order) // 2]
+    first = found[middle]
+    for other in found:
+        same = (other.cell, other.stage, other.body) == (first.cell, first.stage, first.body)
+        if not same or [one.name for one in other.metrics] != [one.name for one in first.metrics]:
+            raise InputError(
+                f"{rows[0]['fullname']}: the runs did not measure the same; record them together"
+            )
+    metrics = tuple(
+        _merged_metric([row.metrics[place] for row in found], rows[0]["fullname"])
+        for place in range(len(first.metrics))
+    )
+    made = rows[middle]
+    made["extra_info"]["whisperbench"] = msgspec.to_builtins(
+        msgspec.structs.replace(first, metrics=metrics)
+    )
+    return made
+
+
+def _merged_metric(metrics: list[Metric], benchmark: str) -> Metric:
+    figures = tuple(figure for metric in metrics for figure in metric.figures)
+    if any(_bare(metric) != _bare(metrics[0]) for metric in metrics):
+        raise InputError(f"{benchmark}: {metrics[0].name} is not the same figure in all runs")
+    if metrics[0].kind == "exact" and len(set(figures)) > 1:
+        raise InvalidMeasurementError(
+            f"{benchmark}: {metrics[0].name} is not the same in all processes: "
+            f"{', '.join(f'{figure:.10g}' for figure in figures)}; it should be, so find out why"
+        )
+    return msgspec.structs.replace(metrics[0], value=None, samples=None, processes=figures)
+
+
+def _bare(metric: Metric) -> Metric:
+    """Return what a metric is, without its figures."""
+    return msgspec.structs.replace(metric, value=0.0, samples=None, processes=None)
+
+
+def replaced(data: bytes, path: Path, tolerances: Sequence[Tolerance]) -> list[Judged]:
+    """Judge a new baseline by the one that it would replace; nothing where there is none.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    if not path.exists():
+        return []
+    return compare(read_run(path), decode_run(data, "the new baseline"), tolerances)

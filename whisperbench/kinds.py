@@ -1,0 +1,72 @@
+"""The kinds of metrics: how noisy each is, and so what counts as a regression; and who is which.
+
+A metric that is to be gated needs one row in `METRICS`, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["exact", "device_time", "memory", "wall", "quality"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When a figure of a kind has regressed."""
+
+    share: float = 0.0
+    """Growth that is allowed, as a share of the base,"""
+    absolute: float = 0.0
+    """and in the unit of the metric, added to it."""
+    noise: float = 0.0
+    """What unchanged code wobbles by, as a share: no tolerance may be finer."""
+    statistical: bool = False
+    """Whether processes differ so much that only several of them tell (docs/statistics.md)."""
+    own_spread: float | None = None
+    """Share by which the samples of one run may differ, if they are to be believed."""
+    other_card: float = 0.0
+    """Added to the share where the GPU is another one of the same model."""
+    same_device: bool = True
+    """Whether base and head must have one device key. Counts say themselves what they need."""
+
+
+KINDS: dict[Kind, Rule] = {
+    "exact": Rule(same_device=False),
+    # Five processes on an H200 lie within 0.35 % of their median, three H200s within 1.6 %.
+    "device_time": Rule(share=0.01, noise=0.004, own_spread=0.01, other_card=0.02),
+    "memory": Rule(share=0.02, absolute=8.0),
+    # GPUs of one model differ by 8 % on average (Sinha et al., arXiv 2208.11035).
+    "wall": Rule(share=0.08, noise=0.02, statistical=True, other_card=0.08),
+    "quality": Rule(same_device=False),
+}
+
+_STAGES = ("encoder", "decode")
+_DIRECTIONS = ("htod", "dtoh", "dtod", "ptop", "htoh")
+_COUNTS = (
+    *("aten_ops", "other_ops", "python_calls", "allocations", "allocated_peak_mib"),
+    *("kernels", "memsets", "stream_syncs", "device_syncs", "event_syncs"),
+    *("weight_mib_read", "gflop"),
+    *(f"copies_{direction}" for direction in _DIRECTIONS),
+    *(f"copy_bytes_{direction}" for direction in _DIRECTIONS),
+)
+_PEAKS = tuple(
+    f"{phase}peak_{what}_mib"
+    for phase in ("", "load_", "first_call_", "steady_call_")
+    for what in ("allocated", "reserved", "process", "device")
+)
+
+METRICS: dict[str, Kind] = {
+    "latency_s": "wall",
+    "tokens_per_s": "wall",
+    "rtfx": "wall",
+    "rtfx_fixed_tokens": "wall",
+    "energy_j_per_audio_s": "wall",
+    "overhead_ratio": "wall",
+    "weight_mib": "exact",
+    "wer": "quality",
+    **dict.fromkeys(("context_mib", "driver_reserved_mib", *_PEAKS), "memory"),
+    **dict.fromkeys((f"{stage}_{count}" for stage in _STAGES for count in _COUNTS), "exact"),
+    **dict.fromkeys((f"{stage}_gpu_time_ms" for stage in _STAGES), "device_time"),
+}
+"""Every metric of a result file, and its kind."""
