@@ -6,7 +6,14 @@ line print it as it is, without a traceback.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+"""Inside of a character class: what ends a line, steers a terminal, turns the direction of writing
+or cannot be encoded. Not the spaces and joiners of other scripts, which transcripts need."""
+
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 
 class ExitCode(IntEnum):
@@ -69,5 +76,12 @@ class OverLimitError(WhisperbenchError):
 
 def one_line(text: object) -> str:
     """Fold another library's message, however long, into one line of at most 300 characters."""
-    line = " ".join(str(text).split())
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= 300 else line[:297] + "..."
+
+
+def printable(text: object) -> str:
+    """Write a text with escapes for what would not stay within its line."""
+    return _UNPRINTABLE.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text)
+    )

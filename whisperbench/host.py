@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from whisperbench.device import Conditions, DeviceFacts, DeviceMemory
-from whisperbench.errors import DeviceError
+from whisperbench.errors import DeviceError, printable
 from whisperbench.units import mib
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def process_name(pid: int) -> str:
     import psutil
 
     try:
-        return f"process {pid} ({psutil.Process(pid).name()})"
+        return f"process {pid} ({printable(psutil.Process(pid).name())})"
     except (psutil.Error, ValueError):  # of another namespace, or without an id
         return f"process {pid}" if pid > 0 else "a process without an id"
 

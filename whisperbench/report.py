@@ -14,6 +14,7 @@ from rich.table import Table
 
 from whisperbench.ceilings import MEMORY
 from whisperbench.cost_report import COST, cost_section
+from whisperbench.errors import printable
 from whisperbench.memory_report import memory_section
 from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Place, Run
 from whisperbench.units import format_figure, format_seconds
@@ -196,7 +197,8 @@ def _heard(run: Run) -> list[str]:
     lines = []
     for row in run.measurements:
         if row.stage == "transcribe" and row.cell.tokens is None and row.transcripts:
-            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {row.transcripts[0]}"
+            words = printable(row.transcripts[0])  # a model may write anything
+            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {words}"
             lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
     return lines
 

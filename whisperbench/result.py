@@ -5,20 +5,27 @@ The measuring half writes these and the judging half reads them; they know nothi
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import stat
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from whisperbench.errors import InputError, one_line
+from whisperbench.errors import UNPRINTABLE, InputError, one_line, printable
 from whisperbench.kinds import Kind
 
 SCHEMA = 1
 """Version of the format. History: 1 (whisperbench 0.1.0), the first."""
+
+MAX_BYTES = 100 * 2**20
+"""Of a run file that is read. A hundred cells with their costs take a few MiB."""
 
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
@@ -28,6 +35,17 @@ Place = tuple[str, str, int, str]
 
 COST_STAGES = ("encoder", "decode")
 """Stages of a cost: the encoder, and all the rest of `generate()`."""
+
+_LINE = rf"^[^{UNPRINTABLE}]*\Z"
+Line = Annotated[str, msgspec.Meta(pattern=_LINE)]
+"""Text that can be printed as it is."""
+DeviceName = Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda)\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""No larger than what every reader of JSON holds exactly."""
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
+"""Bounded, so that sums and products of them stay finite."""
 
 PartKind = Literal["op", "kernel", "copy", "memset", "sync"]
 Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
@@ -48,23 +66,25 @@ Judgement = Literal[
 ]
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Metric(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """One figure of a cell: a value, the samples it was taken from, or one of each process."""
 
-    name: str
+    name: Line
     """With its unit at the end, as in `latency_s`, unless it is a plain ratio or a count."""
-    unit: str
+    unit: Line
     kind: Kind
     """How noisy it is, and so which rule judges it."""
     better: Literal["lower", "higher"]
-    value: float | None = None
-    samples: tuple[float, ...] | None = None
+    value: Figure | None = None
+    samples: tuple[Figure, ...] | None = None
     """Of each round; the figure is their median."""
-    processes: tuple[float, ...] | None = None
+    processes: tuple[Figure, ...] | None = None
     """In a baseline of several processes: the figure of each."""
     derived: bool = False
     """Whether it is another figure of the cell, divided by something: that one is judged."""
-    conditions: dict[str, str] = {}
+    conditions: dict[Line, Line] = {}
     """What must be equal, beside the cell, before it is compared: the device, or Python's minor
     version. A figure without any is the program's own and compares everywhere."""
 
@@ -84,39 +104,39 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (median(self.samples) if self.samples else self.value or 0.0,)
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """What a counted cost is made of: so many of one thing, in one stage."""
 
     kind: PartKind
-    name: str
+    name: Line
     """Of the aten op, the kernel or the runtime call; of a copy its direction, as in htod."""
-    op: str
+    op: Line
     """The op that it came from; empty where a module called it itself."""
-    module: str
+    module: Line
     """Class of the innermost module that it came from."""
-    stage: str
-    count: int
-    time_us: float = 0.0
+    stage: Line
+    count: Count
+    time_us: Amount = 0.0
     """On the GPU, all of them together."""
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was run, in full: two benchmarks of equal cells may be compared."""
 
-    model: str
-    checkpoint: str
+    model: Line
+    checkpoint: Line
     """What tells this checkpoint from another of the same name: a commit, recipe or digest."""
-    precision: str
-    dtype: str
+    precision: Line
+    dtype: Line
     """dtype of what is not quantized, activations included."""
-    device: str
-    attention: str
-    clip: str
-    clip_sha256: str
-    audio_s: float
-    language: str
-    batch_size: int
-    tokens: int | None
+    device: DeviceName
+    attention: Line
+    clip: Line
+    clip_sha256: Line
+    audio_s: Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+    language: Line
+    batch_size: Positive
+    tokens: Positive | None
     """Tokens of the fixed-length decode; None at natural length and where nothing is decoded."""
 
     @property
@@ -125,24 +145,26 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return self.model, self.clip, self.batch_size, self.attention
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Verdict(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What was decided of one metric, by a ceiling or a baseline, and why."""
 
     verdict: Judgement
-    metric: str
+    metric: Line
     """The one that was judged, which is not always the one that a ceiling names."""
-    unit: str
-    sentence: str
+    unit: Line
+    sentence: Line
     """What a person can act on."""
-    base: float | None = None
+    base: Figure | None = None
     """In the baseline; of several processes, their middle."""
-    head: float | None = None
+    head: Figure | None = None
     """In the run that is judged. None where there was nothing to judge."""
-    interval: tuple[float, float] | None = None
+    interval: tuple[Figure, Figure] | None = None
     """Bounds of the growth, as shares of the base, where the rule is statistical."""
-    limit: float | None = None
+    limit: Figure | None = None
     """The most that it may be."""
-    absent: str | None = None
+    absent: Line | None = None
     """Of a missing one, the precision that it needs and that was not measured in this run."""
 
     @property
@@ -161,10 +183,10 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`extra_info.whisperbench` of one benchmark."""
 
-    stage: str
+    stage: Line
     """What was measured: transcribe, front end, encoder, token, load, first call or memory."""
     cell: Cell
     metrics: tuple[Metric, ...]
@@ -174,9 +196,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One text per clip of the batch, where a transcript is made."""
     parts: tuple[Part, ...] = ()
     """What a cost is made of."""
-    notes: dict[str, str | float | bool] = {}
+    notes: dict[Line, Line | Figure | bool] = {}
     """Conditions that explain a figure but are not judged."""
-    body: str = ""
+    body: Line = ""
     """Digest of the benchmark's code: what another body measured is another thing."""
 
     def metric(self, name: str) -> Metric | None:
@@ -184,24 +206,26 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         return next((metric for metric in self.metrics if metric.name == name), None)
 
 
-class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ManifestEntry(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What became of one benchmark that the run was asked for."""
 
-    benchmark: str
-    cell: str
+    benchmark: Line
+    cell: Line
     """Its place in the matrix, as the benchmark's id shows it."""
     outcome: Outcome
-    reason: str = ""
+    reason: Line = ""
 
 
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`whisperbench` at the top level of a run."""
 
-    schema: int
-    reference: str
+    schema: Count
+    reference: Line
     """The precision that ratios are taken against."""
     manifest: tuple[ManifestEntry, ...]
-    processes: int = 1
+    processes: Positive = 1
     """How many runs a baseline is made of."""
 
     def unmeasured(self) -> list[str]:
@@ -213,28 +237,28 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
+class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`machine_info.whisperbench`: what was measured on. No host, user or path in it."""
 
-    device_key: str
+    device_key: Line
     """A slug of what must be equal before two runs are compared."""
-    device: str
-    device_kind: str
-    memory_mib: int
+    device: Line
+    device_kind: DeviceName
+    memory_mib: Count
     """Of the GPU, or the host's for a CPU run."""
-    cpu: str
-    cpu_cores: int
-    os: str
-    python: str
-    versions: dict[str, str]
-    threads: int
+    cpu: Line
+    cpu_cores: Positive
+    os: Line
+    python: Line
+    versions: dict[Line, Line]
+    threads: Positive
     """torch's intra-op threads."""
-    gpu_uuid: str | None = None
-    compute_capability: str | None = None
-    driver: str | None = None
-    cuda: str | None = None
-    power_limit_w: float | None = None
-    compute_mode: str | None = None
+    gpu_uuid: Line | None = None
+    compute_capability: Line | None = None
+    driver: Line | None = None
+    cuda: Line | None = None
+    power_limit_w: Amount | None = None
+    compute_mode: Line | None = None
     mig: bool | None = None
 
 
@@ -259,7 +283,7 @@ class _MachineInfo(msgspec.Struct):
 
 
 class _SchemaOnly(msgspec.Struct):
-    schema: int
+    schema: Count
 
 
 class _Version(msgspec.Struct):
@@ -278,39 +302,90 @@ def read_run(path: Path) -> Run:
     Raises:
         InputError: it cannot be read, is not a whisperbench run, or has an unknown schema.
     """
+    name = printable(path)
+    name = name if len(name) <= 300 else f"...{name[-297:]}"
     try:
-        data = path.read_bytes()
+        data = _content(path, name)
     except OSError as error:
-        raise InputError(f"{path}: {one_line(error.strerror)}") from error
-    return decode_run(data, str(path))
+        raise InputError(f"{name}: {one_line(error.strerror)}") from error
+    return decode_run(data, name)
 
 
 def decode_run(data: bytes, name: str) -> Run:
     """Read what a run file holds.
 
     Args:
-        data: of the whole file.
+        data: all of it.
         name: what to call it in an error.
 
     Raises:
         InputError: as `read_run`.
     """
     try:
-        # The version first: a file of another one may differ in everything else.
-        schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
-        if schema != SCHEMA:
-            raise InputError(
-                f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
-                "use the version that wrote it, or measure again"
-            )
-        file = msgspec.json.decode(data, type=_RunFile)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"{name}: not a whisperbench run: {one_line(error)}") from error
+        return _decode(data, name)
+    # Invalid UTF-8 is a ValueError, as are msgspec's own errors.
+    except (ValueError, RecursionError) as error:
+        why = str(error).replace(f"matching regex {_LINE!r}", "without control characters")
+        raise InputError(f"{name}: not a whisperbench run: {one_line(why)}") from error
+
+
+def _content(path: Path, name: str) -> bytes:
+    """Read a file, but no pipe or device: those may never end."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputError(f"{name}: is not a regular file; name a run's JSON file")
+    if facts.st_size > MAX_BYTES:
+        raise InputError(
+            f"{name}: takes {facts.st_size / 2**20:.0f} MiB; a run file takes at most "
+            f"{MAX_BYTES // 2**20}"
+        )
+    return path.read_bytes()
+
+
+def _decode(data: bytes, name: str) -> Run:
+    # The version first: a file of another one may differ in everything else.
+    schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
+    if schema != SCHEMA:
+        raise InputError(
+            f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
+            "use the version that wrote it, or measure again"
+        )
+    file = msgspec.json.decode(data, type=_RunFile)
+    # msgspec takes the last of two equal keys and skips bad text in what it does not know. Digits
+    # stay text: Python reads no more than 4300 of them.
+    json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_int=str)
+    measurements = tuple(row.extra_info.whisperbench for row in file.benchmarks)
+    _require_sense(measurements, file.whisperbench.processes)
     return Run(
-        machine=file.machine_info.whisperbench,
-        info=file.whisperbench,
-        measurements=tuple(row.extra_info.whisperbench for row in file.benchmarks),
+        machine=file.machine_info.whisperbench, info=file.whisperbench, measurements=measurements
     )
+
+
+def _require_distinct(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that says something twice; of the others keep nothing."""
+    if len(dict(pairs)) != len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice} stands twice in one object")
+
+
+def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
+    """Refuse what no type forbids: two answers to one question, and less than nothing."""
+    seen = set()
+    for row in rows:
+        what = f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
+        if (row.stage, row.cell) in seen:
+            raise ValueError(f"two measurements of {what}")
+        seen.add((row.stage, row.cell))
+        names = set()
+        for metric in row.metrics:
+            if metric.name in names:
+                raise ValueError(f"two metrics {metric.name} of {what}")
+            names.add(metric.name)
+            # Memory is a difference in places: a neighbour that ends makes it negative.
+            if metric.processes is not None and len(metric.processes) != processes:
+                raise ValueError(f"{metric.name} of {what} is not of {processes} processes")
+            if metric.kind != "memory" and min(metric.samples or metric.figures) < 0:
+                raise ValueError(f"a negative {metric.name} of {what}")
 
 
 def require_writable(path: Path) -> None:
