@@ -238,9 +238,9 @@ def test_copies_are_told_apart() -> None:
 
 
 def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
-    """Two runs without a count or GPU time exit with 4; a file that is none with 2, in a line."""
+    """Two runs without a measurement exit with 4; a file that is none with 2, in a line."""
     path = tmp_path / "run.json"
     path.write_text(json.dumps(make_run_file() | {"benchmarks": []}), encoding="utf-8")
     done = CliRunner().invoke(app, ["compare", str(path), str(path)])
     assert done.exit_code == 4
-    assert "0 exact counts and GPU times compared: none" in done.stdout
+    assert done.stdout == "0 figures compared: none\n"
