@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from scripts import gate_study
-from scripts.gate_study import FAMILY, bounds, processes_needed, splits, verdicts
-from whisperbench.statistics import growth
+from scripts.gate_study import (
+    FAMILY,
+    TOLERANCE,
+    bounds,
+    processes_needed,
+    resolved_growth,
+    splits,
+    verdicts,
+)
+from whisperbench.statistics import FEWEST_HEADS, growth
 
 
 @pytest.mark.parametrize(("bases", "heads"), [(5, 5), (5, 1), (1, 2), (8, 3)])
@@ -32,10 +40,22 @@ def test_a_growth_within_the_tolerance_is_no_regression() -> None:
     quiet = np.array([1.0, 1.001, 1.002])
     base = np.array([quiet, quiet, [1.0, 1.3, 1.6]])
     head = base * np.array([[1.05], [1.16], [1.16]])
-    flagged, unsure = verdicts(bounds(base, head, FAMILY))
+    flagged, unsure = verdicts(bounds(base, head, FAMILY), 3)
     assert flagged.tolist() == [False, True, False]
     assert unsure is not None
     assert unsure.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 5])
+def test_too_few_heads_are_never_flagged(heads: int) -> None:
+    """What they would have been flagged for is inconclusive; what is fine remains so."""
+    base = np.array([1.0, 1.001, 1.002, 0.999, 1.0])
+    head = np.array([[2.0] * heads, [1.0] * heads])
+    flagged, unsure = verdicts(bounds(base, head, FAMILY), heads)
+    enough = heads >= FEWEST_HEADS
+    assert flagged.tolist() == [enough, False]
+    assert unsure is not None
+    assert unsure.tolist() == [not enough, False]
 
 
 def test_splits_are_disjoint_and_all_of_them() -> None:
@@ -46,10 +66,20 @@ def test_splits_are_disjoint_and_all_of_them() -> None:
 
 
 def test_noisier_cells_need_more_processes() -> None:
-    """And a cell without noise needs the fewest that there can be."""
+    """And a cell without noise needs the fewest that anything is flagged with."""
     needed = [processes_needed(spread, FAMILY) for spread in (0.0, 0.01, 0.03, 0.1)]
     assert needed == sorted(needed)
-    assert needed[0] == 2
+    assert needed[0] == FEWEST_HEADS
+    assert resolved_growth(0.03, needed[2], FAMILY) <= TOLERANCE
+    assert resolved_growth(0.03, needed[2] - 1, FAMILY) > TOLERANCE
+
+
+def test_what_is_resolved_is_the_librarys() -> None:
+    """Of processes that have just such a spread."""
+    figures = np.exp(0.02 * np.array([-1.0, -1.0, 0.0, 1.0, 1.0]))
+    one = growth(figures.tolist(), figures.tolist(), FAMILY)
+    assert one is not None
+    assert resolved_growth(0.02, 5, FAMILY) == pytest.approx(one.resolves, rel=1e-9)
 
 
 @pytest.mark.parametrize(("slow", "status"), [(1.0, 0), (1.3, 1)])
