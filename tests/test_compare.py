@@ -9,13 +9,15 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.runs import make_cell, make_cost, make_measurement, make_run, make_run_file
+from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.causes import causes_of
 from whisperbench.cli import app
-from whisperbench.compare import compare
+from whisperbench.compare import Gate, compare
 from whisperbench.errors import InputError
+from whisperbench.kinds import Kind
 from whisperbench.result import ManifestEntry, Measurement, Metric, Part, Run, Verdict
-from whisperbench.verdict_report import as_text
+from whisperbench.suite import Tolerance
+from whisperbench.verdict_report import as_json, as_markdown, as_text
 
 
 def part(name: str, count: int, module: str = "Linear8bitLt", **fields: object) -> Part:
@@ -244,3 +246,157 @@ def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", str(path), str(path)])
     assert done.exit_code == 4
     assert done.stdout == "0 figures compared: none\n"
+
+
+def a_wall(*seconds: float) -> Measurement:
+    """Make up a transcription in several processes."""
+    row = make_measurement()
+    latency = Metric(name="latency_s", unit="s", kind="wall", better="lower", processes=seconds)
+    return msgspec.structs.replace(row, metrics=(latency,))
+
+
+STEADY = (1.0, 1.01, 0.99, 1.005, 0.995)
+
+
+def times(factor: float, processes: int = 5) -> tuple[float, ...]:
+    """Return so many steady processes that are slower by a factor."""
+    return tuple(factor * seconds for seconds in STEADY[:processes])
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict", "said"),
+    [
+        (times(1.0), "ok", ""),
+        (times(1.04), "ok", "(5 processes against 5)"),
+        (times(1.1), "regressed", "1 to 1.1 s (+10.00 %), between +"),
+        (times(0.9), "improved", ""),
+        (times(1.1, processes=1), "inconclusive", "some are slow as a whole; measure at least 3"),
+        (times(1.0, processes=1), "ok", "(5 processes against 1)"),
+        ((1.0, 1.5, 0.7, 1.2, 0.9), "inconclusive", "may stay unseen, and 8.0 % is the tolerance"),
+    ],
+)
+def test_wall_time_is_judged_by_processes(head: tuple[float, ...], verdict: str, said: str) -> None:
+    """Slower, faster, the same within the tolerance, or not to be told: by what processes show."""
+    found = verdicts(a_wall(*STEADY), a_wall(*head))["latency_s"]
+    assert found.verdict == verdict
+    assert said in found.sentence
+    assert found.interval is not None
+
+
+def test_a_derived_figure_is_not_judged() -> None:
+    """A rate that is latency, divided, would only be judged twice."""
+    row = a_wall(*STEADY)
+    rate = Metric(name="rtfx", unit="1", kind="wall", better="higher", value=9.0, derived=True)
+    more = msgspec.structs.replace(row, metrics=(*row.metrics, rate))
+    assert list(outcomes(more, row)) == ["latency_s"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "most"),
+    [("memory", 1000.0, 1028.0), ("quality", 0.1, 0.1), ("exact", 5.0, 5.0)],
+)
+def test_each_kind_has_its_rule(kind: Kind, before: float, most: float) -> None:
+    """Memory may grow by 2 % and 8 MiB; error rates and counts not at all."""
+
+    def row(value: float) -> Measurement:
+        metric = Metric(name="x", unit="1", kind=kind, better="lower", value=value)
+        return msgspec.structs.replace(make_measurement(), metrics=(metric,))
+
+    found = verdicts(row(before), row(most))["x"]
+    assert (found.verdict, found.limit) == ("ok", most)
+    assert outcomes(row(before), row(most * 1.001))["x"] == "regressed"
+
+
+def test_a_tolerance_holds_where_it_matches() -> None:
+    """A row of suite.toml widens one figure of one precision; of two rows the last one holds."""
+    row = Tolerance(
+        metrics=("*_aten_ops",),
+        models=("*",),
+        precisions=("int8",),
+        devices=("*",),
+        share=0.02,
+        reason="bitsandbytes 0.51 casts once more",
+    )
+    other = msgspec.structs.replace(row, precisions=("nf4",), share=1.0)
+    base, head = make_run(a_cost(100)), make_run(a_cost(102))
+    assert {each.verdict.verdict for each in compare(base, head, [row, other])} == {"ok"}
+    finer = msgspec.structs.replace(row, share=0.01)
+    assert "regressed" in {each.verdict.verdict for each in compare(base, head, [row, finer])}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metrics": ("decode_aten_opps",)}, "no metric is called 'decode_aten_opps'"),
+        ({"precisions": ("int9",)}, "no precision is called 'int9'"),
+        ({"metrics": ("latency_s",), "share": 0.001}, "wobbles by 2 %: set share to more"),
+    ],
+)
+def test_a_tolerance_that_cannot_hold_is_an_error(fields: dict[str, object], message: str) -> None:
+    """A misspelt name, or a tolerance finer than the noise, is refused when suite.toml is read."""
+    row = {
+        "metrics": ["decode_aten_ops"],
+        "models": ["*"],
+        "precisions": ["*"],
+        "devices": ["*"],
+        "share": 0.1,
+        "reason": "x",
+    }
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.convert(row | fields, Tolerance)
+
+
+def test_what_must_match_for_a_comparison() -> None:
+    """Other tokens, another clip's bytes, another benchmark body or device: not comparable."""
+    base = a_wall(*STEADY)
+    for change, said in (
+        ({"tokens": 32}, "tokens was 64 and is 32"),
+        ({"clip_sha256": "fff"}, "clip sha256 was def and is fff"),
+    ):
+        cell = msgspec.structs.replace(base.cell, **change)
+        found = verdicts(base, msgspec.structs.replace(base, cell=cell))["latency_s"]
+        assert (found.verdict, found.sentence) == ("not-comparable", said)
+    body = msgspec.structs.replace(base, body="another")
+    assert "benchmark's code has changed" in verdicts(base, body)["latency_s"].sentence
+    elsewhere = msgspec.structs.replace(MACHINE, device_key="nvidia-t4")
+    (each,) = compare(make_run(base), make_run(base, machine=elsewhere))
+    assert each.verdict.verdict == "not-comparable"
+    assert each.verdict.sentence.startswith("device key was")
+
+
+def test_another_card_of_the_model_widens_the_tolerances() -> None:
+    """2 % of GPU time is a regression on one card, and allowed on another of its model."""
+    head = a_cost()
+    metrics = tuple(
+        msgspec.structs.replace(metric, samples=(10.2,)) if metric.samples else metric
+        for metric in head.metrics
+    )
+    base, head = make_run(a_cost()), msgspec.structs.replace(head, metrics=metrics)
+    other = msgspec.structs.replace(MACHINE, gpu_uuid="GPU-other", driver="1.2")
+    assert "regressed" in {each.verdict.verdict for each in compare(base, make_run(head))}
+    there = make_run(head, machine=other)
+    assert {each.verdict.verdict for each in compare(base, there)} == {"ok"}
+    said = Gate(base, other).circumstances()
+    assert said[0].startswith(
+        "another card of the same model: tolerances are wider, device time by"
+    )
+    assert said[1].startswith("driver was")
+
+
+def test_changed_libraries_are_suspects() -> None:
+    """A library that changed is no reason not to compare; it is named."""
+    other = msgspec.structs.replace(MACHINE, versions=MACHINE.versions | {"torch": "9.9"})
+    (said,) = Gate(make_run(), other).circumstances()
+    assert said == f"suspect: torch was {MACHINE.versions['torch']} and is 9.9"
+
+
+def test_other_formats_say_the_same() -> None:
+    """Markdown has a row for each line of text, without markup of the file's; JSON has all."""
+    base, head = make_run(a_cost()), make_run(a_cost(101))
+    judged = compare(base, head)
+    table = as_markdown(judged, ["suspect: a|b"])
+    assert "| regressed | cost, owner/whisper int8, harbour, 4 tokens |" in table
+    assert "- suspect: a\\|b" in table
+    content = json.loads(as_json(judged))
+    assert len(content["verdicts"]) == len(judged) == 4
+    assert content["verdicts"][0]["cell"]["precision"] == "int8"

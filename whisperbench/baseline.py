@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ONE_MACHINE = ("device_key", "gpu_uuid", "driver", "cuda", "python", "threads", "versions")
 
 
-def path_of(device_key: str, name: str = DEFAULT, folder: Path = FOLDER) -> Path:
+def path_of(device_key: str, name: str = DEFAULT) -> Path:
     """Return where the baseline of a device is kept.
 
     Raises:
@@ -42,12 +42,12 @@ def path_of(device_key: str, name: str = DEFAULT, folder: Path = FOLDER) -> Path
                 f"the baseline's {what} {text!r} is no file name: use letters, digits, '.', '_' "
                 "and '-'"
             )
-    return folder / device_key / f"{name}.json"
+    return FOLDER / device_key / f"{name}.json"
 
 
-def known(folder: Path = FOLDER) -> list[Path]:
+def known() -> list[Path]:
     """Return the baselines that there are."""
-    return sorted(folder.glob("*/*.json"))
+    return sorted(FOLDER.glob("*/*.json"))
 
 
 def merge(paths: Sequence[Path]) -> bytes:

@@ -166,10 +166,10 @@ class Gate:
                 tuple(1 / figure for figure in old.figures),
                 tuple(1 / figure for figure in new.figures),
             )
-        counts = f"{len(old.figures)} processes against {len(new.figures)}"
+        counts = f"{_processes(old)} against {len(new.figures)}"
         found = growth(*groups, self._family)
         if found is None:
-            sentence = f"{counts} are too few: whisperbench record --runs 5"
+            sentence = f"{counts} tell nothing of its spread: whisperbench record --runs 5"
             return _verdict("inconclusive", sentence, old, new)
         interval = (found.low, found.high)
         said = f"{_from_to(old, new)}, between {found.low:+.1%} and {found.high:+.1%} ({counts})"
@@ -304,6 +304,11 @@ def _from_to(old: Metric, new: Metric) -> str:
     digits = ".10g" if new.kind == "exact" else ".4g"
     said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
     return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
+
+
+def _processes(metric: Metric) -> str:
+    count = len(metric.figures)
+    return f"{count} process{'es' * (count > 1)}"
 
 
 def _percent(share: float) -> str:

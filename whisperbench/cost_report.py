@@ -103,7 +103,7 @@ def _times(row: Measurement, where: str) -> float:
     """Return what a stage's figures are divided by."""
     if where == "a token":
         return row.cell.tokens or 1
-    return float(row.notes.get("encoded_s", WINDOW_S)) if where == "a second" else 1
+    return (row.number("encoded_s") or WINDOW_S) if where == "a second" else 1
 
 
 def _count(row: Measurement, stage: str, part: str) -> float | None:

@@ -71,13 +71,13 @@ def _table(rows: list[Measurement]) -> Table:
 
 def _how_it_was_read(rows: list[Measurement]) -> Iterator[str]:
     """Say which figure was judged, and how closely the probe looked."""
-    for judged in dict.fromkeys(str(row.notes["judged"]) for row in rows):
+    for judged in dict.fromkeys(str(row.notes.get("judged", "unknown")) for row in rows):
         yield f"judged by: {judged}"
-    gaps = [float(row.notes["longest_gap_ms"]) for row in rows]
-    intervals = [float(row.notes["poll_interval_ms"]) for row in rows]
+    gaps = [row.number("longest_gap_ms") for row in rows]
+    intervals = [row.number("poll_interval_ms") for row in rows]
     yield (
         f"probe: polled every {max(intervals):.1f} ms, longest gap {max(gaps):.1f} ms, "
-        f"{sum(int(row.notes['polls']) for row in rows)} polls"
+        f"{sum(row.number('polls') for row in rows):.0f} polls"
     )
     if all(row.cell.device == "cpu" for row in rows):
         yield "process: resident memory. load, first and steady call: the peak of each."

@@ -38,7 +38,7 @@ def record(
     """
     paths = [folder / f"run-{number}.json" for number in range(1, runs + 1)]
     asked = [] if any((ROOT / argument).exists() for argument in arguments) else ["benchmarks/"]
-    with _alone():
+    with alone():
         for number, path in enumerate(paths, start=1):
             started_s = time.monotonic()
             done = subprocess.run(
@@ -68,12 +68,12 @@ def require_none_under_way() -> None:
         InputError: one is under way on this machine, and this process is not part of it.
     """
     if RECORDER not in os.environ:
-        with _alone():
+        with alone():
             pass
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Hold the lock of this user's recordings."""
     path = Path(tempfile.gettempdir()) / f"whisperbench-{getpass.getuser()}.lock"
     lock = FileLock(path, timeout=0)

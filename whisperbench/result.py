@@ -201,6 +201,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     body: Line = ""
     """Digest of the benchmark's code: what another body measured is another thing."""
 
+    def number(self, note: str) -> float:
+        """Return a note that is a number; 0 where there is none."""
+        found = self.notes.get(note)
+        return float(found) if isinstance(found, int | float) else 0.0
+
     def metric(self, name: str) -> Metric | None:
         """Find a metric by name."""
         return next((metric for metric in self.metrics if metric.name == name), None)

@@ -100,14 +100,15 @@ def tally(judged: Sequence[Judged]) -> str:
 
 
 def _rows(judged: Sequence[Judged]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield verdict, place, metric and sentence; what happened to many alike is said once."""
-    said: dict[tuple[str, str, str], list[str]] = {}
+    """Yield verdict, place, metric and sentence; why many could not be judged is said once."""
+    said: dict[tuple[str, str, str, str], list[str]] = {}
     for each in judged:
         verdict = each.verdict
         if verdict.verdict != "ok":
-            key = (verdict.verdict, where(each), verdict.sentence)
+            own = "" if verdict.verdict in ("new", "missing", "not-comparable") else verdict.metric
+            key = (verdict.verdict, where(each), verdict.sentence, own)
             said.setdefault(key, []).append(verdict.metric)
-    for (verdict_name, place, sentence), metrics in said.items():
+    for (verdict_name, place, sentence, _), metrics in said.items():
         what = metrics[0] if len(metrics) == 1 else f"{len(metrics)} figures"
         yield verdict_name, place, what, sentence
 
