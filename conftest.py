@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--baseline",
         metavar="PATH",
         nargs="?",
+        action="append",
         const="the device's own",
         help="judge by a baseline (default: baselines/<device key>/default.json)",
     )

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from scripts.check_kills import check
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench import baseline
 from whisperbench.cli import app
@@ -151,3 +152,8 @@ def test_a_baseline_shows_its_spread(write: Write) -> None:
     shown = run("baseline", "show", merged).stdout
     assert "latency_s: 1 to 1.2 s (20.0 %) in 3 processes" in shown
     assert "aten_ops:" not in shown
+
+
+def test_a_baseline_survives_its_writers_death(write: Write) -> None:
+    """Killed while it replaces the baseline, a writer leaves the old one or the new one, whole."""
+    assert check([write("a.json", a_run()), write("b.json", a_run(1.5))], kills=5, seed=3)

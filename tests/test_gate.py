@@ -55,6 +55,7 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     ("arguments", "path", "line"),
     [
         (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
+        (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline stands twice"),
         (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
     ],
 )
