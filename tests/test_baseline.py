@@ -14,8 +14,10 @@ from scripts.check_kills import check
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench import baseline
 from whisperbench.cli import app
+from whisperbench.compare import compare
 from whisperbench.errors import InputError, InvalidMeasurementError, WhisperbenchError
 from whisperbench.result import Machine, ManifestEntry, Run, decode_run, read_run
+from whisperbench.verdict_report import worse
 
 Write = Callable[..., Path]
 
@@ -44,6 +46,37 @@ def a_run(seconds: float = 1.0, ops: int = 100, machine: Machine = MACHINE) -> R
         make_cost(make_cell(tokens=4), {"aten_ops": ops}, gpu_ms=10.0),
     )
     return make_run(*rows, machine=machine)
+
+
+def a_cost(ops: int) -> Run:
+    """Make up a run of a cost alone."""
+    return make_run(make_cost(make_cell(tokens=4), {"aten_ops": ops}, gpu_ms=10.0))
+
+
+def test_a_run_counts_once(write: Write) -> None:
+    """The same run under two names would look like a quiet machine."""
+    with pytest.raises(InputError, match="one run stands twice"):
+        baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
+
+
+def test_a_slower_baseline_of_fewer_processes_needs_force(write: Write) -> None:
+    """What cannot be told from worse does not replace what is known."""
+    kept = write("kept.json", a_run())
+    slow = decode_run(baseline.merge([write("slow.json", a_run(2.0))]), "slow")
+    assert "inconclusive" in worse(compare(read_run(kept), slow))
+
+
+@pytest.mark.parametrize("damage", [{"fullname": 5}, {"stats": {}}, {"stats": {"median": "x"}}])
+def test_what_is_not_of_pytest_benchmark_is_refused(
+    write: Write, damage: dict[str, object]
+) -> None:
+    """A row without pytest-benchmark's name or median gives one line."""
+    path = write("a.json", a_run())
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["benchmarks"][0] |= damage
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match="not of pytest-benchmark"):
+        baseline.merge([path])
 
 
 def test_a_baseline_holds_each_process(write: Write) -> None:
@@ -78,7 +111,7 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
             ),
             "no baseline of a run that is not complete: regressed: b: slower",
         ),
-        (make_run(), "no baseline of 0 measurements"),
+        (make_run(), "no baseline of a run without measurements"),
     ],
 )
 def test_what_does_not_belong_together_is_no_baseline(
@@ -116,19 +149,19 @@ def run(*arguments: object) -> Result:
 def test_a_worse_baseline_needs_force(write: Write) -> None:
     """The first is kept; a worse one only by force, with what got worse; a better one at once."""
     kept = baseline.path_of(MACHINE.device_key, "default")
-    assert run("baseline", "promote", write("a.json", a_run())).exit_code == 0
+    assert run("baseline", "promote", write("a.json", a_cost(100))).exit_code == 0
     before = kept.read_bytes()
-    worse = write("b.json", a_run(ops=101))
-    refused = run("baseline", "promote", worse)
+    slower = write("b.json", a_cost(101))
+    refused = run("baseline", "promote", slower)
     assert isinstance(refused.exception, InvalidMeasurementError)
     assert "kept as it was, for the new one is regressed; --force" in str(refused.exception)
     assert "encoder_aten_ops: 100 to 101 (+1.00 %)" in refused.stdout
     assert kept.read_bytes() == before
-    assert run("baseline", "promote", worse, "--force").exit_code == 0
+    assert run("baseline", "promote", slower, "--force").exit_code == 0
     assert kept.read_bytes() != before
-    assert run("baseline", "promote", write("c.json", a_run(ops=99))).exit_code == 0
+    assert run("baseline", "promote", write("c.json", a_cost(99))).exit_code == 0
     assert read_run(kept).info.processes == 1
-    assert "default.json: 2 benchmarks, 1 processes" in run("baseline", "list").stdout
+    assert "default.json: 1 benchmarks, 1 processes" in run("baseline", "list").stdout
 
 
 @pytest.mark.usefixtures("folder")

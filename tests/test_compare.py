@@ -245,7 +245,8 @@ def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     path.write_text(json.dumps(make_run_file() | {"benchmarks": []}), encoding="utf-8")
     done = CliRunner().invoke(app, ["compare", str(path), str(path)])
     assert done.exit_code == 4
-    assert done.stdout == "0 figures compared: none\n"
+    assert done.stdout.endswith("\n0 figures compared: none\n")
+    assert "base, 1 benchmarks were measured, and 0 are in the file" in done.stdout
 
 
 def a_wall(*seconds: float) -> Measurement:
@@ -270,7 +271,7 @@ def times(factor: float, processes: int = 5) -> tuple[float, ...]:
         (times(1.04), "ok", "(5 processes against 5)"),
         (times(1.1), "regressed", "1 to 1.1 s (+10.00 %), between +"),
         (times(0.9), "improved", ""),
-        (times(1.1, processes=1), "inconclusive", "some are slow as a whole; measure at least 3"),
+        (times(1.1, processes=1), "inconclusive", "some are slow as a whole; record at least 3"),
         (times(1.0, processes=1), "ok", "(5 processes against 1)"),
         ((1.0, 1.5, 0.7, 1.2, 0.9), "inconclusive", "may stay unseen, and 8.0 % is the tolerance"),
     ],
@@ -329,7 +330,10 @@ def test_a_tolerance_holds_where_it_matches() -> None:
     [
         ({"metrics": ("decode_aten_opps",)}, "no metric is called 'decode_aten_opps'"),
         ({"precisions": ("int9",)}, "no precision is called 'int9'"),
-        ({"metrics": ("latency_s",), "share": 0.001}, "wobbles by 2 %: set share to more"),
+        (
+            {"metrics": ("latency_s",), "share": 0.001},
+            "finer than unchanged code wobbles: set share to 0.02",
+        ),
     ],
 )
 def test_a_tolerance_that_cannot_hold_is_an_error(fields: dict[str, object], message: str) -> None:
@@ -366,14 +370,19 @@ def test_what_must_match_for_a_comparison() -> None:
 
 def test_another_card_of_the_model_widens_the_tolerances() -> None:
     """2 % of GPU time is a regression on one card, and allowed on another of its model."""
+    here = msgspec.structs.replace(MACHINE, gpu_uuid="GPU-one")
     head = a_cost()
     metrics = tuple(
         msgspec.structs.replace(metric, samples=(10.2,)) if metric.samples else metric
         for metric in head.metrics
     )
-    base, head = make_run(a_cost()), msgspec.structs.replace(head, metrics=metrics)
+    base = make_run(a_cost(), machine=here)
+    head = msgspec.structs.replace(head, metrics=metrics)
     other = msgspec.structs.replace(MACHINE, gpu_uuid="GPU-other", driver="1.2")
-    assert "regressed" in {each.verdict.verdict for each in compare(base, make_run(head))}
+    again = make_run(head, machine=here)
+    assert "regressed" in {each.verdict.verdict for each in compare(base, again)}
+    unknown = compare(base, make_run(head, machine=msgspec.structs.replace(here, gpu_uuid=None)))
+    assert "not-comparable" in {each.verdict.verdict for each in unknown}
     there = make_run(head, machine=other)
     assert {each.verdict.verdict for each in compare(base, there)} == {"ok"}
     said = Gate(base, other).circumstances()
@@ -400,3 +409,37 @@ def test_other_formats_say_the_same() -> None:
     content = json.loads(as_json(judged))
     assert len(content["verdicts"]) == len(judged) == 4
     assert content["verdicts"][0]["cell"]["precision"] == "int8"
+
+
+@pytest.mark.parametrize("kind", ["wall", "device_time", "memory"])
+def test_what_cannot_be_zero_is_no_improvement(kind: Kind) -> None:
+    """A time or a memory of nothing is a probe that died: invalid, on either side."""
+
+    def row(value: float) -> Measurement:
+        metric = Metric(name="x", unit="1", kind=kind, better="lower", value=value)
+        return msgspec.structs.replace(make_measurement(), metrics=(metric,))
+
+    assert outcomes(row(5.0), row(0.0))["x"] == "invalid"
+    if kind != "memory":
+        assert outcomes(row(0.0), row(5.0))["x"] == "invalid"
+
+
+def test_processes_that_do_not_agree_are_not_believed() -> None:
+    """GPU times that one process has five times over decide nothing; error rates must agree."""
+
+    def row(kind: Kind, *figures: float) -> Measurement:
+        metric = Metric(name="x", unit="1", kind=kind, better="lower", processes=figures)
+        return msgspec.structs.replace(make_measurement(), metrics=(metric,))
+
+    steady, wild = (10.0, 10.0, 10.0), (10.0, 10.0, 50.0)
+    assert outcomes(row("device_time", *steady), row("device_time", *wild)) == {"x": "inconclusive"}
+    assert outcomes(row("quality", *steady), row("quality", *wild)) == {"x": "invalid"}
+
+
+def test_another_checkpoint_is_a_suspect() -> None:
+    """Other weights under the same name are named."""
+    row = a_wall(*STEADY)
+    other = msgspec.structs.replace(row, cell=msgspec.structs.replace(row.cell, checkpoint="new"))
+    gate = Gate(make_run(row), MACHINE)
+    gate.judge(other)
+    assert gate.circumstances() == ["suspect: the checkpoint owner/whisper was abc and is new"]

@@ -56,6 +56,7 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     [
         (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
         (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline stands twice"),
+        (("--baseline", "--collect-only"), "benchmarks/", "--collect-only judges nothing"),
         (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
     ],
 )

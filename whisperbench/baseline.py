@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from whisperbench.compare import compare
-from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.compare import Gate, compare, spread_of
+from whisperbench.errors import InputError, InvalidMeasurementError, one_line
+from whisperbench.kinds import KINDS
 from whisperbench.result import (
-    DESELECTED,
     Judged,
     Machine,
     Measurement,
@@ -61,11 +61,12 @@ def merge(paths: Sequence[Path]) -> bytes:
         InvalidMeasurementError: a run is incomplete or failed, or what must be equal is not.
     """
     runs = [_complete_run(path) for path in paths]
+    if len({path.read_bytes() for path in paths}) < len(paths):
+        raise InputError("one run stands twice among them; a run is one process: name each once")
     for path, run in zip(paths[1:], runs[1:], strict=True):
         _require_same_machine(runs[0].machine, run.machine, path)
-    files: list[dict[str, Any]] = [msgspec.json.decode(path.read_bytes()) for path in paths]
-    made = files[0]
-    rows_of = [{row["fullname"]: row for row in file["benchmarks"]} for file in files]
+    made: dict[str, Any] = msgspec.json.decode(paths[0].read_bytes())
+    rows_of = [_rows(path) for path in paths]
     for path, rows in zip(paths, rows_of, strict=True):
         if rows.keys() != rows_of[0].keys():
             raise InputError(f"{path}: has other benchmarks than {paths[0]}; record them together")
@@ -74,22 +75,53 @@ def merge(paths: Sequence[Path]) -> bytes:
     made["whisperbench"]["manifest"] = [
         entry for entry in made["whisperbench"]["manifest"] if entry["outcome"] == "measured"
     ]
-    return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+    data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+    Gate(decode_run(data, "the new baseline"), runs[0].machine)  # no cell twice
+    return data
+
+
+class _Stats(msgspec.Struct):
+    median: float
+
+
+class _Row(msgspec.Struct):
+    fullname: str
+    stats: _Stats
+
+
+class _Rows(msgspec.Struct):
+    benchmarks: list[_Row]
+
+
+def _rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Read pytest-benchmark's rows by their names."""
+    data = path.read_bytes()
+    try:
+        names = [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: not of pytest-benchmark: {one_line(error)}") from error
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: has two benchmarks of one name")
+    return dict(zip(names, msgspec.json.decode(data)["benchmarks"], strict=True))
 
 
 def _complete_run(path: Path) -> Run:
     run = read_run(path)
-    if unmeasured := run.info.unmeasured():
+    if unmeasured := [*run.unmeasured(), *_regressed(run)]:
         raise InvalidMeasurementError(
             f"{path}: no baseline of a run that is not complete: {unmeasured[0]}"
         )
-    asked = [entry for entry in run.info.manifest if entry.reason != DESELECTED]
-    if not run.measurements or len(asked) != len(run.measurements):
-        raise InvalidMeasurementError(
-            f"{path}: no baseline of {len(run.measurements)} measurements where {len(asked)} "
-            "benchmarks were asked for"
-        )
+    if not run.measurements:
+        raise InvalidMeasurementError(f"{path}: no baseline of a run without measurements")
     return run
+
+
+def _regressed(run: Run) -> list[str]:
+    return [
+        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
+        for entry in run.info.manifest
+        if entry.outcome == "regressed"
+    ]
 
 
 def _require_same_machine(first: Machine, other: Machine, path: Path) -> None:
@@ -128,7 +160,14 @@ def _merged_metric(metrics: list[Metric], benchmark: str) -> Metric:
     figures = tuple(figure for metric in metrics for figure in metric.figures)
     if any(_bare(metric) != _bare(metrics[0]) for metric in metrics):
         raise InputError(f"{benchmark}: {metrics[0].name} is not the same figure in all runs")
-    if metrics[0].kind == "exact" and len(set(figures)) > 1:
+    rule = KINDS[metrics[0].kind]
+    for metric in metrics:
+        if rule.own_spread is not None and spread_of(metric) > rule.own_spread:
+            raise InvalidMeasurementError(
+                f"{benchmark}: {metric.name} differs by {100 * spread_of(metric):.1f} % between "
+                "executions of one run: record it again"
+            )
+    if rule.agree and len(set(figures)) > 1:
         raise InvalidMeasurementError(
             f"{benchmark}: {metrics[0].name} is not the same in all processes: "
             f"{', '.join(f'{figure:.10g}' for figure in figures)}; it should be, so find out why"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -75,7 +74,7 @@ def compare(
     runs = {"base": read_run(base), "head": read_run(head)}
     gate = Gate(runs["base"], runs["head"].machine, read_suite().tolerance)
     judged = gate.judge_all(runs["head"].measurements)
-    absent = [f"{name}, {line}" for name, run in runs.items() for line in run.info.unmeasured()]
+    absent = [f"{name}, {line}" for name, run in runs.items() for line in run.unmeasured()]
     circumstances = [*absent, *gate.circumstances()]
     typer.echo(verdict_report.FORMATS[written](judged, circumstances))
     raise typer.Exit(verdict_report.exit_code(judged, absent))
@@ -100,12 +99,16 @@ def record(
     """
     from whisperbench import baseline, recording
     from whisperbench.result import require_writable
+    from whisperbench.suite import RESULTS
 
     require_writable(baseline.FOLDER / ".probe")
     baseline.path_of("device", name)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = recording.record(runs, context.args, Path(folder), typer.echo)
+    paths = recording.record(runs, context.args, RESULTS, typer.echo)
+    try:
         _keep(paths, name, force)
+    except WhisperbenchError:
+        typer.echo(f"the runs are kept: {' '.join(os.path.relpath(path) for path in paths)}")
+        raise
 
 
 baselines = typer.Typer(help="The baselines that were recorded.", no_args_is_help=True)
@@ -118,8 +121,14 @@ def list_baselines() -> None:
     from whisperbench import baseline
     from whisperbench.result import read_run
 
+    if not baseline.known():
+        typer.echo("none yet: whisperbench record")
     for path in baseline.known():
-        run = read_run(path)
+        try:
+            run = read_run(path)
+        except InputError as error:
+            typer.echo(str(error))
+            continue
         typer.echo(
             f"{path.relative_to(baseline.FOLDER)}: {len(run.measurements)} benchmarks, "
             f"{run.info.processes} processes, {run.machine.device}"

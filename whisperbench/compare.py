@@ -26,6 +26,12 @@ from whisperbench.result import (
 from whisperbench.statistics import FEWEST_HEADS, growth
 from whisperbench.suite import Tolerance
 
+_CIRCUMSTANCES = (
+    *("driver", "cuda", "power_limit_w", "compute_mode", "mig", "memory_mib"),
+    *("cpu", "cpu_cores", "threads", "python", "os"),
+)
+"""What may differ between two machines of one device key, and is said."""
+
 _Identity = tuple[str, str, str, str, int, str, bool]
 
 
@@ -65,6 +71,7 @@ class Gate:
                 raise _twice("base", row)
         self._known = dict(self._left)
         self._seen: set[_Identity] = set()
+        self._checkpoints: dict[str, str] = {}
         # Of the base alone, so that a cell is judged alike, by itself and with the others.
         self._family = sum(
             KINDS[metric.kind].statistical for row in base.measurements for metric in _judged(row)
@@ -102,6 +109,11 @@ class Gate:
             for metric in _judged(head):
                 yield _verdict("new", "the base did not measure it; record it anew", None, metric)
             return
+        if base.cell.checkpoint != head.cell.checkpoint:
+            self._checkpoints[head.cell.model] = (
+                f"suspect: the checkpoint {head.cell.model} was {base.cell.checkpoint} and is "
+                f"{head.cell.checkpoint}"
+            )
         differing = _differing_cells(base, head)
         known = {metric.name: metric for metric in _judged(base)}
         for metric in _judged(head):
@@ -131,27 +143,36 @@ class Gate:
         ]
         found += _differences(old, new, ("unit", "kind", "better"))
         if KINDS[new.kind].same_device:
-            found += _differences(self._base.machine, self._machine, ("device_key",))
+            was, now = self._base.machine, self._machine
+            found += _differences(was, now, ("device_key",))
+            if (was.gpu_uuid is None) != (now.gpu_uuid is None):
+                found += _differences(was, now, ("gpu_uuid",))
         return found
 
     def _judge(self, base: Measurement, head: Measurement, old: Metric, new: Metric) -> Verdict:
         rule = KINDS[new.kind]
         for which, metric in (("base", old), ("head", new)):
-            spread = _spread(metric)
+            spread = spread_of(metric)
             if rule.own_spread is not None and spread > rule.own_spread:
                 sentence = f"the {which}'s own executions differ by {_percent(spread)}"
                 return _verdict("inconclusive", f"{sentence}; measure it again", old, new)
-            if new.kind == "exact" and len(set(metric.figures)) > 1:
+            if rule.agree and len(set(metric.figures)) > 1:
                 sentence = f"the {which}'s processes differ, and should not"
+                return _verdict("invalid", sentence, old, new)
+            if rule.positive and min((*metric.figures, *(metric.samples or ()))) <= 0:
+                sentence = f"the {which} measured {min(metric.figures):g}: measure it again"
                 return _verdict("invalid", sentence, old, new)
         allowed = self._allowed(head.cell, new.name, rule)
         if rule.statistical:
             return self._by_statistics(old, new, allowed)
         before, after = _figure(old), _figure(new)
+        if new.kind == "memory" and before > 0 >= after:
+            return _verdict("invalid", "the head measured none: measure it again", old, new)
         grown = after - before if new.better == "lower" else before - after
         limit = allowed.share * abs(before) + allowed.absolute
         if abs(grown) <= limit:
-            return _verdict("ok", "", old, new, limit=before + limit)
+            sentence = _from_to(old, new) if grown else ""
+            return _verdict("ok", sentence, old, new, limit=before + limit)
         sentence = _from_to(old, new)
         if causes := causes_of(base, head, new.name):
             sentence += f": {', '.join(causes)}"
@@ -169,7 +190,7 @@ class Gate:
         counts = f"{_processes(old)} against {len(new.figures)}"
         found = growth(*groups, self._family)
         if found is None:
-            sentence = f"{counts} tell nothing of its spread: whisperbench record --runs 5"
+            sentence = f"{counts} tell nothing of its spread: record several of both"
             return _verdict("inconclusive", sentence, old, new)
         interval = (found.low, found.high)
         said = f"{_from_to(old, new)}, between {found.low:+.1%} and {found.high:+.1%} ({counts})"
@@ -182,7 +203,7 @@ class Gate:
         if found.low > 0:
             sentence = (
                 f"{said}: slower than one more process of the base would be, but some are slow as "
-                f"a whole; measure at least {FEWEST_HEADS}: whisperbench record"
+                f"a whole; record at least {FEWEST_HEADS} under another --name"
             )
             return _verdict("inconclusive", sentence, old, new, interval=interval)
         sentence = (
@@ -213,7 +234,8 @@ class Gate:
     @property
     def other_card(self) -> bool:
         """Whether the GPU is another one than the baseline's."""
-        return self._base.machine.gpu_uuid != self._machine.gpu_uuid
+        was, now = self._base.machine.gpu_uuid, self._machine.gpu_uuid
+        return was is not None and now is not None and was != now
 
     def circumstances(self) -> list[str]:
         """Say what else has changed on the machine: suspects, and what is allowed for."""
@@ -226,7 +248,8 @@ class Gate:
                 if rule.other_card
             )
             found.append(f"another card of the same model: tolerances are wider, {wider}")
-        found += _differences(was, now, ("driver", "cuda", "power_limit_w", "python", "os"))
+        found += _differences(was, now, _CIRCUMSTANCES)
+        found += self._checkpoints.values()
         found += [
             f"suspect: {name} was {was.versions.get(name, 'absent')} and is "
             f"{now.versions.get(name, 'absent')}"
@@ -287,10 +310,10 @@ def _judged(row: Measurement) -> list[Metric]:
     return [metric for metric in row.metrics if not metric.derived]
 
 
-def _spread(metric: Metric) -> float:
-    """Return by how much the samples of a figure differ, as a share of their median."""
-    samples = metric.samples or ()
-    middle = median(samples) if samples else 0.0
+def spread_of(metric: Metric) -> float:
+    """Return by how much samples or processes differ, as a share of their median."""
+    samples = metric.samples or metric.figures
+    middle = median(samples)
     return (max(samples) - min(samples)) / middle if middle else 0.0
 
 

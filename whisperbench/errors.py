@@ -63,9 +63,15 @@ class OutOfMemoryError(WhisperbenchError):
 
 
 class RegressedError(WhisperbenchError):
-    """A measurement that is worse than the baseline, or that cannot be held against it."""
+    """A measurement that is worse than the baseline."""
 
     exit_code = ExitCode.REGRESSED
+
+
+class IncomparableError(WhisperbenchError):
+    """A measurement that cannot be held against the baseline."""
+
+    exit_code = ExitCode.INVALID
 
 
 class OverLimitError(WhisperbenchError):

@@ -20,11 +20,17 @@ class Rule:
     absolute: float = 0.0
     """and in the unit of the metric, added to it."""
     noise: float = 0.0
-    """What unchanged code wobbles by, as a share: no tolerance may be finer."""
+    """What unchanged code wobbles by, as a share: no tolerance may be finer,"""
+    noise_absolute: float = 0.0
+    """and in the unit of the metric."""
     statistical: bool = False
     """Whether processes differ so much that only several of them tell (docs/statistics.md)."""
     own_spread: float | None = None
-    """Share by which the samples of one run may differ, if they are to be believed."""
+    """Share by which the samples of one run, or its processes, may differ to be believed."""
+    agree: bool = False
+    """Whether all processes must have the same figure."""
+    positive: bool = False
+    """Whether nothing can measure 0 of it: a 0 is a fault, and no improvement."""
     other_card: float = 0.0
     """Added to the share where the GPU is another one of the same model."""
     same_device: bool = True
@@ -32,13 +38,13 @@ class Rule:
 
 
 KINDS: dict[Kind, Rule] = {
-    "exact": Rule(same_device=False),
+    "exact": Rule(same_device=False, agree=True),
     # Five processes on an H200 lie within 0.35 % of their median, three H200s within 1.6 %.
-    "device_time": Rule(share=0.01, noise=0.004, own_spread=0.01, other_card=0.02),
-    "memory": Rule(share=0.02, absolute=8.0),
+    "device_time": Rule(share=0.01, noise=0.004, own_spread=0.01, other_card=0.02, positive=True),
+    "memory": Rule(share=0.02, absolute=8.0, noise_absolute=2.0),
     # GPUs of one model differ by 8 % on average (Sinha et al., arXiv 2208.11035).
-    "wall": Rule(share=0.08, noise=0.02, statistical=True, other_card=0.08),
-    "quality": Rule(same_device=False),
+    "wall": Rule(share=0.08, noise=0.02, statistical=True, other_card=0.08, positive=True),
+    "quality": Rule(same_device=False, agree=True),
 }
 
 _STAGES = ("encoder", "decode")

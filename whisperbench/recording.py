@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 import sys
@@ -10,12 +9,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.suite import ROOT
+from whisperbench.errors import InputError, InvalidMeasurementError, one_line
+from whisperbench.suite import BENCHMARKS
 
 RECORDER = "WHISPERBENCH_RECORDER"
 """Environment variable that a recorded run finds, and that lets it past the lock."""
@@ -36,14 +36,14 @@ def record(
         InputError: another recording is under way.
         InvalidMeasurementError: a run failed.
     """
-    paths = [folder / f"run-{number}.json" for number in range(1, runs + 1)]
-    asked = [] if any((ROOT / argument).exists() for argument in arguments) else ["benchmarks/"]
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    paths = [folder / f"{stamp}-recorded-{number}.json" for number in range(1, runs + 1)]
+    asked = [] if any(map(_is_benchmark, arguments)) else [str(BENCHMARKS)]
     with alone():
         for number, path in enumerate(paths, start=1):
             started_s = time.monotonic()
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", *asked, *arguments, "--result", str(path)],
-                cwd=ROOT,
                 env=os.environ | {RECORDER: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -57,8 +57,16 @@ def record(
                     f"run {number} of {runs} exited with {done.returncode}: no baseline is made "
                     "of it"
                 )
+            if not path.exists():
+                raise InputError("pytest measured nothing: name benchmarks, such as benchmarks/")
             say(f"run {number} of {runs}: {time.monotonic() - started_s:.0f} s")
     return paths
+
+
+def _is_benchmark(argument: str) -> bool:
+    """Whether an argument of pytest is a path in the benchmarks, and not an option's value."""
+    path = Path(argument.partition("::")[0]).resolve()
+    return not argument.startswith("-") and path.is_relative_to(BENCHMARKS)
 
 
 def require_none_under_way() -> None:
@@ -75,14 +83,18 @@ def require_none_under_way() -> None:
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the lock of this user's recordings."""
-    path = Path(tempfile.gettempdir()) / f"whisperbench-{getpass.getuser()}.lock"
-    lock = FileLock(path, timeout=0)
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    path = Path(tempfile.gettempdir()) / f"whisperbench-{owner}.lock"
+    # Another run that starts holds it for a moment, to look.
+    lock = FileLock(path, timeout=1)
     try:
         lock.acquire()
     except Timeout:
         raise InputError(
             "a baseline is being recorded on this machine: wait until it is done"
         ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be locked: {one_line(error)}") from error
     try:
         yield
     finally:

@@ -222,6 +222,11 @@ class ManifestEntry(
     outcome: Outcome
     reason: Line = ""
 
+    @property
+    def deselected(self) -> bool:
+        """Whether -k or -m took it away."""
+        return self.outcome == "skipped" and self.reason == DESELECTED
+
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`whisperbench` at the top level of a run."""
@@ -238,7 +243,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return [
             f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
             for entry in self.manifest
-            if entry.outcome != "measured" and entry.reason != DESELECTED
+            if entry.outcome not in ("measured", "regressed") and not entry.deselected
         ]
 
 
@@ -273,6 +278,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     info: RunInfo
     measurements: tuple[Measurement, ...]
+
+    def unmeasured(self) -> list[str]:
+        """Name what was asked for and is not there, with the reasons; deselection is none."""
+        kept = ("measured", "over-limit", "regressed")
+        entries = sum(entry.outcome in kept for entry in self.info.manifest)
+        found = self.info.unmeasured()
+        if entries != len(self.measurements):
+            found.append(
+                f"{entries} benchmarks were measured, and {len(self.measurements)} are in the file"
+            )
+        return found
 
 
 class _Extra(msgspec.Struct):
@@ -382,6 +398,8 @@ def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
             raise ValueError(f"two measurements of {what}")
         seen.add((row.stage, row.cell))
         names = set()
+        if not row.metrics and not row.verdicts:
+            raise ValueError(f"no figure of {what}")
         for metric in row.metrics:
             if metric.name in names:
                 raise ValueError(f"two metrics {metric.name} of {what}")

@@ -16,7 +16,9 @@ from whisperbench.precisions import PRECISIONS, DeviceKind, precision_named
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout: the suite runs from one, installed with `pip install -e .`."""
 
-SUITE_FILE = ROOT / "benchmarks" / "suite.toml"
+BENCHMARKS = ROOT / "benchmarks"
+SUITE_FILE = BENCHMARKS / "suite.toml"
+RESULTS = ROOT / "results"
 CLIPS_FOLDER = ROOT / "fixtures" / "clips"
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -135,12 +137,14 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for pattern in self.metrics:
             names = require_match(pattern, METRICS, "metric", "tolerance")
             for name in names:
-                noise = KINDS[METRICS[name]].noise
-                if self.share < noise and not self.absolute:
+                rule = KINDS[METRICS[name]]
+                if self.share < rule.noise or self.absolute < rule.noise_absolute:
                     raise ValueError(
-                        f"the tolerance of {name} is {100 * self.share:g} %, and what does not "
-                        f"change wobbles by {100 * noise:g} %: set share to more"
+                        f"the tolerance of {name} is finer than unchanged code wobbles: set share "
+                        f"to {rule.noise:g} and absolute to {rule.noise_absolute:g} at least"
                     )
+                if self.absolute and rule.statistical:
+                    raise ValueError(f"the tolerance of {name} is a share: leave absolute out")
 
 
 def require_match(pattern: str, names: Iterable[str], what: str, whose: str) -> list[str]:

@@ -36,7 +36,7 @@ def exit_code(judged: Sequence[Judged], unmeasured: Sequence[str] = ()) -> ExitC
 
 def worse(judged: Sequence[Judged]) -> list[str]:
     """Return the verdicts with which no baseline is replaced unasked, those that there are."""
-    kept = ("regressed", "over-limit", "invalid", "not-comparable", "missing")
+    kept = ("regressed", "over-limit", "invalid", "not-comparable", "missing", "inconclusive")
     found = {each.verdict.verdict for each in judged}
     return [verdict for verdict in kept if verdict in found]
 
@@ -78,7 +78,8 @@ def as_markdown(judged: Sequence[Judged], circumstances: Sequence[str] = ()) -> 
 def as_json(judged: Sequence[Judged], circumstances: Sequence[str] = ()) -> str:
     """Write all of it, for a program."""
     verdicts = [
-        {"stage": each.stage, "cell": each.cell, **msgspec.to_builtins(each.verdict)}
+        {"stage": each.stage, "cell": each.cell, "change": each.verdict.change}
+        | msgspec.to_builtins(each.verdict)
         for each in judged
     ]
     data = msgspec.json.encode({"verdicts": verdicts, "circumstances": list(circumstances)})
@@ -115,6 +116,7 @@ def _rows(judged: Sequence[Judged]) -> Iterator[tuple[str, str, str, str]]:
 
 def _escaped(text: str) -> str:
     """Keep text from being read as markup."""
-    for mark in "\\`*_{}[]<>|#":
+    text = text.replace("&", "&amp;").replace("@", "&#64;")
+    for mark in "\\`*_{}[]<>|~":
         text = text.replace(mark, f"\\{mark}")
     return text
