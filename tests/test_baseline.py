@@ -171,7 +171,9 @@ def test_a_broken_baseline_is_replaced_by_force_alone(write: Write) -> None:
     kept.parent.mkdir(parents=True)
     kept.write_text("{", encoding="utf-8")
     new = write("a.json", a_run())
-    assert isinstance(run("baseline", "promote", new).exception, InputError)
+    refused = run("baseline", "promote", new).exception
+    assert isinstance(refused, InputError)
+    assert str(refused).endswith("; --force replaces it")
     assert kept.read_text(encoding="utf-8") == "{"
     assert run("baseline", "promote", new, "--force").exit_code == 0
     assert len(read_run(kept).measurements) == 2

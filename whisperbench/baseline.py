@@ -60,23 +60,24 @@ def merge(paths: Sequence[Path]) -> bytes:
         InputError: a file is not a run, or the runs are not of the same cells on one machine.
         InvalidMeasurementError: a run is incomplete or failed, or what must be equal is not.
     """
-    runs = [_complete_run(path) for path in paths]
-    if len({path.read_bytes() for path in paths}) < len(paths):
+    files = [_Recorded(path) for path in paths]
+    first = files[0]
+    if len({file.data for file in files}) < len(files):
         raise InputError("one run stands twice among them; a run is one process: name each once")
-    for path, run in zip(paths[1:], runs[1:], strict=True):
-        _require_same_machine(runs[0].machine, run.machine, path)
-    made: dict[str, Any] = msgspec.json.decode(paths[0].read_bytes())
-    rows_of = [_rows(path) for path in paths]
-    for path, rows in zip(paths, rows_of, strict=True):
-        if rows.keys() != rows_of[0].keys():
-            raise InputError(f"{path}: has other benchmarks than {paths[0]}; record them together")
-    made["benchmarks"] = [_merged([rows[name] for rows in rows_of]) for name in rows_of[0]]
-    made["whisperbench"]["processes"] = sum(run.info.processes for run in runs)
+    for file in files[1:]:
+        _require_same_machine(first.run.machine, file.run.machine, file.path)
+        if file.rows.keys() != first.rows.keys():
+            raise InputError(
+                f"{file.path}: has other benchmarks than {first.path}; record them together"
+            )
+    made: dict[str, Any] = msgspec.json.decode(first.data)
+    made["benchmarks"] = [_merged([file.rows[name] for file in files]) for name in first.rows]
+    made["whisperbench"]["processes"] = sum(file.run.info.processes for file in files)
     made["whisperbench"]["manifest"] = [
         entry for entry in made["whisperbench"]["manifest"] if entry["outcome"] == "measured"
     ]
     data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
-    Gate(decode_run(data, "the new baseline"), runs[0].machine)  # no cell twice
+    Gate(decode_run(data, "the new baseline"), first.run.machine)  # no cell twice
     return data
 
 
@@ -93,16 +94,23 @@ class _Rows(msgspec.Struct):
     benchmarks: list[_Row]
 
 
-def _rows(path: Path) -> dict[str, dict[str, Any]]:
-    """Read pytest-benchmark's rows by their names."""
-    data = path.read_bytes()
-    try:
-        names = [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: not of pytest-benchmark: {one_line(error)}") from error
-    if len(set(names)) < len(names):
-        raise InputError(f"{path}: has two benchmarks of one name")
-    return dict(zip(names, msgspec.json.decode(data)["benchmarks"], strict=True))
+class _Recorded:
+    """A complete run: our reading of it, and pytest-benchmark's rows by their names."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = _complete_run(path)
+        self.data = path.read_bytes()
+        try:
+            named = msgspec.json.decode(self.data, type=_Rows).benchmarks
+        except msgspec.ValidationError as error:
+            raise InputError(f"{path}: not of pytest-benchmark: {one_line(error)}") from error
+        rows = msgspec.json.decode(self.data)["benchmarks"]
+        self.rows: dict[str, dict[str, Any]] = {
+            row.fullname: whole for row, whole in zip(named, rows, strict=True)
+        }
+        if len(self.rows) < len(rows):
+            raise InputError(f"{path}: has two benchmarks of one name")
 
 
 def _complete_run(path: Path) -> Run:

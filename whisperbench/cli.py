@@ -171,11 +171,12 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
     data = baseline.merge(runs)
     made = decode_run(data, "the new baseline")
     path = baseline.path_of(made.machine.device_key, name)
-    judged = (
-        []
-        if force and not _readable(path)
-        else baseline.replaced(data, path, read_suite().tolerance)
-    )
+    try:
+        judged = baseline.replaced(data, path, read_suite().tolerance)
+    except InputError as error:
+        if not force:
+            raise InputError(f"{error}; --force replaces it") from error
+        judged = []
     if judged:
         typer.echo(verdict_report.as_text(judged))
     worse = verdict_report.worse(judged)
@@ -188,16 +189,6 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
         f"baseline: {os.path.relpath(path)}: {len(made.measurements)} benchmarks, "
         f"{made.info.processes} processes"
     )
-
-
-def _readable(path: Path) -> bool:
-    from whisperbench.result import read_run
-
-    try:
-        read_run(path)
-    except InputError:
-        return False
-    return True
 
 
 @app.command("list")

@@ -166,7 +166,7 @@ class Gate:
         if rule.statistical:
             return self._by_statistics(old, new, allowed)
         before, after = _figure(old), _figure(new)
-        if new.kind == "memory" and before > 0 >= after:
+        if not rule.vanishes and before > 0 >= after:
             return _verdict("invalid", "the head measured none: measure it again", old, new)
         grown = after - before if new.better == "lower" else before - after
         limit = allowed.share * abs(before) + allowed.absolute
@@ -318,13 +318,13 @@ def spread_of(metric: Metric) -> float:
 
 
 def _figure(metric: Metric) -> float:
-    """Return what a process measured, of several the middle one; of memory the most."""
-    return max(metric.figures) if metric.kind == "memory" else median(metric.figures)
+    """Return what stands for all processes."""
+    return max(metric.figures) if KINDS[metric.kind].highest else median(metric.figures)
 
 
 def _from_to(old: Metric, new: Metric) -> str:
     before, after = _figure(old), _figure(new)
-    digits = ".10g" if new.kind == "exact" else ".4g"
+    digits = ".10g" if KINDS[new.kind].agree else ".4g"
     said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
     return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
 

@@ -31,6 +31,10 @@ class Rule:
     """Whether all processes must have the same figure."""
     positive: bool = False
     """Whether nothing can measure 0 of it: a 0 is a fault, and no improvement."""
+    vanishes: bool = True
+    """Whether it may fall from something to nothing, as a count of copies does."""
+    highest: bool = False
+    """Whether the highest of several processes stands for them, and not the middle one."""
     other_card: float = 0.0
     """Added to the share where the GPU is another one of the same model."""
     same_device: bool = True
@@ -41,7 +45,7 @@ KINDS: dict[Kind, Rule] = {
     "exact": Rule(same_device=False, agree=True),
     # Five processes on an H200 lie within 0.35 % of their median, three H200s within 1.6 %.
     "device_time": Rule(share=0.01, noise=0.004, own_spread=0.01, other_card=0.02, positive=True),
-    "memory": Rule(share=0.02, absolute=8.0, noise_absolute=2.0),
+    "memory": Rule(share=0.02, absolute=8.0, noise_absolute=2.0, vanishes=False, highest=True),
     # GPUs of one model differ by 8 % on average (Sinha et al., arXiv 2208.11035).
     "wall": Rule(share=0.08, noise=0.02, statistical=True, other_card=0.08, positive=True),
     "quality": Rule(same_device=False, agree=True),

@@ -36,9 +36,8 @@ def exit_code(judged: Sequence[Judged], unmeasured: Sequence[str] = ()) -> ExitC
 
 def worse(judged: Sequence[Judged]) -> list[str]:
     """Return the verdicts with which no baseline is replaced unasked, those that there are."""
-    kept = ("regressed", "over-limit", "invalid", "not-comparable", "missing", "inconclusive")
     found = {each.verdict.verdict for each in judged}
-    return [verdict for verdict in kept if verdict in found]
+    return [verdict for verdict in _EXITS if verdict in found and verdict != "new"]
 
 
 def spreads(run: Run) -> Iterator[str]:
