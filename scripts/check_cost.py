@@ -244,11 +244,11 @@ def check_sensitivity(options: argparse.Namespace) -> bool:
 def _as_expected(name: str, unchanged: Run, run: Run) -> bool:
     """Show what an edit changes; whether that is what the edit is known to do."""
     from whisperbench.compare import compare
-    from whisperbench.verdict_report import as_text
+    from whisperbench.verdict_report import Comparison, as_text
 
     changes = compare(unchanged, run)
     changed = [change.verdict for change in changes if change.verdict.verdict != "ok"]
-    print(f"\n== {name}\n{as_text(changes)}")
+    print(f"\n== {name}\n{as_text(Comparison(judged=changes))}")
     edit = EDITS.get(name)
     if edit is None:
         expected = bool(changes) and not changed
@@ -269,7 +269,7 @@ def check_processes(options: argparse.Namespace) -> bool:
     That is of the processes' median.
     """
     from whisperbench.compare import compare
-    from whisperbench.verdict_report import as_text
+    from whisperbench.verdict_report import Comparison, as_text
 
     same = True
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)
@@ -287,7 +287,7 @@ def check_processes(options: argparse.Namespace) -> bool:
         differing = [change for change in changes if change.verdict.verdict != "ok"]
         same &= not differing
         if differing:
-            print(as_text(differing))
+            print(as_text(Comparison(judged=differing)))
     for row in runs[0].measurements:
         for metric in row.metrics:
             if metric.kind != "device_time":

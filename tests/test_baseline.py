@@ -191,4 +191,5 @@ def test_a_baseline_shows_its_spread(write: Write) -> None:
 
 def test_a_baseline_survives_its_writers_death(write: Write) -> None:
     """Killed while it replaces the baseline, a writer leaves the old one or the new one, whole."""
-    assert check([write("a.json", a_run()), write("b.json", a_run(1.5))], kills=5, seed=3)
+    runs = [str(write("a.json", a_run())), str(write("b.json", a_run(1.5)))]
+    assert check("promote", runs, kills=5, seed=3)

@@ -151,7 +151,8 @@ def card() -> Card:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the processes in every poll: a phase then takes 5 ms, and not 50."""
+    """Look at the processes in every poll: a phase then takes 5 ms, and not 300."""
+    monkeypatch.setattr(whisperbench.probe, "STILL_INTERVAL_S", 0.0)
     monkeypatch.setattr(whisperbench.probe, "PROCESSES_INTERVAL_S", 0.0)
 
     def start(target: Any, request: CellRequest, *, forked: bool) -> Any:
@@ -188,12 +189,12 @@ def refused(
 # Figures.
 
 
-@pytest.mark.parametrize("processes_interval_s", [0.0, whisperbench.probe.PROCESSES_INTERVAL_S])
+@pytest.mark.parametrize("still_interval_s", [0.0, whisperbench.probe.STILL_INTERVAL_S])
 def test_the_figures_of_a_known_script(
-    card: Card, monkeypatch: pytest.MonkeyPatch, processes_interval_s: float
+    card: Card, monkeypatch: pytest.MonkeyPatch, still_interval_s: float
 ) -> None:
     """Each figure is of its own phase and its own source, and none is left out or made up."""
-    monkeypatch.setattr(whisperbench.probe, "PROCESSES_INTERVAL_S", processes_interval_s)
+    monkeypatch.setattr(whisperbench.probe, "STILL_INTERVAL_S", still_interval_s)
     footprint = measure_memory(a_play(card), a_gpu(card), target=play)
     assert figures(footprint) == {
         "weight_mib": 250,

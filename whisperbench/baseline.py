@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from whisperbench.compare import Gate, compare, spread_of
+from whisperbench.compare import Gate, spread_of
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.kinds import KINDS
 from whisperbench.result import (
-    Judged,
     Machine,
     Measurement,
     Metric,
@@ -21,7 +20,7 @@ from whisperbench.result import (
     decode_run,
     read_run,
 )
-from whisperbench.suite import ROOT, Tolerance
+from whisperbench.suite import ROOT
 
 FOLDER = ROOT / "baselines"
 DEFAULT = "default"
@@ -186,14 +185,3 @@ def _merged_metric(metrics: list[Metric], benchmark: str) -> Metric:
 def _bare(metric: Metric) -> Metric:
     """Return what a metric is, without its figures."""
     return msgspec.structs.replace(metric, value=0.0, samples=None, processes=None)
-
-
-def replaced(data: bytes, path: Path, tolerances: Sequence[Tolerance]) -> list[Judged]:
-    """Judge a new baseline by the one that it would replace; nothing where there is none.
-
-    Raises:
-        InputError: one of them cannot be read.
-    """
-    if not path.exists():
-        return []
-    return compare(read_run(path), decode_run(data, "the new baseline"), tolerances)

@@ -75,9 +75,11 @@ def compare(
     gate = Gate(runs["base"], runs["head"].machine, read_suite().tolerance)
     judged = gate.judge_all(runs["head"].measurements)
     absent = [f"{name}, {line}" for name, run in runs.items() for line in run.unmeasured()]
-    circumstances = [*absent, *gate.circumstances()]
-    typer.echo(verdict_report.FORMATS[written](judged, circumstances))
-    raise typer.Exit(verdict_report.exit_code(judged, absent))
+    found = verdict_report.Comparison(
+        judged=judged, unmeasured=absent, circumstances=gate.circumstances()
+    )
+    typer.echo(verdict_report.FORMATS[written](found))
+    raise typer.Exit(found.exit_code)
 
 
 @app.command(
@@ -165,21 +167,25 @@ def promote(
 def _keep(runs: list[Path], name: str, force: bool) -> None:
     """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
     from whisperbench import baseline, verdict_report
-    from whisperbench.result import decode_run, write_whole
+    from whisperbench.compare import Gate
+    from whisperbench.result import decode_run, read_run, write_whole
     from whisperbench.suite import read_suite
 
     data = baseline.merge(runs)
     made = decode_run(data, "the new baseline")
     path = baseline.path_of(made.machine.device_key, name)
-    try:
-        judged = baseline.replaced(data, path, read_suite().tolerance)
-    except InputError as error:
-        if not force:
-            raise InputError(f"{error}; --force replaces it") from error
-        judged = []
-    if judged:
-        typer.echo(verdict_report.as_text(judged))
-    worse = verdict_report.worse(judged)
+    worse: list[str] = []
+    if path.exists():
+        try:
+            gate = Gate(read_run(path), made.machine, read_suite().tolerance)
+        except InputError as error:
+            if not force:
+                raise InputError(f"{error}; --force replaces it") from error
+        else:
+            judged = gate.judge_all(made.measurements)
+            found = verdict_report.Comparison(judged=judged, circumstances=gate.circumstances())
+            typer.echo(verdict_report.as_text(found, every_change=True))
+            worse = verdict_report.worse(judged)
     if worse and not force:
         raise InvalidMeasurementError(
             f"{path}: kept as it was, for the new one is {', '.join(worse)}; --force replaces it"

@@ -169,7 +169,7 @@ class Gate:
         if not rule.vanishes and before > 0 >= after:
             return _verdict("invalid", "the head measured none: measure it again", old, new)
         grown = after - before if new.better == "lower" else before - after
-        limit = allowed.share * abs(before) + allowed.absolute
+        limit = (allowed.share - rule.hidden) * abs(before) + allowed.absolute
         if abs(grown) <= limit:
             sentence = _from_to(old, new) if grown else ""
             return _verdict("ok", sentence, old, new, limit=before + limit)

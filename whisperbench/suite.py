@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from whisperbench.errors import InputError, one_line
 from whisperbench.kinds import KINDS, METRICS
+from whisperbench.models import DUMMY_PREFIX, SIZES
 from whisperbench.precisions import PRECISIONS, DeviceKind, precision_named
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,8 +110,10 @@ class Ceiling(
                 f"the ceiling on {self.metric}: of = {self.of!r} is not a precision; choose one of "
                 f"{', '.join(PRECISIONS)}"
             )
+        whose = f"ceiling on {self.metric}"
         for pattern in self.precisions:
-            require_match(pattern, PRECISIONS, "precision", f"ceiling on {self.metric}")
+            require_match(pattern, PRECISIONS, "precision", whose)
+        _require_place(self.models, self.devices, whose)
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,6 +138,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Refuse a tolerance that can never apply, or that is finer than what it is for wobbles."""
         for pattern in self.precisions:
             require_match(pattern, PRECISIONS, "precision", "tolerance")
+        _require_place(self.models, self.devices, "tolerance")
         for pattern in self.metrics:
             names = require_match(pattern, METRICS, "metric", "tolerance")
             for name in names:
@@ -145,6 +150,27 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                     )
                 if self.absolute and rule.statistical:
                     raise ValueError(f"the tolerance of {name} is a share: leave absolute out")
+
+
+_DEVICE_PATTERN = re.compile(r"[a-z0-9*?\[\]!-]+")
+
+
+def _require_place(models: Iterable[str], devices: Iterable[str], whose: str) -> None:
+    """Refuse patterns that no name can match, as far as names are ours to give.
+
+    Raises:
+        ValueError: one is of a dummy and of no size, or of no device key.
+    """
+    for pattern in models:
+        if pattern.startswith(DUMMY_PREFIX):
+            size = pattern.removeprefix(DUMMY_PREFIX).partition(":")[0]
+            require_match(size, SIZES, "size", f"{whose} of {pattern}")
+    for pattern in devices:
+        if not _DEVICE_PATTERN.fullmatch(pattern):
+            raise ValueError(
+                f"the {whose}: no device key is like {pattern!r}: they are of small letters, "
+                "digits and '-', as `whisperbench limits` prints them"
+            )
 
 
 def require_match(pattern: str, names: Iterable[str], what: str, whose: str) -> list[str]:

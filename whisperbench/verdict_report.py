@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -21,17 +22,6 @@ _EXITS: dict[Judgement, ExitCode] = {
     "inconclusive": ExitCode.INCONCLUSIVE,
 }
 """What is none of these passes. The first one here that is there decides."""
-
-
-def exit_code(judged: Sequence[Judged], unmeasured: Sequence[str] = ()) -> ExitCode:
-    """Return the exit code of a comparison. One that compared nothing has not passed."""
-    found = {each.verdict.verdict for each in judged}
-    codes = [code for verdict, code in _EXITS.items() if verdict in found]
-    if ExitCode.REGRESSED in codes:
-        return ExitCode.REGRESSED
-    if unmeasured or not judged:
-        return ExitCode.INVALID
-    return codes[0] if codes else ExitCode.OK
 
 
 def worse(judged: Sequence[Judged]) -> list[str]:
@@ -61,31 +51,71 @@ def where(each: Judged) -> str:
     return f"{each.stage}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
 
 
-def as_text(judged: Sequence[Judged], circumstances: Sequence[str] = ()) -> str:
-    """Write what did not pass or improved, a line each, and how many had which verdict."""
-    lines = [f"{verdict}: {place}: {what}: {said}" for verdict, place, what, said in _rows(judged)]
-    return "\n".join([*lines, *circumstances, tally(judged)])
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that there is to say of two runs."""
+
+    judged: Sequence[Judged]
+    unmeasured: Sequence[str] = ()
+    """What either of them was to measure and did not."""
+    circumstances: Sequence[str] = ()
+    """What else has changed."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What it comes to. A comparison that compared nothing has not passed."""
+        found = {each.verdict.verdict for each in self.judged}
+        codes = [code for verdict, code in _EXITS.items() if verdict in found]
+        if ExitCode.REGRESSED in codes:
+            return ExitCode.REGRESSED
+        if self.unmeasured or not self.judged:
+            return ExitCode.INVALID
+        return codes[0] if codes else ExitCode.OK
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is said beside the verdicts."""
+        return [*self.unmeasured, *self.circumstances]
 
 
-def as_markdown(judged: Sequence[Judged], circumstances: Sequence[str] = ()) -> str:
+def as_text(found: Comparison, *, every_change: bool = False) -> str:
+    """Write what did not pass or improved, a line each, and how many had which verdict.
+
+    Args:
+        found: the comparison.
+        every_change: whether to write what is ok as well, unless it is just as it was.
+    """
+    lines = [": ".join(row) for row in _rows(found.judged, every_change=every_change)]
+    return "\n".join([*lines, *found.remarks, tally(found.judged)])
+
+
+def as_markdown(found: Comparison) -> str:
     """Write the same as a table, for a pull request."""
-    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(judged)]
+    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(found.judged)]
     table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
-    return "\n".join([*table, *(f"- {_escaped(line)}" for line in circumstances), tally(judged)])
+    remarks = [f"- {_escaped(line)}" for line in found.remarks]
+    return "\n".join([*table, *remarks, tally(found.judged)])
 
 
-def as_json(judged: Sequence[Judged], circumstances: Sequence[str] = ()) -> str:
+def as_json(found: Comparison) -> str:
     """Write all of it, for a program."""
     verdicts = [
         {"stage": each.stage, "cell": each.cell, "change": each.verdict.change}
         | msgspec.to_builtins(each.verdict)
-        for each in judged
+        for each in found.judged
     ]
-    data = msgspec.json.encode({"verdicts": verdicts, "circumstances": list(circumstances)})
+    data = msgspec.json.encode(
+        {
+            "exit_code": int(found.exit_code),
+            "verdicts": verdicts,
+            "unmeasured": found.unmeasured,
+            "circumstances": found.circumstances,
+        }
+    )
     return msgspec.json.format(data, indent=1).decode()
 
 
-FORMATS: dict[str, Callable[[Sequence[Judged], Sequence[str]], str]] = {
+FORMATS: dict[str, Callable[[Comparison], str]] = {
     "text": as_text,
     "markdown": as_markdown,
     "json": as_json,
@@ -99,12 +129,14 @@ def tally(judged: Sequence[Judged]) -> str:
     return f"{len(judged)} figures compared: {counts or 'none'}"
 
 
-def _rows(judged: Sequence[Judged]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(
+    judged: Sequence[Judged], *, every_change: bool = False
+) -> Iterator[tuple[str, str, str, str]]:
     """Yield verdict, place, metric and sentence; why many could not be judged is said once."""
     said: dict[tuple[str, str, str, str], list[str]] = {}
     for each in judged:
         verdict = each.verdict
-        if verdict.verdict != "ok":
+        if verdict.verdict != "ok" or (every_change and verdict.sentence):
             own = "" if verdict.verdict in ("new", "missing", "not-comparable") else verdict.metric
             key = (verdict.verdict, where(each), verdict.sentence, own)
             said.setdefault(key, []).append(verdict.metric)
@@ -114,8 +146,9 @@ def _rows(judged: Sequence[Judged]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _escaped(text: str) -> str:
-    """Keep text from being read as markup."""
+    """Keep text from being read as markup, or as somebody's name or address."""
     text = text.replace("&", "&amp;").replace("@", "&#64;")
+    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
     for mark in "\\`*_{}[]<>|~":
         text = text.replace(mark, f"\\{mark}")
     return text
