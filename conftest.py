@@ -20,6 +20,7 @@ pytest_plugins = [
     "fixtures.startup",
     "fixtures.measure",
     "fixtures.cost",
+    "fixtures.quality",
 ]
 
 
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     overrides("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
     overrides(
         "--clip", "CLIP[,CLIP]", "clip of the suite, or a wav, flac or mp3 file (text in .txt)"
+    )
+    overrides(
+        "--data", "PATH", "your recordings, for test_quality: a folder (text in .txt) or a manifest"
     )
     overrides("--batch-size", "N[,N]", "clips transcribed at once")
     overrides("--attention", "NAME[,NAME]", "sdpa, eager or flash_attention_2")

@@ -68,10 +68,7 @@ def test_overhead(
     )
     record(
         "overhead",
-        key=transcriber.loaded.key,
-        audio=transcriber.audio,
-        batch_size=transcriber.batch_size,
-        tokens=tokens,
+        record.cell_of(transcriber, tokens),
         metrics=[
             latency(harness_s),
             Metric(name="overhead_ratio", unit="1", kind="wall", better="lower", value=ratio),

@@ -30,10 +30,7 @@ def test_cost(
     cost = timing.once("cost (seconds that the pass took)", count_cost)
     record(
         "cost",
-        key=transcriber.loaded.key,
-        audio=transcriber.audio,
-        batch_size=transcriber.batch_size,
-        tokens=plan.profile.cost_tokens,
+        record.cell_of(transcriber, plan.profile.cost_tokens),
         metrics=cost.metrics,
         parts=cost.parts,
         notes=timing.notes | cost.notes,

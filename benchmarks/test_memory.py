@@ -34,10 +34,7 @@ def test_memory(
     verdicts = memory_of_cell.judge(cell, footprint)
     record(
         "memory",
-        key=memory_of_cell.key,
-        audio=audio,
-        batch_size=batch_size,
-        tokens=plan.profile.tokens,
+        cell,
         metrics=footprint.metrics,
         verdicts=verdicts,
         notes=footprint.notes,

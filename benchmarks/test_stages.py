@@ -64,10 +64,7 @@ def _record(
 ) -> None:
     record(
         stage,
-        key=transcriber.loaded.key,
-        audio=transcriber.audio,
-        batch_size=transcriber.batch_size,
-        tokens=tokens,
+        record.cell_of(transcriber, tokens),
         metrics=[latency(timing.samples_s)],
         notes=timing.notes,
     )

@@ -63,10 +63,7 @@ def _record(
     samples = startup.samples()
     record(
         stage,
-        key=startup.key,
-        audio=audio,
-        batch_size=batch_size,
-        tokens=plan.profile.tokens,
+        record.cell(startup.key, audio, batch_size, plan.profile.tokens),
         metrics=[latency(samples_s)],
         notes={
             "import_s": min(sample.import_s for sample in samples),

@@ -69,10 +69,7 @@ def test_transcribe(
         )
     record(
         "transcribe",
-        key=transcriber.loaded.key,
-        audio=transcriber.audio,
-        batch_size=transcriber.batch_size,
-        tokens=tokens,
+        record.cell_of(transcriber, tokens),
         metrics=metrics,
         transcripts=done.texts,
         notes=timing.notes,

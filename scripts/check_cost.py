@@ -193,7 +193,7 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
     device = "cpu" if options.device == "cpu" else "cuda:0"
     loaded = load_model(resolve_checkpoint(model), key, device)
     clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")
-    transcriber = Transcriber(loaded, load_audio(clip), 1)
+    transcriber = Transcriber(loaded, [load_audio(clip)])
     spent = []
     for _ in range(WARMUPS + ROUNDS):
         synchronize(device)

@@ -135,7 +135,7 @@ def transcribe_often(connection: Connection[Any, Any], request: Any) -> None:
     from whisperbench.transcribe import Transcriber, synchronize
 
     loaded = load_model(request.checkpoint(), request.key(), request.device)
-    transcriber = Transcriber(loaded, load_audio(request.clip), request.batch_size)
+    transcriber = Transcriber(loaded, [load_audio(request.clip)] * request.batch_size)
     for _ in range(3):
         transcriber.transcribe(request.tokens)
     gc.disable()

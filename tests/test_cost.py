@@ -47,7 +47,7 @@ def tiny(shallow: Checkpoint) -> Iterator[Transcriber]:
     key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
     loaded = load_model(shallow, key, "cpu")
     gc.disable()
-    yield Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1)
+    yield Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
     gc.enable()
 
 
@@ -278,7 +278,7 @@ def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
     """The arithmetic of layers and attention is what torch's own counter finds in fp32."""
     key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["fp32"], attention="eager")
     loaded = load_model(shallow, key, "cpu")
-    path = Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1)
+    path = Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
     features = path.front_end()
     encoder = loaded.model.get_encoder()
     with FlopCounterMode(display=False) as counter:
@@ -290,7 +290,7 @@ def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
     assert work["encoder"].weight_bytes == encoder_bytes
     assert work["decode"].attention_flops < work["encoder"].attention_flops
     fused = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    quantized = Transcriber(load_model(shallow, fused, "cpu"), path.audio, 1)
+    quantized = Transcriber(load_model(shallow, fused, "cpu"), [path.audio])
     other = count_work(
         lambda: quantized.generate(features, 3), quantized.loaded.model.get_encoder()
     )

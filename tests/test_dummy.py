@@ -110,7 +110,7 @@ def test_outliers_reach_every_projection_that_the_paper_names(dummy_tiny: Checkp
         if type(layer).__name__ == "Linear8bitLt":
             layer.register_forward_pre_hook(watch(name))
     audio = load_audio(read_manifest(CLIPS_FOLDER)["yes"])
-    Transcriber(loaded, audio, 1).transcribe(2)
+    Transcriber(loaded, [audio]).transcribe(2)
     projections = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "fc1")
     cross = ("encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj")
     fed_by_norms = {

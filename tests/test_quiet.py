@@ -38,7 +38,7 @@ def test_a_transcription_in_int8_is_silent(
     key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
     loaded = load_model(dummy_tiny, key, "cpu")
     records.clear()
-    Transcriber(loaded, load_audio(read_manifest(CLIPS_FOLDER)["yes"]), 1).transcribe(4)
+    Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])]).transcribe(4)
     assert [record.getMessage() for record in records.records] == []
     assert capfd.readouterr() == ("", "")
 

@@ -52,6 +52,16 @@ class Audio:
     seconds: float
     sha256: str
 
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.clip.name
+
+    @property
+    def language(self) -> str:
+        """The language that it is transcribed in; empty where nobody said."""
+        return self.clip.language or ""
+
 
 def read_manifest(folder: Path) -> dict[str, Clip]:
     """Read `clips.toml` of a folder; return its clips by name, file names made absolute.
@@ -88,16 +98,25 @@ def find_clip(text: str, manifest: dict[str, Clip]) -> Clip:
             )
     except OSError as error:  # a name that is too long, a parent that may not be read
         raise InputError(f"--clip {text[:80]}: {one_line(error.strerror)}") from error
+    return Clip(name=path.stem, file=str(path), text=transcript_beside(path))
+
+
+def transcript_beside(path: Path) -> str | None:
+    """Read the .txt file beside a recording; None where there is none.
+
+    Raises:
+        InputError: it is no text, or empty.
+    """
     transcript = path.with_suffix(".txt")
-    words = None
-    if transcript.is_file():
-        try:
-            words = transcript.read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
-        if not words:
-            raise InputError(f"{transcript}: is empty; write what is said, or remove it")
-    return Clip(name=path.stem, file=str(path), text=words)
+    if not transcript.is_file():
+        return None
+    try:
+        words = transcript.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
+    if not words:
+        raise InputError(f"{transcript}: is empty; write what is said, or remove it")
+    return words
 
 
 def load_audio(clip: Clip) -> Audio:

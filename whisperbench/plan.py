@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -14,6 +15,7 @@ from whisperbench.clips import Clip, find_clip, read_manifest
 from whisperbench.errors import InputError
 from whisperbench.models import ModelSpec
 from whisperbench.precisions import DeviceKind, Precision, precision_named
+from whisperbench.recordings import find_clips
 from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
 
 
@@ -47,6 +49,10 @@ class Plan:
     """By id, ordered so that the precisions of a model follow each other."""
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
+    heard: tuple[Clip, ...]
+    """Those that the quality pass hears; each with its text and language."""
+    heard_name: str
+    """What tables call them together."""
 
 
 def device_kind(device: str) -> DeviceKind:
@@ -102,6 +108,8 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
     for option, field in (("model", "models"), ("precision", "precisions"), ("clip", "clips")):
         if options.get(option):
             changes[field] = _listed(f"--{option}", options[option])
+    if "clips" in changes:
+        changes["quality_clips"] = changes["clips"]
     if options.get("batch-size"):
         values = _listed("--batch-size", options["batch-size"])
         sizes = [_whole("--batch-size", value, 1) for value in values]
@@ -138,7 +146,9 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     models = [ModelSpec.parse(text) for text in profile.models]
     if len({model.name for model in models}) != len(models):
         raise InputError("--model: two of the models have the same name; rename a folder")
-    precisions = [precision_named(name) for name in profile.precisions]
+    # The reference first: what is compared with it is then known when its turn comes.
+    names = sorted(profile.precisions, key=lambda name: name != profile.reference)
+    precisions = [precision_named(name) for name in names]
     keys = [
         CheckpointKey(model=model, precision=precision, attention=attention)
         for model, attention, precision in product(models, profile.attention, precisions)
@@ -146,16 +156,28 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     manifest = read_manifest(CLIPS_FOLDER)
     # An explicit --language holds for every clip; the profile's only where a clip names none.
     explicit = profile.language if options.get("language") else None
-    found = [find_clip(text, manifest) for text in profile.clips]
-    clips = [
-        msgspec.structs.replace(clip, language=explicit or clip.language or profile.language)
-        for clip in found
-    ]
+
+    def told(clips: Sequence[Clip]) -> list[Clip]:
+        return [
+            msgspec.structs.replace(clip, language=explicit or clip.language or profile.language)
+            for clip in clips
+        ]
+
+    clips = told([find_clip(text, manifest) for text in profile.clips])
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("--clip: two of the clips have the same name; rename a file")
+    data = options.get("data")
+    heard_name = "clips"
+    if data:
+        path = Path(data[-1]).expanduser()
+        heard, heard_name = find_clips(path), path.resolve().stem
+    else:
+        heard = [find_clip(text, manifest) for text in profile.quality_clips]
     return Plan(
         device=device,
         profile=profile,
         checkpoints={key.id: key for key in keys},
         clips={clip.name: clip for clip in clips},
+        heard=tuple(told([clip for clip in heard if clip.text is not None])),
+        heard_name=heard_name,
     )

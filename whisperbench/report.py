@@ -16,6 +16,8 @@ from whisperbench.ceilings import MEMORY
 from whisperbench.cost_report import COST, cost_section
 from whisperbench.errors import printable
 from whisperbench.memory_report import memory_section
+from whisperbench.quality import NUMERICS, QUALITY
+from whisperbench.quality_report import quality_section
 from whisperbench.result import DESELECTED, Cell, Machine, Measurement, Place, Run
 from whisperbench.units import format_figure, format_seconds
 
@@ -24,7 +26,7 @@ WIDTH = 100
 
 _ENERGY = "energy_j_per_audio_s"
 
-_APART = (MEMORY, COST)
+_APART = (MEMORY, COST, QUALITY, NUMERICS)
 """Stages that have tables of their own."""
 
 _STACK = ("torch", "transformers", "bitsandbytes")
@@ -46,7 +48,7 @@ def summarise(run: Run) -> str:
         console.print(_table(place, rows, run.info.reference))
     for line in (*_legend(run), *_heard(run), *_not_believed(run)):
         console.print(line)
-    for part in (*memory_section(run), *cost_section(run)):
+    for part in (*quality_section(run), *memory_section(run), *cost_section(run)):
         console.print(part)
     for line in _fates(run):
         console.print(line)

@@ -20,6 +20,7 @@ import msgspec
 
 from whisperbench.errors import UNPRINTABLE, InputError, one_line, printable
 from whisperbench.kinds import Kind
+from whisperbench.words import Score, Sign
 
 SCHEMA = 1
 """Version of the format. History: 1 (whisperbench 0.1.0), the first."""
@@ -120,6 +121,32 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_un
     """On the GPU, all of them together."""
 
 
+class ClipScore(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
+    """How one clip was heard: edits that make its transcript the reference, and what is odd."""
+
+    name: Line
+    words: Count
+    """Of the reference."""
+    word_edits: Count
+    characters: Count
+    character_edits: Count
+    tokens: Count
+    """Of the transcript."""
+    signs: tuple[Sign, ...] = ()
+
+    @property
+    def score(self) -> Score:
+        """The edits alone."""
+        return Score(
+            words=self.words,
+            word_edits=self.word_edits,
+            characters=self.characters,
+            character_edits=self.character_edits,
+        )
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was run, in full: two benchmarks of equal cells may be compared."""
 
@@ -196,6 +223,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One text per clip of the batch, where a transcript is made."""
     parts: tuple[Part, ...] = ()
     """What a cost is made of."""
+    clips: tuple[ClipScore, ...] = ()
+    """Of a quality pass: each clip's score; `transcripts` has what was heard of it."""
     notes: dict[Line, Line | Figure | bool] = {}
     """Conditions that explain a figure but are not judged."""
     body: Line = ""
@@ -407,7 +436,11 @@ def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
             # Memory is a difference in places: a neighbour that ends makes it negative.
             if metric.processes is not None and len(metric.processes) != processes:
                 raise ValueError(f"{metric.name} of {what} is not of {processes} processes")
-            if metric.kind != "memory" and min(metric.samples or metric.figures) < 0:
+            # So is what one word error rate has over another.
+            if (
+                metric.kind not in ("memory", "quality")
+                and min(metric.samples or metric.figures) < 0
+            ):
                 raise ValueError(f"a negative {metric.name} of {what}")
 
 

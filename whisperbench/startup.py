@@ -127,7 +127,7 @@ def _sample(request: CellRequest) -> StartupSample:
     synchronize(request.device)
     load_ended = clock()
     with memory_errors(f"first call of {key.id}", request.device):
-        transcriber = Transcriber(loaded, audio, request.batch_size)
+        transcriber = Transcriber(loaded, [audio] * request.batch_size)
         call_started = clock()
         transcription = transcriber.transcribe(request.tokens)
         synchronize(request.device)

@@ -40,6 +40,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reference: str
     """The precision that ratios are taken against."""
     clips: Annotated[tuple[str, ...], NonEmpty]
+    quality_clips: Annotated[tuple[str, ...], NonEmpty]
+    """Clips that are heard for their words; --clip and --data name others."""
     batch_sizes: Annotated[tuple[PositiveInt, ...], NonEmpty]
     attention: Annotated[tuple[Attention, ...], NonEmpty]
     language: Annotated[str, NonEmpty]
@@ -111,6 +113,32 @@ class Ceiling(
                 f"{', '.join(PRECISIONS)}"
             )
         whose = f"ceiling on {self.metric}"
+        for pattern in self.precisions:
+            require_match(pattern, PRECISIONS, "precision", whose)
+        _require_place(self.models, self.devices, whose)
+
+
+_QUALITY_METRICS = tuple(name for name, kind in METRICS.items() if kind == "quality")
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A limit on how badly a precision may hear, or compute: a metric of `test_quality`."""
+
+    models: Patterns
+    precisions: Patterns
+    devices: Patterns
+    metric: str
+    """Such as wer, wer_over_reference, logit_error or top1_agreement."""
+    reason: Annotated[str, NonEmpty]
+    max: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    min: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that says nothing, says two things, or can never apply."""
+        whose = f"limit on {self.metric}"
+        require_match(self.metric, _QUALITY_METRICS, "metric", whose)
+        if (self.max is None) == (self.min is None):
+            raise ValueError(f"the {whose} needs max or min, not both")
         for pattern in self.precisions:
             require_match(pattern, PRECISIONS, "precision", whose)
         _require_place(self.models, self.devices, whose)
@@ -193,6 +221,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1]
     profile: dict[DeviceKind, Profile]
     ceiling: tuple[Ceiling, ...] = ()
+    limit: tuple[Limit, ...] = ()
     tolerance: tuple[Tolerance, ...] = ()
 
 

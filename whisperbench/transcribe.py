@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, cast
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.suite import MAX_TOKENS
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+from whisperbench.words import normalizer, score
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from transformers import GenerationConfig
 
     from whisperbench.clips import Audio
     from whisperbench.loading import LoadedModel
 
-_WITHOUT_SPACES = ("zh", "yue", "ja", "th", "lo", "my")
 _WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
 
 
@@ -53,24 +55,24 @@ class Transcription:
 
 
 class Transcriber:
-    """A loaded model, an audio clip and a batch size: everything that a benchmark calls."""
+    """A loaded model and a batch of clips: everything that a benchmark calls."""
 
-    def __init__(self, loaded: LoadedModel, audio: Audio, batch_size: int) -> None:
+    def __init__(self, loaded: LoadedModel, batch: Sequence[Audio]) -> None:
         """Bind them.
 
         Args:
             loaded: the model; it may be closed while this object lives on.
-            audio: one clip; a batch is `batch_size` copies of it. Its language is fixed, so
-                that no detection pass is measured.
-            batch_size: clips that are transcribed at once.
+            batch: clips that are transcribed at once: copies of one, or several of one language
+                of which all or none are longer than 30 s. Their language is fixed, so that no
+                detection pass is measured.
 
         Raises:
             InputError: the model does not know the language.
         """
         self.loaded = loaded
-        self.audio = audio
-        self.batch_size = batch_size
-        self.language = language = audio.clip.language or "en"
+        self.audio = batch[0]
+        self.batch_size = len(batch)
+        self.language = language = self.audio.clip.language or "en"
         self._known_settings: dict[int | None, GenerationConfig] = {}
         settings = loaded.model.generation_config
         known = getattr(settings, "lang_to_id", None) or {}
@@ -85,10 +87,8 @@ class Transcriber:
                 f"--language {language}: {loaded.key.model.name} is English-only; pass "
                 "--language en or another model"
             )
-        self._windows = [
-            audio.samples[start : start + _WINDOW_SAMPLES]
-            for start in range(0, len(audio.samples), _WINDOW_SAMPLES)
-        ]
+        self._samples = [audio.samples for audio in batch]
+        self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
 
     @property
     def end_of_text(self) -> int:
@@ -97,7 +97,10 @@ class Transcriber:
 
     def front_end(self, window: int = 0) -> Features:
         """Make the features of one 30 s window, padded to it, and move them to the device."""
-        return self._features(self._windows[window])
+        start = self._starts[window]
+        return self._features(
+            [samples[start : start + _WINDOW_SAMPLES] for samples in self._samples]
+        )
 
     def encode(self, features: Features) -> Any:
         """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
@@ -117,9 +120,9 @@ class Transcriber:
         """
         settings = self._settings(tokens)
         if settings.return_timestamps:
-            batches = [self._features(self.audio.samples, truncation=False, padding="longest")]
+            batches = [self._features(self._samples, truncation=False, padding="longest")]
         else:
-            batches = [self.front_end(window) for window in range(len(self._windows))]
+            batches = [self.front_end(window) for window in range(len(self._starts))]
         sequences = tuple(self._generate(batch, settings) for batch in batches)
         texts = [
             self.loaded.processor.batch_decode(ids, skip_special_tokens=True) for ids in sequences
@@ -186,9 +189,9 @@ class Transcriber:
             raise InvalidMeasurementError(f"{name}: transcribed {self.audio.clip.name} to nothing")
         if self.audio.clip.text is None:
             return None
-        worst = max(
-            word_error_rate(self.audio.clip.text, text, self.language) for text in done.texts
-        )
+        require_words_in(self.audio.clip.text, self.language)
+        expected = self.audio.clip.text
+        worst = max(score(expected, text, self.language).wer or 0.0 for text in done.texts)
         if worst > max_wer:
             raise InvalidMeasurementError(
                 f"{name}: word error rate {worst:.2f} on {self.audio.clip.name}, over {max_wer} "
@@ -223,9 +226,9 @@ class Transcriber:
         ids.append(settings.no_timestamps_token_id)
         return torch.tensor([ids] * self.batch_size, device=self.loaded.device)
 
-    def _features(self, samples: Any, **options: Any) -> Features:
+    def _features(self, samples: list[Any], **options: Any) -> Features:
         made = self.loaded.processor.feature_extractor(
-            [samples] * self.batch_size,
+            samples,
             sampling_rate=SAMPLE_RATE_HZ,
             return_tensors="pt",
             return_attention_mask=True,
@@ -243,7 +246,7 @@ class Transcriber:
         settings = copy.deepcopy(self.loaded.model.generation_config)
         settings.do_sample = False
         settings.num_beams = 1
-        settings.return_timestamps = tokens is None and len(self._windows) > 1
+        settings.return_timestamps = tokens is None and len(self._starts) > 1
         if self._multilingual:
             settings.language = self.language
             settings.task = "transcribe"
@@ -305,20 +308,11 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def word_error_rate(reference: str, hypothesis: str, language: str) -> float:
-    """Return the word error rate after Whisper's basic normalization (lower case, no marks).
-
-    Radford et al. 2022, appendix C, describe the normalizer, which transformers ships; for
-    languages that are written without spaces it splits the text into characters.
+def require_words_in(reference: str, language: str) -> None:
+    """Refuse a reference that nothing can be held against.
 
     Raises:
-        InputError: the reference has no words.
+        InputError: it has no words.
     """
-    import jiwer
-    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
-
-    normalize = BasicTextNormalizer(split_letters=language in _WITHOUT_SPACES)
-    expected = normalize(reference)
-    if not expected.strip():
+    if not normalizer(language)(reference):
         raise InputError(f"the reference text {reference[:40]!r} has no words to compare with")
-    return float(jiwer.wer(expected, normalize(hypothesis)))

@@ -201,7 +201,7 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
     reporter.end_phase()
 
     with memory_errors(f"transcribing with {request}", device):
-        transcriber = Transcriber(loaded, audio, request.batch_size)
+        transcriber = Transcriber(loaded, [audio] * request.batch_size)
         for _call in ("first", "steady"):
             done = transcriber.transcribe(request.tokens)
             synchronize(device)

@@ -1,0 +1,61 @@
+"""Same words? What a precision hears, and how far it computes from 32-bit floats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fixtures.measure import Recorder, Timing
+    from fixtures.quality import Limits, NumericsOfCell, QualityOfCell
+    from whisperbench.clips import Audio
+
+
+def test_quality(
+    quality_of_cell: QualityOfCell, limits: Limits, timing: Timing, record: Recorder
+) -> None:
+    """Transcribe all clips, greedily and at their natural length, and count the wrong words.
+
+    Word and character error rates after Whisper's normalization, over all clips; what they are over
+    those of the reference precision; and clips whose transcripts look made up. Nothing here is a
+    latency: pytest-benchmark's table shows what the pass itself took, once.
+    """
+    found = timing.once("quality (seconds that the pass took)", quality_of_cell.run)
+    cell = record.cell(
+        quality_of_cell.key, quality_of_cell.data, quality_of_cell.batch_size, tokens=None
+    )
+    verdicts = limits.judge("quality", cell, found.metrics)
+    record(
+        "quality",
+        cell,
+        metrics=found.metrics,
+        verdicts=verdicts,
+        transcripts=found.transcripts,
+        clips=found.clips,
+        notes=timing.notes | found.notes,
+    )
+    limits.require_kept(verdicts)
+
+
+def test_numerics(
+    numerics_of_cell: NumericsOfCell,
+    audio: Audio,
+    limits: Limits,
+    timing: Timing,
+    record: Recorder,
+) -> None:
+    """Force the same tokens through this precision and through 32-bit floats, and compare.
+
+    The relative error of the logits, how often both find the same token the likeliest, and the
+    relative error of the hidden states after the layer where it is largest.
+    """
+    found = timing.once("numerics (seconds that the pass took)", numerics_of_cell.run)
+    cell = record.cell(numerics_of_cell.key, audio, batch_size=1, tokens=None)
+    verdicts = limits.judge("numerics", cell, found.metrics)
+    record(
+        "numerics",
+        cell,
+        metrics=found.metrics,
+        verdicts=verdicts,
+        notes=timing.notes | {"worst_layer": found.worst_layer},
+    )
+    limits.require_kept(verdicts)

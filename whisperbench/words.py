@@ -1,0 +1,179 @@
+"""Words against words: error counts of transcripts, and what betrays a made-up one. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+Sign = Literal["empty", "loops", "length off", "talks in silence"]
+"""What betrays a transcript that was not heard."""
+
+LOOPING_RATIO = 2.4
+"""How far a text compresses that says one thing again and again: Whisper's own threshold
+(Radford et al. 2022, section 4.5: compression_ratio_threshold)."""
+
+LENGTH_OFF = 1.5
+"""How many times longer or shorter than its reference a transcript is not, if it was heard."""
+
+FEWEST_CHARACTERS = 20
+"""Of a reference: the length of a shorter one tells nothing."""
+
+RESAMPLES = 9999
+CONFIDENCE = 0.95
+
+_WITHOUT_SPACES = ("zh", "yue", "ja", "th", "lo", "my")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Edits that make a transcript its reference, after normalization."""
+
+    words: int = 0
+    """Of the reference."""
+    word_edits: int = 0
+    """Substituted, deleted and inserted."""
+    characters: int = 0
+    character_edits: int = 0
+
+    @property
+    def wer(self) -> float | None:
+        """Word error rate; None of a reference without words, such as silence."""
+        return self.word_edits / self.words if self.words else None
+
+    @property
+    def cer(self) -> float | None:
+        """Character error rate; likewise."""
+        return self.character_edits / self.characters if self.characters else None
+
+
+def pooled(scores: Sequence[Score]) -> Score:
+    """Put scores together: all edits over all words, so that a long clip counts for more.
+
+    What was said where nothing is to be heard counts as edits, too.
+    """
+    return Score(
+        words=sum(score.words for score in scores),
+        word_edits=sum(score.word_edits for score in scores),
+        characters=sum(score.characters for score in scores),
+        character_edits=sum(score.character_edits for score in scores),
+    )
+
+
+def score(reference: str, transcript: str, language: str) -> Score:
+    """Count the edits between a reference and a transcript, after Whisper's normalization.
+
+    Its normalizers (Radford et al. 2022, appendix C) fold case, marks and, in English, spellings
+    and numbers, so that only what is heard counts.
+
+    Args:
+        reference: what is said; empty for silence.
+        transcript: what was heard.
+        language: a code such as en.
+    """
+    import jiwer
+
+    normalize = normalizer(language)
+    expected, heard = normalize(reference), normalize(transcript)
+    words = jiwer.process_words(expected, heard)
+    characters = jiwer.process_characters(expected, heard)
+    return Score(
+        words=words.hits + words.substitutions + words.deletions,
+        word_edits=words.substitutions + words.deletions + words.insertions,
+        characters=characters.hits + characters.substitutions + characters.deletions,
+        character_edits=characters.substitutions + characters.deletions + characters.insertions,
+    )
+
+
+@cache
+def normalizer(language: str) -> Callable[[str], str]:
+    """Return what a text of a language goes through before it is compared.
+
+    Languages that are written without spaces are split into characters.
+    """
+    if language == "en":
+        from whisper_normalizer.english import EnglishTextNormalizer
+
+        normalize: Callable[[str], str] = EnglishTextNormalizer()
+    else:
+        from whisper_normalizer.basic import BasicTextNormalizer
+
+        normalize = BasicTextNormalizer(split_letters=language in _WITHOUT_SPACES)
+
+    def words_of(text: str) -> str:
+        # The English one leaves marks that stand alone, as in "...".
+        return " ".join(word for word in normalize(text).split() if any(map(str.isalnum, word)))
+
+    return words_of
+
+
+def signs(reference: str, transcript: str, language: str) -> tuple[Sign, ...]:
+    """Name what betrays a transcript as not heard but made up.
+
+    Args:
+        reference: what is said; empty for silence.
+        transcript: what was heard.
+        language: a code such as en.
+    """
+    normalize = normalizer(language)
+    expected, heard = normalize(reference), normalize(transcript)
+    if not expected:
+        return ("talks in silence",) if heard else ()
+    if not heard:
+        return ("empty",)
+    found: list[Sign] = []
+    if compression_ratio(transcript) > max(LOOPING_RATIO, compression_ratio(reference)):
+        found.append("loops")
+    ratio = len(heard) / len(expected)
+    if len(expected) >= FEWEST_CHARACTERS and not 1 / LENGTH_OFF <= ratio <= LENGTH_OFF:
+        found.append("length off")
+    return tuple(found)
+
+
+def compression_ratio(text: str) -> float:
+    """Return how much shorter zlib makes a text, as Whisper measures it; 0 of no text."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def difference_interval(base: Sequence[Score], head: Sequence[Score]) -> tuple[float, float] | None:
+    """Return bounds of the pooled word error rate of a head less that of a base.
+
+    By the paired percentile bootstrap over clips (Bisani and Ney, *Bootstrap Estimates for
+    Confidence Intervals in ASR Performance Evaluation*, ICASSP 2004), with a fixed seed. They say
+    what other clips of the kind might have shown, not what another run would: that is exact.
+
+    Args:
+        base: the scores of each clip.
+        head: the same clips, in the same order.
+
+    Returns:
+        None for fewer than two clips with words.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    rows = [
+        (before.words, before.word_edits, after.word_edits)
+        for before, after in zip(base, head, strict=True)
+        if before.words
+    ]
+    if len(rows) < 2:
+        return None
+
+    def difference(words: Any, before: Any, after: Any, axis: int) -> Any:
+        return (after.sum(axis) - before.sum(axis)) / words.sum(axis)
+
+    found = bootstrap(
+        tuple(np.array(rows, float).T),
+        difference,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
