@@ -25,6 +25,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from whisperbench.baseline import merge  # noqa: E402 - of this checkout
+from whisperbench.errors import InputError  # noqa: E402
+from whisperbench.result import read_run  # noqa: E402
+
+TORN = "torn"
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -63,46 +69,58 @@ def written(writer: subprocess.Popen[bytes]) -> None:
     sys.exit(f"the writer ended with {writer.wait()} and wrote no baseline; run its command alone")
 
 
-def check(part: str, arguments: list[str], kills: int, seed: int) -> bool:
-    """Kill a writer so often; whether the baseline was whole each time."""
-    from whisperbench.errors import InputError
-    from whisperbench.result import read_run
+def kill_group(writer: subprocess.Popen[bytes]) -> None:
+    """Kill a writer with all that it started, which would hold up the next."""
+    with suppress(ProcessLookupError):
+        os.killpg(writer.pid, signal.SIGKILL)
+    writer.communicate()
 
-    chance = random.Random(seed)
+
+def check_promote(runs: list[Path], kills: int, chance: random.Random) -> Counter[str]:
+    """Kill a writer so often; it must leave one of the two baselines, to the byte."""
+    whole = {merge([run]) for run in runs}
+    if len(whole) != 2:
+        sys.exit("promote: name two runs that differ")
+    found: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(kills):
+            writer = start("promote", folder, list(map(str, runs)))
+            written(writer)
+            time.sleep(chance.uniform(0, 0.05))
+            kill_group(writer)
+            (path,) = Path(folder, "baselines").glob("*/*.json")
+            found["one of the two" if path.read_bytes() in whole else TORN] += 1
+    return found
+
+
+def check_record(arguments: list[str], kills: int, chance: random.Random) -> Counter[str]:
+    """Kill a recorder so often; it must leave the old baseline or, once it is done, a new one."""
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         started_s = time.monotonic()
-        first = start(part, folder, arguments)
+        first = start("record", folder, arguments)
         written(first)
         lasts_s = time.monotonic() - started_s
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        kill_group(first)
         (path,) = Path(folder, "baselines").glob("*/*.json")
-        for _ in range(kills):
+        while found.total() < kills:
             before = path.read_bytes()
-            writer = start(part, folder, arguments)
-            if part == "promote":
-                written(writer)
-                time.sleep(chance.uniform(0, 0.05))
-            else:
-                time.sleep(chance.uniform(0, lasts_s))
-            writer.send_signal(signal.SIGKILL)
-            writer.wait()
-            same = path.read_bytes() == before
+            writer = start("record", folder, arguments)
+            time.sleep(chance.uniform(0, lasts_s))
+            if code := writer.poll():
+                sys.exit(f"the recorder ended by itself, with {code}; run its command alone")
+            alive = writer.poll() is None
+            kill_group(writer)
             try:
                 read_run(path)
             except InputError as error:
                 print(error)
-                found["torn"] += 1
+                found[TORN] += 1
             else:
-                found["as it was" if same else "a new one, whole"] += 1
-            with suppress(ProcessLookupError):  # what a recorder leaves would hold up the next
-                os.killpg(writer.pid, signal.SIGKILL)
-            writer.communicate()
-    print(f"{part}, killed {kills} times within {lasts_s:.1f} s: the baseline was")
-    for what, count in found.most_common():
-        print(f"  {count:3} times {what}")
-    return not found["torn"]
+                same = path.read_bytes() == before
+                if alive:  # one that was done already has shown nothing
+                    found["as it was" if same else "a new one, whole"] += 1
+    return found
 
 
 def main() -> None:
@@ -114,9 +132,16 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="runs, or pytest's arguments")
     options = parser.parse_args()
     arguments: list[str] = options.arguments
+    chance = random.Random(options.seed)
     if options.part == "promote":
-        arguments = [str(Path(path).resolve()) for path in arguments]
-    if not check(options.part, arguments, options.kills, options.seed):
+        runs = [Path(path).resolve() for path in arguments]
+        found = check_promote(runs, options.kills, chance)
+    else:
+        found = check_record(arguments, options.kills, chance)
+    print(f"{options.part}, killed {options.kills} times: the baseline was")
+    for what, count in found.most_common():
+        print(f"  {count:3} times {what}")
+    if found[TORN]:
         sys.exit("failed")
 
 

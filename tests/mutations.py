@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
+from whisperbench.compare import Gate
 from whisperbench.errors import InputError
 from whisperbench.result import ManifestEntry, Metric, Part, Run, Verdict, read_run
+from whisperbench.verdict_report import FORMATS, Comparison
 
 Tree = Any
 """What a JSON document is made of."""
@@ -83,7 +85,21 @@ def check(path: Path) -> bool:
         _require_plain(str(error), path)
         return False
     _require_same(data, run)
+    _require_judged(run)
     return True
+
+
+def _require_judged(run: Run) -> None:
+    """Hold a run against itself, and write what that comes to in each format."""
+    try:
+        gate = Gate(run, run.machine)
+    except InputError:  # two cells that differ only in what must not differ
+        return
+    judged = gate.judge_all(run.measurements)
+    found = Comparison(judged=judged, circumstances=gate.circumstances())
+    for form in FORMATS.values():
+        if "nan%" in form(found):
+            raise WrongReadError("what is no number was written")
 
 
 def _require_plain(message: str, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from scripts.check_kills import check
+from scripts.check_kills import check_promote
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench import baseline
 from whisperbench.cli import app
 from whisperbench.compare import compare
-from whisperbench.errors import InputError, InvalidMeasurementError, WhisperbenchError
+from whisperbench.errors import InputError, RegressedError, WhisperbenchError
 from whisperbench.result import Machine, ManifestEntry, Run, decode_run, read_run
 from whisperbench.verdict_report import worse
 
@@ -55,8 +56,12 @@ def a_cost(ops: int) -> Run:
 
 def test_a_run_counts_once(write: Write) -> None:
     """The same run under two names would look like a quiet machine."""
-    with pytest.raises(InputError, match="one run stands twice"):
+    with pytest.raises(InputError, match="stands twice"):
         baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
+    merged = write("c.json", a_run()).with_name("merged.json")
+    merged.write_bytes(baseline.merge([write("d.json", a_run(1.1)), write("e.json", a_run(1.2))]))
+    with pytest.raises(InputError, match="is a baseline already"):
+        baseline.merge([merged, write("f.json", a_run(1.3))])
 
 
 def test_a_slower_baseline_of_fewer_processes_needs_force(write: Write) -> None:
@@ -109,7 +114,7 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
                     ManifestEntry(benchmark="b", cell="b", outcome="regressed", reason="slower"),
                 ),
             ),
-            "no baseline of a run that is not complete: regressed: b: slower",
+            "no baseline of a run that is worse: regressed: b: slower",
         ),
         (make_run(), "no baseline of a run without measurements"),
     ],
@@ -119,7 +124,7 @@ def test_what_does_not_belong_together_is_no_baseline(
 ) -> None:
     """Counts that differ, another machine, other cells, a failed or an empty run: each refused."""
     paths = [write("a.json", a_run()), write("b.json", other)]
-    with pytest.raises((InputError, InvalidMeasurementError), match=reason) as caught:
+    with pytest.raises(WhisperbenchError, match=reason) as caught:
         baseline.merge(paths)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -153,7 +158,7 @@ def test_a_worse_baseline_needs_force(write: Write) -> None:
     before = kept.read_bytes()
     slower = write("b.json", a_cost(101))
     refused = run("baseline", "promote", slower)
-    assert isinstance(refused.exception, InvalidMeasurementError)
+    assert isinstance(refused.exception, RegressedError)
     assert "kept as it was, for the new one is regressed; --force" in str(refused.exception)
     assert "encoder_aten_ops: 100 to 101 (+1.00 %)" in refused.stdout
     assert kept.read_bytes() == before
@@ -191,5 +196,5 @@ def test_a_baseline_shows_its_spread(write: Write) -> None:
 
 def test_a_baseline_survives_its_writers_death(write: Write) -> None:
     """Killed while it replaces the baseline, a writer leaves the old one or the new one, whole."""
-    runs = [str(write("a.json", a_run())), str(write("b.json", a_run(1.5)))]
-    assert check("promote", runs, kills=5, seed=3)
+    runs = [write("a.json", a_run()), write("b.json", a_run(1.5))]
+    assert check_promote(runs, 5, random.Random(3)) == {"one of the two": 5}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -116,7 +117,10 @@ def test_a_slower_kernel_is_named_by_its_time() -> None:
     )
     head = msgspec.structs.replace(head, parts=(slow, other), metrics=metrics)
     lines = as_text(Comparison(judged=compare(make_run(base), make_run(head))))
-    assert "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %): +100.0 us gemm a token, from" in lines
+    assert (
+        "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %), at most 10.06: +100.0 us gemm a token, from"
+        in lines
+    )
 
 
 def test_another_machine_is_not_comparable() -> None:
@@ -145,10 +149,11 @@ def test_what_only_one_side_has_is_said() -> None:
         ("int8", "missing"),
     }
     assert as_text(Comparison(judged=changes)).splitlines() == [
-        "new: cost, owner/whisper nf4, harbour, 4 tokens: 4 figures: the base did not measure it; "
-        "record it anew",
+        "new: cost, owner/whisper nf4, harbour, 4 tokens: 4 figures: the base did not measure it",
         "missing: cost, owner/whisper int8, harbour, 4 tokens: 4 figures: the head did not measure "
         "it",
+        "new: record the baseline anew",
+        "missing: measure it; or record the baseline anew",
         "8 figures compared: 4 new, 4 missing",
     ]
     extra = Metric(name="decode_kernels", unit="1", kind="exact", better="lower", value=0.0)
@@ -272,7 +277,7 @@ def times(factor: float, processes: int = 5) -> tuple[float, ...]:
         (times(1.1), "regressed", "1 to 1.1 s (+10.00 %), between +"),
         (times(0.9), "improved", ""),
         (times(1.1, processes=1), "inconclusive", "some are slow as a whole; record at least 3"),
-        (times(1.0, processes=1), "ok", "(5 processes against 1)"),
+        (times(1.0, processes=1), "ok", "(5 processes against 1: where one more would lie)"),
         ((1.0, 1.5, 0.7, 1.2, 0.9), "inconclusive", "may stay unseen, and 8.0 % is the tolerance"),
     ],
 )
@@ -330,7 +335,9 @@ def test_a_tolerance_holds_where_it_matches() -> None:
     [
         ({"metrics": ("decode_aten_opps",)}, "no metric is called 'decode_aten_opps'"),
         ({"precisions": ("int9",)}, "no precision is called 'int9'"),
-        ({"models": ("dummy:larger*",)}, "of dummy:larger.: no size is called 'larger.'"),
+        ({"models": ("dummy:larger*",)}, "no dummy is called 'dummy:larger.'"),
+        ({"models": ("dummy:tiny:5",)}, "no dummy is called 'dummy:tiny:5'"),
+        ({"metrics": ("rtfx*",)}, "it is another figure, divided by something"),
         ({"devices": ("NVIDIA*",)}, "no device key is like 'NVIDIA.'"),
         (
             {"metrics": ("latency_s",), "share": 0.001},
@@ -419,17 +426,25 @@ def test_other_formats_say_the_same() -> None:
     assert content["verdicts"][0]["cell"]["precision"] == "int8"
 
 
-@pytest.mark.parametrize("kind", ["wall", "device_time", "memory"])
-def test_what_cannot_be_zero_is_no_improvement(kind: Kind) -> None:
-    """A time or a memory of nothing is a probe that died: invalid, on either side."""
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("wall", "latency_s"),
+        ("device_time", "decode_gpu_time_ms"),
+        ("memory", "peak_process_mib"),
+        ("exact", "weight_mib"),
+        ("exact", "decode_aten_ops"),
+    ],
+)
+def test_what_cannot_be_zero_is_no_improvement(kind: Kind, name: str) -> None:
+    """A time, a memory or a count of nothing was not looked at: invalid, on either side."""
 
     def row(value: float) -> Measurement:
-        metric = Metric(name="x", unit="1", kind=kind, better="lower", value=value)
+        metric = Metric(name=name, unit="1", kind=kind, better="lower", value=value)
         return msgspec.structs.replace(make_measurement(), metrics=(metric,))
 
-    assert outcomes(row(5.0), row(0.0))["x"] == "invalid"
-    if kind != "memory":
-        assert outcomes(row(0.0), row(5.0))["x"] == "invalid"
+    for before, after in ((5.0, 0.0), (0.0, 5.0), (0.0, 0.0)):
+        assert outcomes(row(before), row(after))[name] == "invalid"
 
 
 def test_processes_that_do_not_agree_are_not_believed() -> None:
@@ -451,3 +466,42 @@ def test_another_checkpoint_is_a_suspect() -> None:
     gate = Gate(make_run(row), MACHINE)
     gate.judge(other)
     assert gate.circumstances() == ["suspect: the checkpoint owner/whisper was abc and is new"]
+
+
+def test_a_tolerance_that_matched_nothing_is_said() -> None:
+    """A row for this device whose names fit no figure is named: perhaps one is misspelt."""
+    row = Tolerance(
+        metrics=("*_aten_ops",),
+        models=("openai/whisper-larg-v3",),
+        precisions=("int8",),
+        devices=("*",),
+        reason="x",
+    )
+    elsewhere = msgspec.structs.replace(row, devices=("cpu-*",))
+    gate = Gate(make_run(a_cost()), MACHINE, [row, elsewhere])
+    gate.judge_all([a_cost()])
+    (said,) = gate.circumstances()
+    assert "openai/whisper-larg-v3 int8 matched nothing here" in said
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_the_smallest_times_do_not_overflow(better: Literal["lower", "higher"]) -> None:
+    """A file may hold any finite figure: the farthest apart are judged, and printed, as well."""
+
+    def row(*figures: float) -> Measurement:
+        metric = Metric(name="x", unit="s", kind="wall", better=better, processes=figures)
+        return msgspec.structs.replace(make_measurement(), metrics=(metric,))
+
+    tiny = row(1e-310, 2e-310, 1.5e-310)
+    found = verdicts(tiny, row(1.0, 1.1, 1.2))["x"]
+    assert found.verdict == ("regressed" if better == "lower" else "improved")
+    assert "nan" not in found.sentence
+    slower = verdicts(row(1.0, 1.01, 1.02), row(0.5, 0.51, 0.52))["x"]
+    assert slower.verdict == ("improved" if better == "lower" else "regressed")
+
+
+def test_a_base_of_few_processes_decides_nothing() -> None:
+    """One process of the base may be the slow one: neither better nor as good is said by it."""
+    for count in (1, 2):
+        assert outcomes(a_wall(*times(1.3, count)), a_wall(*STEADY))["latency_s"] == "inconclusive"
+    assert outcomes(a_wall(*times(1.3, 3)), a_wall(*STEADY))["latency_s"] == "improved"

@@ -16,7 +16,8 @@ import torch
 
 from whisperbench.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.clips import load_audio, read_manifest
-from whisperbench.dummy import OUTLIER_FEATURES, RECIPE, cache_folder, ensure_dummy
+from whisperbench.dummy import OUTLIER_FEATURES, RECIPE, ensure_dummy
+from whisperbench.environment import cache_folder
 from whisperbench.errors import ModelError
 from whisperbench.loading import load_model
 from whisperbench.models import SIZES, ModelSpec

@@ -49,6 +49,23 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     ]
     # Its figures are kept, to be looked at; a baseline they never become.
     assert len(run.measurements) == 1
+    # Traps 5 and 6: skipped while it runs, and without a terminal. Nor is the baseline overwritten.
+    (tmp_path / "skip.py").write_text(SKIP, encoding="utf-8")
+    judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
+    assert run_suite(*judged, "-p", "skip").returncode == 4
+    assert run_suite(*judged, "--benchmark-json", str(kept)).returncode == 4
+    assert read_run(kept).measurements
+
+
+SKIP = """
+from whisperbench.transcribe import Transcriber
+import pytest
+
+def front_end(self, window=0):
+    pytest.skip("no memory")
+
+Transcriber.front_end = front_end
+"""
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.result import read_run
 from whisperbench.suite import ROOT
 
+BUSY = "the suite is running on this machine, or being recorded: wait until it is done"
+
 FRONT_END = ("benchmarks/test_stages.py", "-k", "front_end", "--device", "cpu", "--rounds", "2")
 
 
@@ -31,9 +33,10 @@ FRONT_END = ("benchmarks/test_stages.py", "-k", "front_end", "--device", "cpu", 
 def elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep baselines and the lock out of everybody's way."""
     monkeypatch.setattr(baseline, "FOLDER", tmp_path / "baselines")
-    monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "cache").mkdir()
+    (cache / "dummies").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "dummies").symlink_to(cache / "dummies")
+    monkeypatch.setenv("WHISPERBENCH_CACHE", str(tmp_path / "cache"))
 
 
 def test_a_recorded_baseline() -> None:
@@ -69,25 +72,37 @@ def test_a_failed_run_is_no_baseline(tmp_path: Path) -> None:
 def test_nothing_is_measured_beside_a_recording(run_suite: RunSuite, tmp_path: Path) -> None:
     """While one records, another run is refused with one line, and a second recording too."""
     with recording.alone():
-        done = run_suite("--collect-only", TMPDIR=str(tmp_path))
+        done = run_suite("--collect-only", WHISPERBENCH_CACHE=str(tmp_path / "cache"))
         assert done.returncode == 0
-        done = run_suite(TMPDIR=str(tmp_path))
+        # To be recorded is no word of anybody's: it is the recorder's child who may.
+        word = {recording.RECORDER: "1"}
+        done = run_suite(WHISPERBENCH_CACHE=str(tmp_path / "cache"), **word)
         again = CliRunner().invoke(app, ["record", "--runs", "1"])
     assert done.returncode == 4
     line = "a baseline is being recorded on this machine: wait until it is done"
     assert line in done.stdout + done.stderr
-    assert str(again.exception) == line
+    assert str(again.exception) == BUSY
 
 
-def test_nothing_is_recorded_beside_a_run(tmp_path: Path) -> None:
-    """While the suite runs a recording is refused; what a killed run left holds up nobody."""
-    with recording.measuring():
+def test_nothing_is_recorded_beside_a_run() -> None:
+    """While the suite runs, a recording is refused; other runs are let be."""
+    with recording.measuring(), recording.measuring():
         done = CliRunner().invoke(app, ["record", "--runs", "1"])
-        (left,) = tmp_path.glob("*/run-*.lock")
-    assert str(done.exception) == "the suite is running on this machine: wait until it is done"
-    left.touch()
+    assert str(done.exception) == BUSY
     with recording.alone():
-        assert not left.exists()
+        pass
+
+
+def test_a_run_outlives_its_recorder_with_the_lock() -> None:
+    """A recorder that is killed leaves a run behind; until that ends, nobody records beside it."""
+    with recording.alone() as lock:
+        assert lock is not None
+        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, pass_fds=[lock])
+    with pytest.raises(InputError, match="wait until it is done"), recording.alone():
+        pass
+    left.communicate(b"\n")
+    with recording.alone():
+        pass
 
 
 # The command as a process, which keeps its baselines in its first argument.
@@ -118,10 +133,12 @@ def start(
     )
 
 
-def test_an_interrupted_recording(tmp_path: Path) -> None:
-    """Ctrl-C ends the run as well, with one line and exit code 4."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_recording(tmp_path: Path, number: int) -> None:
+    """Ctrl-C and a cancelled job end the run as well, with one line and exit code 4."""
     (tmp_path / "slow.py").write_text(
-        "import os, time\n"
+        "import os, sys, time\n"
+        "sys.stdout.buffer.write(b'\\xff')\n"
         f"print(os.getpid(), file=open({str(tmp_path / 'started')!r}, 'w'), flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -130,7 +147,10 @@ def test_an_interrupted_recording(tmp_path: Path) -> None:
     while not (started.exists() and started.read_text()):
         assert recorder.poll() is None
         time.sleep(0.02)
-    os.killpg(recorder.pid, signal.SIGINT)  # as a terminal does it
+    if number == signal.SIGINT:
+        os.killpg(recorder.pid, number)  # as a terminal does it
+    else:
+        recorder.send_signal(number)
     _, said = recorder.communicate(timeout=30)
     assert said == "whisperbench: run 1 of 2 was interrupted: no baseline is made\n"
     assert recorder.returncode == 4

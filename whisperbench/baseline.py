@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from filelock import FileLock, Timeout
 
 from whisperbench.compare import Gate, spread_of
-from whisperbench.errors import InputError, InvalidMeasurementError, one_line
+from whisperbench.environment import cache_folder
+from whisperbench.errors import (
+    InputError,
+    InvalidMeasurementError,
+    RegressedError,
+    one_line,
+)
 from whisperbench.kinds import KINDS
 from whisperbench.result import (
     Machine,
@@ -49,6 +57,22 @@ def known() -> list[Path]:
     return sorted(FOLDER.glob("*/*.json"))
 
 
+@contextmanager
+def replacing() -> Iterator[None]:
+    """Keep others of this user from replacing a baseline between its judgement and its end.
+
+    Raises:
+        InputError: somebody is at it, or the lock cannot be made.
+    """
+    path = cache_folder() / "baselines.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, timeout=10):
+            yield
+    except Timeout:
+        raise InputError("another process is replacing a baseline: try again") from None
+
+
 def merge(paths: Sequence[Path]) -> bytes:
     """Make a baseline of runs: pytest-benchmark's JSON, with the figure of each process.
 
@@ -61,10 +85,12 @@ def merge(paths: Sequence[Path]) -> bytes:
     """
     files = [_Recorded(path) for path in paths]
     first = files[0]
-    if len({file.data for file in files}) < len(files):
-        raise InputError("one run stands twice among them; a run is one process: name each once")
-    for file in files[1:]:
+    for place, file in enumerate(files[1:], start=1):
+        if baselines := [each.path for each in files if each.run.info.processes > 1]:
+            raise InputError(f"{baselines[0]}: is a baseline already; merge the runs that it is of")
         _require_same_machine(first.run.machine, file.run.machine, file.path)
+        if any(file.run.measurements == other.run.measurements for other in files[:place]):
+            raise InputError(f"{file.path}: stands twice among them; name each run once")
         if file.rows.keys() != first.rows.keys():
             raise InputError(
                 f"{file.path}: has other benchmarks than {first.path}; record them together"
@@ -114,7 +140,9 @@ class _Recorded:
 
 def _complete_run(path: Path) -> Run:
     run = read_run(path)
-    if unmeasured := [*run.unmeasured(), *_regressed(run)]:
+    if regressed := _regressed(run):
+        raise RegressedError(f"{path}: no baseline of a run that is worse: {regressed[0]}")
+    if unmeasured := run.unmeasured():
         raise InvalidMeasurementError(
             f"{path}: no baseline of a run that is not complete: {unmeasured[0]}"
         )

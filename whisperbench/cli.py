@@ -6,12 +6,22 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whisperbench import __version__
-from whisperbench.errors import ExitCode, InputError, InvalidMeasurementError, WhisperbenchError
+from whisperbench.errors import (
+    ExitCode,
+    IncomparableError,
+    InputError,
+    RegressedError,
+    WhisperbenchError,
+)
+
+if TYPE_CHECKING:
+    from whisperbench.result import Run
+    from whisperbench.verdict_report import Comparison
 
 app = typer.Typer(
     help="What 8-bit quantization really costs Whisper on your hardware. "
@@ -66,20 +76,28 @@ def compare(
     ] = Format.TEXT,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
-    from whisperbench import verdict_report
-    from whisperbench.compare import Gate
     from whisperbench.result import read_run
-    from whisperbench.suite import read_suite
+    from whisperbench.verdict_report import FORMATS
 
-    runs = {"base": read_run(base), "head": read_run(head)}
-    gate = Gate(runs["base"], runs["head"].machine, read_suite().tolerance)
-    judged = gate.judge_all(runs["head"].measurements)
-    absent = [f"{name}, {line}" for name, run in runs.items() for line in run.unmeasured()]
-    found = verdict_report.Comparison(
-        judged=judged, unmeasured=absent, circumstances=gate.circumstances()
-    )
-    typer.echo(verdict_report.FORMATS[written](found))
+    found = _held_against(read_run(base), read_run(head))
+    typer.echo(FORMATS[written](found))
     raise typer.Exit(found.exit_code)
+
+
+def _held_against(base: Run, head: Run) -> Comparison:
+    """Judge a run by another, with suite.toml's tolerances."""
+    from whisperbench.compare import Gate
+    from whisperbench.suite import read_suite
+    from whisperbench.verdict_report import Comparison
+
+    gate = Gate(base, head.machine, read_suite().tolerance)
+    judged = gate.judge_all(head.measurements)
+    absent = [
+        f"{name}, {line}"
+        for name, run in (("base", base), ("head", head))
+        for line in run.unmeasured()
+    ]
+    return Comparison(judged=judged, unmeasured=absent, circumstances=gate.circumstances())
 
 
 @app.command(
@@ -125,16 +143,20 @@ def list_baselines() -> None:
 
     if not baseline.known():
         typer.echo("none yet: whisperbench record")
+    broken = False
     for path in baseline.known():
         try:
             run = read_run(path)
         except InputError as error:
-            typer.echo(str(error))
+            typer.echo(str(error), err=True)
+            broken = True
             continue
         typer.echo(
             f"{path.relative_to(baseline.FOLDER)}: {len(run.measurements)} benchmarks, "
             f"{run.info.processes} processes, {run.machine.device}"
         )
+    if broken:
+        raise typer.Exit(ExitCode.USAGE)
 
 
 @baselines.command("show")
@@ -166,31 +188,30 @@ def promote(
 
 def _keep(runs: list[Path], name: str, force: bool) -> None:
     """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
-    from whisperbench import baseline, verdict_report
-    from whisperbench.compare import Gate
+    from whisperbench import baseline
     from whisperbench.result import decode_run, read_run, write_whole
-    from whisperbench.suite import read_suite
+    from whisperbench.verdict_report import as_text, worse
 
     data = baseline.merge(runs)
     made = decode_run(data, "the new baseline")
     path = baseline.path_of(made.machine.device_key, name)
-    worse: list[str] = []
-    if path.exists():
+    with baseline.replacing():
+        found = None
         try:
-            gate = Gate(read_run(path), made.machine, read_suite().tolerance)
+            if path.exists():
+                found = _held_against(read_run(path), made)
         except InputError as error:
             if not force:
                 raise InputError(f"{error}; --force replaces it") from error
-        else:
-            judged = gate.judge_all(made.measurements)
-            found = verdict_report.Comparison(judged=judged, circumstances=gate.circumstances())
-            typer.echo(verdict_report.as_text(found, every_change=True))
-            worse = verdict_report.worse(judged)
-    if worse and not force:
-        raise InvalidMeasurementError(
-            f"{path}: kept as it was, for the new one is {', '.join(worse)}; --force replaces it"
-        )
-    write_whole(path, data)
+        if found is not None:
+            typer.echo(as_text(found, every_change=True))
+            if (verdicts := worse(found.judged)) and not force:
+                is_worse = found.exit_code == ExitCode.REGRESSED
+                raise (RegressedError if is_worse else IncomparableError)(
+                    f"{path}: kept as it was, for the new one is {', '.join(verdicts)}; --force "
+                    "replaces it"
+                )
+        write_whole(path, data)
     typer.echo(
         f"baseline: {os.path.relpath(path)}: {len(made.measurements)} benchmarks, "
         f"{made.info.processes} processes"

@@ -12,7 +12,7 @@ from statistics import median
 
 from whisperbench.causes import causes_of
 from whisperbench.errors import InputError
-from whisperbench.kinds import KINDS, Rule
+from whisperbench.kinds import KINDS, Rule, can_be_zero
 from whisperbench.result import (
     Cell,
     Judged,
@@ -23,7 +23,7 @@ from whisperbench.result import (
     Run,
     Verdict,
 )
-from whisperbench.statistics import FEWEST_HEADS, growth
+from whisperbench.statistics import FEWEST_BASES, FEWEST_HEADS, growth
 from whisperbench.suite import Tolerance
 
 _CIRCUMSTANCES = (
@@ -64,7 +64,8 @@ class Gate:
         """
         self._base = base
         self._machine = machine
-        self._tolerances = tolerances
+        self._tolerances = [row for row in tolerances if _matches(machine.device_key, row.devices)]
+        self._used: set[int] = set()
         self._left: dict[_Identity, Measurement] = {}
         for row in base.measurements:
             if self._left.setdefault(_identity(row), row) is not row:
@@ -107,7 +108,7 @@ class Gate:
     def _of_cell(self, base: Measurement | None, head: Measurement) -> Iterator[Verdict]:
         if base is None:
             for metric in _judged(head):
-                yield _verdict("new", "the base did not measure it; record it anew", None, metric)
+                yield _verdict("new", "the base did not measure it", None, metric)
             return
         if base.cell.checkpoint != head.cell.checkpoint:
             self._checkpoints[head.cell.model] = (
@@ -159,41 +160,40 @@ class Gate:
             if rule.agree and len(set(metric.figures)) > 1:
                 sentence = f"the {which}'s processes differ, and should not"
                 return _verdict("invalid", sentence, old, new)
-            if rule.positive and min((*metric.figures, *(metric.samples or ()))) <= 0:
-                sentence = f"the {which} measured {min(metric.figures):g}: measure it again"
+            least = min((*metric.figures, *(metric.samples or ())))
+            if least <= 0 and not can_be_zero(metric.name, metric.kind):
+                sentence = f"the {which} measured {least:g}: measure it again"
                 return _verdict("invalid", sentence, old, new)
         allowed = self._allowed(head.cell, new.name, rule)
         if rule.statistical:
             return self._by_statistics(old, new, allowed)
         before, after = _figure(old), _figure(new)
-        if not rule.vanishes and before > 0 >= after:
-            return _verdict("invalid", "the head measured none: measure it again", old, new)
-        grown = after - before if new.better == "lower" else before - after
-        limit = (allowed.share - rule.hidden) * abs(before) + allowed.absolute
-        if abs(grown) <= limit:
+        sign = 1 if new.better == "lower" else -1
+        grown = sign * (after - before)
+        room = allowed.share * abs(before) + allowed.absolute
+        limit = before + sign * room
+        if abs(grown) <= room:
             sentence = _from_to(old, new) if grown else ""
-            return _verdict("ok", sentence, old, new, limit=before + limit)
+            return _verdict("ok", sentence, old, new, limit=limit)
         sentence = _from_to(old, new)
+        if room and grown > 0:
+            sentence += f", at {'most' if sign > 0 else 'least'} {limit:.4g}"
         if causes := causes_of(base, head, new.name):
             sentence += f": {', '.join(causes)}"
         outcome: Judgement = "regressed" if grown > 0 else "improved"
-        return _verdict(outcome, sentence, old, new, limit=before + limit)
+        return _verdict(outcome, sentence, old, new, limit=limit)
 
     def _by_statistics(self, old: Metric, new: Metric, allowed: _Allowed) -> Verdict:
         """Judge by how much processes differ (docs/statistics.md)."""
-        groups = old.figures, new.figures
-        if new.better == "higher":
-            groups = (
-                tuple(1 / figure for figure in old.figures),
-                tuple(1 / figure for figure in new.figures),
-            )
         counts = f"{_processes(old)} against {len(new.figures)}"
-        found = growth(*groups, self._family)
+        found = growth(old.figures, new.figures, self._family, less_is_worse=new.better == "higher")
         if found is None:
-            sentence = f"{counts} tell nothing of its spread: record several of both"
+            sentence = f"{counts} tell too little of its spread: record at least {FEWEST_BASES}"
             return _verdict("inconclusive", sentence, old, new)
         interval = (found.low, found.high)
-        said = f"{_from_to(old, new)}, between {found.low:+.1%} and {found.high:+.1%} ({counts})"
+        bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
+        predicted = ": where one more would lie" if len(new.figures) == 1 else ""
+        said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
         if found.high < 0:
             return _verdict("improved", said, old, new, interval=interval)
         if found.at_most <= allowed.share:
@@ -216,16 +216,13 @@ class Gate:
     def _allowed(self, cell: Cell, metric: str, rule: Rule) -> _Allowed:
         """Return what a figure may grow by here."""
         allowed = _Allowed(rule.share, rule.absolute)
-        for row in self._tolerances:
-            places = (
-                (row.metrics, metric),
-                (row.models, cell.model),
-                (row.precisions, cell.precision),
-                (row.devices, self._machine.device_key),
-            )
-            if all(
-                any(fnmatchcase(name, pattern) for pattern in patterns) for patterns, name in places
+        for place, row in enumerate(self._tolerances):
+            if (
+                _matches(metric, row.metrics)
+                and _matches(cell.model, row.models)
+                and _matches(cell.precision, row.precisions)
             ):
+                self._used.add(place)
                 allowed = _Allowed(row.share, row.absolute)
         if self.other_card:
             allowed = _Allowed(allowed.share + rule.other_card, allowed.absolute)
@@ -251,12 +248,22 @@ class Gate:
         found += _differences(was, now, _CIRCUMSTANCES)
         found += self._checkpoints.values()
         found += [
+            f"suite.toml: the tolerance of {' '.join(row.metrics)} for {' '.join(row.models)} "
+            f"{' '.join(row.precisions)} matched nothing here; if it should have, look at its names"
+            for place, row in enumerate(self._tolerances)
+            if place not in self._used
+        ]
+        found += [
             f"suspect: {name} was {was.versions.get(name, 'absent')} and is "
             f"{now.versions.get(name, 'absent')}"
             for name in sorted(was.versions.keys() | now.versions.keys())
             if was.versions.get(name) != now.versions.get(name)
         ]
         return found
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)
@@ -332,6 +339,10 @@ def _from_to(old: Metric, new: Metric) -> str:
 def _processes(metric: Metric) -> str:
     count = len(metric.figures)
     return f"{count} process{'es' * (count > 1)}"
+
+
+def _signed(growth: float) -> str:
+    return f"{growth:+.1%}" if growth < 10 else "over +1000 %"
 
 
 def _percent(share: float) -> str:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from whisperbench.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.errors import ModelError, one_line
 from whisperbench.models import WhisperSize, size_named
 
@@ -40,15 +41,6 @@ INIT_STD = 0.02
 """Standard deviation of the weights: transformers' init_std for Whisper."""
 
 _END_OF_TEXT = 50257
-_CACHE_VARIABLE = "WHISPERBENCH_CACHE"
-
-
-def cache_folder() -> Path:
-    """Return where built checkpoints are kept: $WHISPERBENCH_CACHE or the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    override = os.environ.get(_CACHE_VARIABLE)
-    return Path(override).expanduser() if override else user_cache_path("whisperbench")
 
 
 def ensure_dummy(
@@ -93,7 +85,7 @@ def ensure_dummy(
     except OSError as error:
         raise ModelError(
             f"dummy:{size} cannot be built in {folder}: {one_line(error)}; free some space, or "
-            f"set {_CACHE_VARIABLE} to another folder"
+            f"set {CACHE_VARIABLE} to another folder"
         ) from error
     return final
 

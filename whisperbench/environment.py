@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from whisperbench import __version__
 
@@ -21,6 +25,16 @@ STACK = (
     "pytest-benchmark",
 )
 """Packages whose versions a result records: the stack under test, and what measured it."""
+
+
+CACHE_VARIABLE = "WHISPERBENCH_CACHE"
+"""Environment variable that moves the cache folder."""
+
+
+def cache_folder() -> Path:
+    """Return where dummies, measured rates and locks are kept."""
+    override = os.environ.get(CACHE_VARIABLE)
+    return Path(override).expanduser() if override else user_cache_path("whisperbench")
 
 
 def versions() -> dict[str, str]:

@@ -9,20 +9,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
-
+from whisperbench.environment import cache_folder
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.suite import BENCHMARKS
 
 RECORDER = "WHISPERBENCH_RECORDER"
-"""Environment variable that a recorded run finds, and that lets it past the lock."""
+"""Environment variable that a recorded run finds: the process id of what records it."""
 
 LAST_WORDS_S = 10.0
 """How long a run may take to end once it was interrupted."""
+
+_FORWARDED = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What ends a recorder as Ctrl-C does: a cancelled job, a closed terminal."""
 
 
 def record(
@@ -41,12 +44,12 @@ def record(
         InvalidMeasurementError: a run failed or was interrupted.
     """
     asked = [] if any(map(_is_benchmark, arguments)) else [str(BENCHMARKS)]
-    with alone():
+    with alone() as lock:
         own = _own_folder(folder)
         paths = [own / f"{number}.json" for number in range(1, runs + 1)]
         for number, path in enumerate(paths, start=1):
             started_s = time.monotonic()
-            code, output = _run([*asked, *arguments, "--result", str(path)], number, runs)
+            code, output = _run([*asked, *arguments, "--result", str(path)], lock, number, runs)
             if code:
                 say(output)
                 raise InvalidMeasurementError(
@@ -68,16 +71,24 @@ def _own_folder(folder: Path) -> Path:
         raise InputError(f"{folder}: cannot be written: {one_line(error.strerror)}") from error
 
 
-def _run(arguments: Sequence[str], number: int, runs: int) -> tuple[int, str]:
-    """Run pytest, and return its exit status and what it wrote."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *arguments],
-        env=os.environ | {RECORDER: str(os.getpid())},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> tuple[int, str]:
+    """Run pytest, and return its exit status and what it wrote.
+
+    It inherits the lock, and so holds it for as long as it lives, whatever becomes of this process.
+    """
+    with (
+        _interrupted_by(_FORWARDED),
+        subprocess.Popen(
+            [sys.executable, "-m", "pytest", *arguments],
+            env=os.environ | {RECORDER: str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=() if lock is None else (lock,),
+        ) as process,
+    ):
         try:
             output, _ = process.communicate()
         except KeyboardInterrupt:
@@ -86,6 +97,17 @@ def _run(arguments: Sequence[str], number: int, runs: int) -> tuple[int, str]:
                 f"run {number} of {runs} was interrupted: no baseline is made"
             ) from None
     return process.returncode, output
+
+
+@contextmanager
+def _interrupted_by(signals: Sequence[int]) -> Iterator[None]:
+    """Let signals interrupt as Ctrl-C does."""
+    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -106,19 +128,26 @@ def _is_benchmark(argument: str) -> bool:
     return not argument.startswith("-") and path.is_relative_to(BENCHMARKS)
 
 
+def recorded() -> bool:
+    """Whether this process is a run that is being recorded."""
+    return os.environ.get(RECORDER) == str(os.getppid())
+
+
 @contextmanager
-def alone() -> Iterator[None]:
+def alone() -> Iterator[int | None]:
     """Record: while nobody else of this user records or measures, who would spoil each other.
+
+    Yields:
+        What holds the lock, for a child to inherit; None where the system has no such locks.
 
     Raises:
         InputError: somebody does.
     """
-    with _recorders_lock():
-        for path in _locks().glob("run-*.lock"):
-            # What nobody holds was left by a run that was killed.
-            with _held(path, "the suite is running on this machine: wait until it is done"):
-                path.unlink(missing_ok=True)
-        yield
+    with _lock(
+        exclusive=True,
+        refusal="the suite is running on this machine, or being recorded: wait until it is done",
+    ) as lock:
+        yield lock
 
 
 @contextmanager
@@ -128,47 +157,49 @@ def measuring() -> Iterator[None]:
     Raises:
         InputError: one is under way on this machine, and this process is not part of it.
     """
-    path = _locks() / f"run-{os.getpid()}.lock"
-    with ExitStack() as stack:
-        # First this lock and then the recorder's, and `alone` the other way round: of two that
-        # start together, one at least sees the other.
-        stack.enter_context(_held(path, f"{path}: is held by another process"))
-        stack.callback(path.unlink, missing_ok=True)
-        if RECORDER not in os.environ:
-            with _recorders_lock():
-                pass
+    if recorded():
         yield
-
-
-def _recorders_lock() -> AbstractContextManager[None]:
-    return _held(
-        _locks() / "recorder.lock",
-        "a baseline is being recorded on this machine: wait until it is done",
-    )
-
-
-def _locks() -> Path:
-    """Return the folder of this user's locks."""
-    owner = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"whisperbench-{owner}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made: {one_line(error.strerror)}") from error
-    return folder
+        return
+    with _lock(
+        exclusive=False,
+        refusal="a baseline is being recorded on this machine: wait until it is done",
+    ):
+        yield
 
 
 @contextmanager
-def _held(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock that others hold for a moment only, or for as long as the refusal says."""
-    lock = FileLock(path, timeout=1)
+def _lock(*, exclusive: bool, refusal: str) -> Iterator[int | None]:
+    """Hold the lock of this user's runs: recorders exclusively, other runs with each other.
+
+    The system gives it back when the last process that holds it has ended, however it did. It lies
+    in the cache folder, which jobs with temporary folders of their own share.
+    """
+    fcntl = _fcntl()
+    if fcntl is None:
+        yield None
+        return
+    path = cache_folder() / "runs.lock"
     try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(refusal) from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise InputError(f"{path}: cannot be locked: {one_line(error)}") from error
+        raise InputError(f"{path}: cannot be locked: {one_line(error.strerror)}") from error
     try:
-        yield
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(refusal) from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be locked: {one_line(error.strerror)}") from error
+        yield lock
     finally:
-        lock.release()
+        os.close(lock)
+
+
+def _fcntl() -> Any:
+    """Return the module, or None on Windows."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    return fcntl

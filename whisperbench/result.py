@@ -427,7 +427,7 @@ def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
             raise ValueError(f"two measurements of {what}")
         seen.add((row.stage, row.cell))
         names = set()
-        if not row.metrics and not row.verdicts:
+        if all(metric.derived for metric in row.metrics) and not row.verdicts:
             raise ValueError(f"no figure of {what}")
         for metric in row.metrics:
             if metric.name in names:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from whisperbench.dummy import cache_folder
+from whisperbench.environment import cache_folder
 from whisperbench.result import write_whole
 from whisperbench.transcribe import synchronize
 

@@ -24,6 +24,10 @@ FEWEST_HEADS = 3
 """Processes from which a head can be said to have regressed. One of ten on a shared host is slow as
 a whole, and a single head may be that one (docs/statistics.md)."""
 
+FEWEST_BASES = 3
+"""Processes from which a base decides anything: a head may else be ok, or improved, by a base that
+was slow as a whole."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
@@ -40,7 +44,9 @@ class Growth:
     """About the least growth over the tolerance that so many processes would show."""
 
 
-def growth(base: Sequence[float], head: Sequence[float], family: int) -> Growth | None:
+def growth(
+    base: Sequence[float], head: Sequence[float], family: int, *, less_is_worse: bool = False
+) -> Growth | None:
     """Compare two groups of processes by Student's t of the logarithms.
 
     With one process in the head the interval is a prediction interval: it says where one more
@@ -50,23 +56,25 @@ def growth(base: Sequence[float], head: Sequence[float], family: int) -> Growth 
         base: a figure of each process, above 0.
         head: likewise.
         family: how many figures are judged together.
+        less_is_worse: whether it is by falling that the figure gets worse: then it grows by that.
 
     Returns:
-        None where there are too few processes to know their spread: fewer than three in all.
+        None where there are too few processes: a base of fewer than `FEWEST_BASES`, or no head.
 
     Raises:
         ValueError: a figure is not above 0.
     """
-    freedom = len(base) + len(head) - 2
-    if not base or not head or freedom < 1:
+    if len(base) < FEWEST_BASES or not head:
         return None
-    before, after = ([math.log(figure) for figure in group] for group in (base, head))
+    freedom = len(base) + len(head) - 2
+    sign = -1 if less_is_worse else 1
+    before, after = ([sign * math.log(figure) for figure in group] for group in (base, head))
     difference = fmean(after) - fmean(before)
     squares = sum((x - fmean(group)) ** 2 for group in (before, after) for x in group)
     error = math.sqrt(squares / freedom * (1 / len(base) + 1 / len(head)))
     everywhere, alone = _t(freedom, FALSE_ALARMS / family), _t(freedom, MISSED)
     return Growth(
-        estimate=math.expm1(difference),
+        estimate=_grown(difference),
         low=_grown(difference - everywhere * error),
         high=_grown(difference + everywhere * error),
         at_most=_grown(difference + alone * error),

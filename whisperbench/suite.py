@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from whisperbench.errors import InputError, one_line
-from whisperbench.kinds import KINDS, METRICS
+from whisperbench.kinds import DERIVED, KINDS, METRICS
 from whisperbench.models import DUMMY_PREFIX, SIZES
 from whisperbench.precisions import PRECISIONS, DeviceKind, precision_named
 
@@ -169,6 +169,11 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         _require_place(self.models, self.devices, "tolerance")
         for pattern in self.metrics:
             names = require_match(pattern, METRICS, "metric", "tolerance")
+            if DERIVED.issuperset(names):
+                raise ValueError(
+                    f"the tolerance of {pattern}: it is another figure, divided by something; set "
+                    "that one's"
+                )
             for name in names:
                 rule = KINDS[METRICS[name]]
                 if self.share < rule.noise or self.absolute < rule.noise_absolute:
@@ -191,8 +196,16 @@ def _require_place(models: Iterable[str], devices: Iterable[str], whose: str) ->
     """
     for pattern in models:
         if pattern.startswith(DUMMY_PREFIX):
-            size = pattern.removeprefix(DUMMY_PREFIX).partition(":")[0]
-            require_match(size, SIZES, "size", f"{whose} of {pattern}")
+            names = (
+                f"{name}{layers}"
+                for name, size in SIZES.items()
+                for layers in ("", *(f":{count}" for count in range(1, size.encoder_layers + 1)))
+            )
+            size = pattern.removeprefix(DUMMY_PREFIX)
+            if not any(fnmatchcase(name, size) for name in names):
+                raise ValueError(
+                    f"the {whose}: no dummy is called {pattern!r}; sizes are {', '.join(SIZES)}"
+                )
     for pattern in devices:
         if not _DEVICE_PATTERN.fullmatch(pattern):
             raise ValueError(

@@ -78,14 +78,32 @@ class Comparison:
         return [*self.unmeasured, *self.circumstances]
 
 
+NEXT: dict[Judgement, str] = {
+    "regressed": "find what changed; or allow it by a [[tolerance]] in benchmarks/suite.toml, with "
+    "the reason; or record a new baseline, with --force",
+    "over-limit": "find what grew; or raise the limit in benchmarks/suite.toml, and say why",
+    "new": "record the baseline anew",
+    "missing": "measure it; or record the baseline anew",
+    "not-comparable": "measure both alike; or record the baseline anew",
+}
+"""What to do, where a verdict's sentence does not say it."""
+
+
+def as_lines(judged: Sequence[Judged], *, every_change: bool = False) -> list[str]:
+    """Write what did not pass or improved, a line each, and what to do."""
+    verdicts = {each.verdict.verdict for each in judged}
+    lines = [": ".join(row) for row in _rows(judged, every_change=every_change)]
+    return [*lines, *(f"{name}: {step}" for name, step in NEXT.items() if name in verdicts)]
+
+
 def as_text(found: Comparison, *, every_change: bool = False) -> str:
-    """Write what did not pass or improved, a line each, and how many had which verdict.
+    """Write what did not pass or improved, what to do, and how many had which verdict.
 
     Args:
         found: the comparison.
         every_change: whether to write what is ok as well, unless it is just as it was.
     """
-    lines = [": ".join(row) for row in _rows(found.judged, every_change=every_change)]
+    lines = as_lines(found.judged, every_change=every_change)
     return "\n".join([*lines, *found.remarks, tally(found.judged)])
 
 
