@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fixtures.measure import weight_size
+
 if TYPE_CHECKING:
     from fixtures.measure import Recorder, Timing
     from fixtures.quality import Limits, NumericsOfCell, QualityOfCell
@@ -46,15 +48,15 @@ def test_numerics(
     """Force the same tokens through this precision and through 32-bit floats, and compare.
 
     The relative error of the logits, how often both find the same token the likeliest, and the
-    relative error of the hidden states after the layer where it is largest.
+    relative error of the hidden states after the layer where it is largest; and the weights' size.
     """
     found = timing.once("numerics (seconds that the pass took)", numerics_of_cell.run)
-    cell = record.cell(numerics_of_cell.key, audio, batch_size=1, tokens=None)
+    cell = record.cell(numerics_of_cell.loaded.key, audio, batch_size=1, tokens=None)
     verdicts = limits.judge("numerics", cell, found.metrics)
     record(
         "numerics",
         cell,
-        metrics=found.metrics,
+        metrics=[*found.metrics, weight_size(numerics_of_cell.loaded)],
         verdicts=verdicts,
         notes=timing.notes | {"worst_layer": found.worst_layer},
     )

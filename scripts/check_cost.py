@@ -11,9 +11,6 @@ the pass in fresh processes and compares them with the first.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,10 +18,18 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from scripts.edits import (  # noqa: E402 - of this checkout
+    WHISPER,
+    Edit,
+    run_suite,
+    scratch_copy,
+    with_packages,
+)
 
 if TYPE_CHECKING:
     from whisperbench.result import Run
@@ -33,20 +38,6 @@ TOKENS = 16
 WARMUPS = 2
 ROUNDS = 5
 """Of the transcriptions that are timed, in each process."""
-
-WHISPER = "transformers/models/whisper/modeling_whisper.py"
-
-
-class Edit(NamedTuple):
-    """A change of real code, and what the cost pass must say of it."""
-
-    file: str
-    old: str
-    new: str
-    metric: str
-    cause: str
-    """Something that the sentence on the metric names."""
-
 
 EDITS = {
     "one elementwise op more a layer": Edit(
@@ -89,53 +80,6 @@ EDITS = {
 }
 
 
-def scratch_copy(folder: Path, edit: Edit | None) -> None:
-    """Make a folder that holds the edited packages, and links to all of their other files.
-
-    Raises:
-        SystemExit: this version of the package has no such place to edit.
-    """
-    for package in ("transformers", "bitsandbytes"):
-        found = importlib.util.find_spec(package)
-        assert found is not None
-        assert found.origin is not None
-        source = Path(found.origin).parent
-        shutil.copytree(
-            source,
-            folder / package,
-            copy_function=os.symlink,
-            ignore=shutil.ignore_patterns("*.pyc"),
-        )
-    if edit is None:
-        return
-    target = folder / edit.file
-    text = target.read_text(encoding="utf-8")
-    if edit.old not in text:
-        sys.exit(f"{edit.file}: this version has no place for the edit: {edit.old!r}")
-    target.unlink()
-    target.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
-
-
-def run_suite(folder: Path | None, result: Path, *arguments: str) -> Run:
-    """Run benchmarks in a fresh process with the packages of a folder; return what was measured."""
-    from whisperbench.result import read_run
-
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("--result", str(result), *arguments),
-        ],
-        cwd=ROOT,
-        env=_with_packages(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stdout[-3000:] + done.stderr[-1000:])
-    return read_run(result)
-
-
 def wall_p50s(folders: Mapping[str, Path], options: argparse.Namespace) -> dict[str, float]:
     """Time transcriptions in one fresh process for each folder; return their p50 in seconds.
 
@@ -147,7 +91,7 @@ def wall_p50s(folders: Mapping[str, Path], options: argparse.Namespace) -> dict[
                 *(sys.executable, __file__, "wall", "--device", options.device),
                 *("--model", options.model, "--precision", options.precision),
             ],
-            env=_with_packages(folder),
+            env=with_packages(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -203,12 +147,6 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
         spent.append(time.perf_counter() - started_s)
     print(median(spent[WARMUPS:]))
     return True
-
-
-def _with_packages(folder: Path | None) -> dict[str, str]:
-    """Return an environment in which packages are looked for in a folder first."""
-    paths = [*([str(folder)] if folder else []), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def check_sensitivity(options: argparse.Namespace) -> bool:

@@ -186,7 +186,7 @@ def _require_sense(rows: Tree) -> None:
                 *(metric.get("samples") or ()),
                 *(metric.get("processes") or ()),
             ]
-            if metric["kind"] != "memory":
+            if metric["kind"] != "memory" and not metric.get("derived"):
                 below += [figure for figure in figures if figure is not None]
         if any(figure < 0 for figure in below):
             raise WrongReadError("accepted less than nothing")

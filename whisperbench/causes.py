@@ -13,8 +13,11 @@ CAUSES = 3
 def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     """Name what a change of a count is made of: the parts that grew or shrank most.
 
-    As in "+32 aten::to a token, from Linear8bitLt". Nothing where no part has changed.
+    As in "+32 aten::to a token, from Linear8bitLt", or of an error rate the clips, as in "+2 wrong
+    words in harbour". Nothing where no part has changed.
     """
+    if head.clips:
+        return _clips_of(base, head)
     stage, _, counted = metric.partition("_")
     by_time = metric.endswith("gpu_time_ms")
     before, after = (_parts(row, stage, counted) for row in (base, head))
@@ -27,6 +30,18 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     most = sorted((outermost or changed).items(), key=lambda item: (-abs(item[1]), item[0]))
     tokens = (head.cell.tokens or 1) if stage == "decode" else 1
     return [_cause(key, change, tokens, by_time) for key, change in most[:CAUSES]]
+
+
+def _clips_of(base: Measurement, head: Measurement) -> list[str]:
+    """Name the clips that are heard otherwise."""
+    before = {clip.name: clip for clip in base.clips}
+    changes = [
+        (clip.word_edits - before[clip.name].word_edits, clip.name)
+        for clip in head.clips
+        if clip.name in before and clip.word_edits != before[clip.name].word_edits
+    ]
+    most = sorted(changes, key=lambda change: (-abs(change[0]), change[1]))[:CAUSES]
+    return [f"{change:+d} wrong words in {name}" for change, name in most]
 
 
 _COUNTED_IN: dict[str, tuple[tuple[str, ...], str]] = {

@@ -59,6 +59,20 @@ def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> Non
     typer.echo(summarise(read_run(run)))
 
 
+@app.command()
+def score(
+    clips: Annotated[
+        Path, typer.Argument(metavar="CLIPS.jsonl", help="JSON lines with text and pred_text.")
+    ],
+) -> None:
+    """Score what was heard, clip by clip, again: ours, or what other tools have written."""
+    from whisperbench.quality import read_lines
+    from whisperbench.quality_report import score_lines
+
+    for line in score_lines(read_lines(clips)):
+        typer.echo(line)
+
+
 class Format(StrEnum):
     """How verdicts are written."""
 

@@ -98,25 +98,26 @@ def find_clip(text: str, manifest: dict[str, Clip]) -> Clip:
             )
     except OSError as error:  # a name that is too long, a parent that may not be read
         raise InputError(f"--clip {text[:80]}: {one_line(error.strerror)}") from error
-    return Clip(name=path.stem, file=str(path), text=transcript_beside(path))
+    words = transcript_beside(path)
+    if words == "":
+        transcript = path.with_suffix(".txt")
+        raise InputError(f"{transcript}: is empty; write what is said, or remove it")
+    return Clip(name=path.stem, file=str(path), text=words)
 
 
 def transcript_beside(path: Path) -> str | None:
     """Read the .txt file beside a recording; None where there is none.
 
     Raises:
-        InputError: it is no text, or empty.
+        InputError: it is no text.
     """
     transcript = path.with_suffix(".txt")
     if not transcript.is_file():
         return None
     try:
-        words = transcript.read_text(encoding="utf-8-sig").strip()
+        return transcript.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
-    if not words:
-        raise InputError(f"{transcript}: is empty; write what is said, or remove it")
-    return words
 
 
 def load_audio(clip: Clip) -> Audio:

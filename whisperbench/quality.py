@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from whisperbench.errors import one_line
-from whisperbench.result import Cell, ClipScore, Metric, Verdict
+from whisperbench.errors import InputError, one_line
+from whisperbench.result import Cell, ClipScore, Line, Metric, Verdict
 from whisperbench.suite import Limit
 from whisperbench.words import difference_interval, pooled, score, signs
 
@@ -99,16 +100,16 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
     )
 
 
-class _ClipLine(msgspec.Struct, omit_defaults=True):
+class ClipLine(msgspec.Struct, omit_defaults=True):
     """A line of the per-clip file, with the keys that NeMo's tools write."""
 
-    audio_filepath: str
-    duration: float
+    audio_filepath: Line
     text: str
     pred_text: str
-    lang: str = ""
-    model: str = ""
-    precision: str = ""
+    duration: float | None = None
+    lang: str = "en"
+    model: Line = ""
+    precision: Line = ""
     tokens: int = 0
     wer: float | None = None
     cer: float | None = None
@@ -121,7 +122,7 @@ def lines_of(
     """Write what was heard as JSON lines, to be looked at or scored again."""
     return [
         msgspec.json.encode(
-            _ClipLine(
+            ClipLine(
                 audio_filepath=clip.name,
                 duration=clip.seconds,
                 text=clip.reference,
@@ -137,6 +138,28 @@ def lines_of(
         )
         for clip, scored in zip(heard, scores, strict=True)
     ]
+
+
+def read_lines(path: Path) -> list[ClipLine]:
+    """Read a per-clip file.
+
+    Raises:
+        InputError: it cannot be read, or a line is not what it should be.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: {one_line(error.strerror)}") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                found.append(msgspec.json.decode(line, type=ClipLine))
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}: {one_line(error)}") from error
+    if not found:
+        raise InputError(f"{path}: has no lines")
+    return found
 
 
 def _scored(heard: HeardClip) -> ClipScore:

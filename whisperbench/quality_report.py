@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.errors import printable
-from whisperbench.quality import NUMERICS, QUALITY, SIGN_METRICS
-from whisperbench.result import ClipScore, Measurement, Run
+from whisperbench.quality import NUMERICS, QUALITY, SIGN_METRICS, ClipLine
+from whisperbench.result import ClipScore, Measurement, Place, Run
+from whisperbench.words import pooled, score
 
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
@@ -18,31 +19,68 @@ SHOWN = 3
 
 def quality_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's quality and numerics; nothing where it has none."""
-    heard = [row for row in run.measurements if row.stage == QUALITY]
-    computed = [row for row in run.measurements if row.stage == NUMERICS]
+    reference = run.info.reference
+    heard = _by_place(run, QUALITY)
+    for (model, clips, batch_size, attention), rows in heard.items():
+        yield (
+            f"\nquality: model {model}, {rows[0].number('clips'):.0f} clips of {clips}, "
+            f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
+        )
+        yield _heard(rows, reference)
+        yield from _clips(rows, reference)
     if heard:
-        yield "\nquality: transcripts at natural length, greedy; error rates in %"
-        yield _heard(heard, run.info.reference)
-        yield from _clips(heard, run.info.reference)
-    if computed:
-        yield "\nnumerics: the same tokens forced through each precision and through fp32"
-        yield _computed(computed)
-    for row in (*heard, *computed):
-        for verdict in row.verdicts:
-            if verdict.verdict != "ok":
-                yield f"{verdict.verdict}: {verdict.sentence}"
+        yield "Transcripts are greedy, at natural length. In brackets: 95 % of such sets of clips."
+    computed = _by_place(run, NUMERICS)
+    for (model, clip, _batch_size, attention), rows in computed.items():
+        yield f"\nnumerics, against fp32: model {model}, clip {clip}, attention {attention}"
+        yield _computed(rows)
+    for rows in (*heard.values(), *computed.values()):
+        for row in rows:
+            for verdict in row.verdicts:
+                if verdict.verdict != "ok":
+                    yield f"{verdict.verdict}: {verdict.sentence}"
+
+
+def _by_place(run: Run, stage: str) -> dict[Place, list[Measurement]]:
+    places: dict[Place, list[Measurement]] = {}
+    for row in run.measurements:
+        if row.stage == stage:
+            places.setdefault(row.cell.place, []).append(row)
+    return places
+
+
+def score_lines(lines: Sequence[ClipLine]) -> Iterator[str]:
+    """Score the lines of a per-clip file, a table line for each model and precision."""
+    groups: dict[tuple[str, str], list[ClipLine]] = {}
+    for line in lines:
+        groups.setdefault((line.model, line.precision), []).append(line)
+    for (model, precision), rows in groups.items():
+        scores = [score(row.text, row.pred_text, row.lang) for row in rows]
+        whole = pooled(scores)
+        rates = ", ".join(
+            f"{name} {100 * rate:.2f} %"
+            for name, rate in (("WER", whole.wer), ("CER", whole.cer))
+            if rate is not None
+        )
+        name = " ".join(filter(None, (model, precision))) or "all"
+        yield f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}"
+        worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
+        for found, row in worst[:SHOWN]:
+            if found.word_edits:
+                text = printable(row.pred_text)[:60]
+                yield f"  {row.audio_filepath}: {found.word_edits} of {found.words}: {text}"
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
-        left = column in ("model", "clips", "clip", "precision", "odd", "worst layer")
+        left = column in ("precision", "odd", "worst layer")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     return table
 
 
 def _heard(rows: list[Measurement], reference: str) -> Table:
-    table = _table("model", "precision", "clips", "words", "WER", "CER", f"over {reference}", "odd")
+    table = _table("precision", "WER", "CER", f"over {reference}", "odd")
     for row in rows:
         odd = [
             f"{_value(row, metric):.0f} {sign}"
@@ -50,10 +88,7 @@ def _heard(rows: list[Measurement], reference: str) -> Table:
             if _value(row, metric)
         ]
         table.add_row(
-            row.cell.model,
             row.cell.precision,
-            f"{row.number('clips'):.0f} of {row.cell.clip}",
-            f"{row.number('words'):.0f}",
             _percent(row, "wer"),
             _percent(row, "cer"),
             _over(row),
@@ -75,10 +110,10 @@ def _over(row: Measurement) -> str:
 
 def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
     """Name the clips that a precision hears otherwise than the reference does."""
-    bases = {row.cell.model: row for row in rows if row.cell.precision == reference}
+    before = {
+        clip.name: clip for row in rows if row.cell.precision == reference for clip in row.clips
+    }
     for row in rows:
-        base = bases.get(row.cell.model)
-        before = {clip.name: clip for clip in base.clips} if base is not None else {}
         changed = [
             (clip.word_edits - before[clip.name].word_edits, clip)
             for clip in row.clips
@@ -88,28 +123,22 @@ def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
         if most:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             said = ", ".join(f"{clip.name} {change:+d}" for change, clip in most)
-            yield f"{row.cell.model} {row.cell.precision}: wrong words, by clip: {said}{more}"
+            yield f"{row.cell.precision}: wrong words more or fewer: {said}{more}"
         for clip, text in zip(row.clips, row.transcripts, strict=False):
             if clip.signs:
                 yield _odd(row, clip, text)
-    if any(row.metric("wer_over_reference") is not None for row in rows):
-        yield "In brackets: 95 % interval of other such clips (paired bootstrap)."
 
 
 def _odd(row: Measurement, clip: ClipScore, text: str) -> str:
     said = printable(text)[:60] or "nothing"
-    return f"{row.cell.model} {row.cell.precision}: {clip.name}: {', '.join(clip.signs)}: {said}"
+    return f"{row.cell.precision}: {clip.name}: {', '.join(clip.signs)}: {said}"
 
 
 def _computed(rows: list[Measurement]) -> Table:
-    table = _table(
-        "model", "precision", "clip", "logit error", "top-1", "worst layer", "layer error"
-    )
+    table = _table("precision", "logit error", "top-1", "worst layer", "its error")
     for row in rows:
         table.add_row(
-            row.cell.model,
             row.cell.precision,
-            row.cell.clip,
             f"{_value(row, 'logit_error'):.2%}",
             f"{_value(row, 'top1_agreement'):.1%}",
             str(row.notes.get("worst_layer", "")),

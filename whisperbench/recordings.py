@@ -51,6 +51,8 @@ class _Line(msgspec.Struct):
 def find_clips(path: Path) -> list[Clip]:
     """Read `--data`: a folder of audio with .txt files beside it, or a manifest.
 
+    An empty text says that nothing is said.
+
     A line of a manifest has audio_filepath (relative to the manifest), text, and perhaps lang.
 
     Raises:

@@ -1,0 +1,120 @@
+"""Many clips through one model, and the same tokens through two precisions: real models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.conftest import TINY_EN
+from whisperbench.checkpoints import Checkpoint
+from whisperbench.clips import Audio, Clip, load_audio, read_manifest
+from whisperbench.dummy import ensure_dummy
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.hearing import hear
+from whisperbench.loading import LoadedModel, load_model
+from whisperbench.models import ModelSpec
+from whisperbench.numerics import difference, force
+from whisperbench.plan import CheckpointKey
+from whisperbench.precisions import precision_named
+from whisperbench.quality import rate
+from whisperbench.suite import CLIPS_FOLDER
+from whisperbench.transcribe import Transcriber
+
+
+def load(folder: Path, precision: str, name: str = "dummy:tiny:1") -> LoadedModel:
+    """Load a checkpoint on the CPU."""
+    spec = ModelSpec.parse(name)
+    key = CheckpointKey(model=spec, precision=precision_named(precision), attention="sdpa")
+    return load_model(Checkpoint(spec=spec, folder=folder, fingerprint=""), key, "cpu")
+
+
+@pytest.fixture(scope="module")
+def shallow(cache: Path) -> Path:
+    """The checkpoint of dummy:tiny:1."""
+    return ensure_dummy("tiny:1", cache)
+
+
+@pytest.fixture(scope="module")
+def model(shallow: Path) -> LoadedModel:
+    """A shallow dummy that soon stops."""
+    loaded = load(shallow, "fp32")
+    loaded.model.generation_config.max_new_tokens = 8
+    return loaded
+
+
+def clip(name: str, language: str = "en") -> Clip:
+    """One of the suite's clips."""
+    return msgspec.structs.replace(read_manifest(CLIPS_FOLDER)[name], language=language)
+
+
+@pytest.fixture
+def audio() -> Audio:
+    """A short clip."""
+    return load_audio(clip("bridge"))
+
+
+def test_batches_hear_what_single_clips_hear(model: LoadedModel) -> None:
+    """Whatever the batch size, in the order asked for; languages are not mixed."""
+    clips = [clip("yes"), clip("bridge", "de"), clip("library")]
+    seen: list[str] = []
+
+    def progress(clips: object) -> object:
+        for each in clips:  # type: ignore[attr-defined]
+            seen.append(each.name)
+            yield each
+
+    alone = hear(model, clips, 1, progress)  # type: ignore[arg-type]
+    together = hear(model, clips, 3, lambda clips: clips)
+    assert seen == ["yes", "bridge", "library"]
+    assert [each.name for each in together] == seen
+    assert alone == together
+    assert all(0 < each.tokens <= 8 for each in together)
+
+
+def test_a_precision_differs_from_32_bit_floats(
+    shallow: Path, model: LoadedModel, audio: Audio
+) -> None:
+    """Nothing of itself; int8 by a few percent; by more where a layer is scaled, which is named."""
+    reference = force(Transcriber(model, [audio]))
+    same = difference(force(Transcriber(model, [audio])), reference)
+    assert (same.logit_error, same.top1_agreement, same.worst_layer_error) == (0.0, 1.0, 0.0)
+    quantized = load(shallow, "int8")
+    found = difference(force(Transcriber(quantized, [audio])), reference)
+    assert 0.001 < found.logit_error < 0.1
+    quantized.model.model.decoder.layers[0].fc2.bias.data[:9] += 5.0
+    broken = difference(force(Transcriber(quantized, [audio])), reference)
+    assert broken.logit_error > 2 * found.logit_error
+    assert broken.worst_layer == "decoder 0"
+
+
+def test_logits_that_are_not_finite_are_refused(shallow: Path, audio: Audio) -> None:
+    """An overflow is no difference, but a failure; so is a clip without a text to force."""
+    broken = load(shallow, "fp32")
+    broken.model.model.decoder.layers[0].fc2.bias.data[0] = float("inf")
+    with pytest.raises(InvalidMeasurementError, match="logits are not finite"):
+        force(Transcriber(broken, [audio]))
+    silent = replace(audio, clip=msgspec.structs.replace(audio.clip, text=None))
+    with pytest.raises(InvalidMeasurementError, match="no text whose tokens could be forced"):
+        force(Transcriber(broken, [silent]))
+
+
+@pytest.mark.skipif(not TINY_EN.is_dir(), reason="set WHISPERBENCH_TINY_EN to a folder of tiny.en")
+def test_real_speech_is_heard(tmp_path: Path) -> None:
+    """tiny.en hears the suite's short clips, in int8 as in 32-bit floats, and words in silence."""
+    import soundfile
+
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    silence = Clip(name="silence", file=str(tmp_path / "silence.wav"), text="", language="en")
+    clips = [clip("yes"), clip("bridge"), clip("library"), silence]
+    for precision in ("fp32", "int8"):
+        found = rate(
+            hear(load(TINY_EN, precision, str(TINY_EN)), clips, 4, lambda all_: all_), None
+        )
+        rates = {metric.name: metric.value for metric in found.metrics}
+        assert rates["wer"] is not None
+        assert rates["wer"] < 0.1
+        assert found.clips[0].word_edits == 0

@@ -1,0 +1,103 @@
+"""People's own recordings: folders and manifests, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from whisperbench.clips import Clip
+from whisperbench.errors import InputError
+from whisperbench.recordings import check_clips, find_clips
+
+
+def speak(path: Path, text: str | None, seconds: float = 0.5) -> None:
+    """Write some samples, and the text beside them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(round(16_000 * seconds), 0.1), 16_000)
+    if text is not None:
+        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+
+
+def test_a_folder_of_recordings(tmp_path: Path) -> None:
+    """Audio at any depth, with the text beside it; an empty text is silence."""
+    speak(tmp_path / "b.wav", "hello")
+    speak(tmp_path / "a" / "c.flac", "")
+    (tmp_path / "notes.md").write_text("x", encoding="utf-8")
+    clips = find_clips(tmp_path)
+    assert [(clip.name, clip.text) for clip in clips] == [("a/c.flac", ""), ("b.wav", "hello")]
+
+
+def test_a_manifest(tmp_path: Path) -> None:
+    """Paths are relative to the manifest; keys that other tools write are let be."""
+    speak(tmp_path / "audio" / "a.wav", None)
+    rows = [
+        {"audio_filepath": "audio/a.wav", "text": "hello", "duration": 0.5, "speaker": 7},
+        {"audio_filepath": str(tmp_path / "audio" / "b.wav"), "text": "", "lang": "de"},
+    ]
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
+    first, second = find_clips(manifest)
+    assert (first.name, first.file) == ("audio/a.wav", str(tmp_path / "audio" / "a.wav"))
+    assert (second.text, second.language) == ("", "de")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "has no lines"),
+        ('{"text": "x"}', "line 1: Object missing required field `audio_filepath`"),
+        ("{", "line 1"),
+        ('{"audio_filepath": "a", "text": "x", "offset": 3}', "is a part of a recording, from 3 s"),
+        ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording twice"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used(tmp_path: Path, lines: str, message: str) -> None:
+    """Each is one line that names the place."""
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(lines, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        find_clips(manifest)
+    assert str(caught.value).startswith(f"--data {manifest}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    """No such folder, nothing in it, or a recording without a text."""
+    with pytest.raises(InputError, match="neither a folder of recordings nor a manifest"):
+        find_clips(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"holds no \.flac"):
+        find_clips(tmp_path)
+    speak(tmp_path / "a.wav", None)
+    with pytest.raises(InputError, match=r"1 of 1 recordings have no text beside them.*a\.txt"):
+        find_clips(tmp_path)
+
+
+def test_clips_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """All of them, before the first is heard, in one line."""
+    speak(tmp_path / "fine.wav", "x")
+    (tmp_path / "text.wav").write_text("no audio", encoding="utf-8")
+    clips = [
+        Clip(name=name, file=str(tmp_path / name), text="x", language="en")
+        for name in ("fine.wav", "text.wav", "gone.wav")
+    ]
+    with pytest.raises(InputError, match="2 of 3 clips cannot be used: clip text") as caught:
+        check_clips("mine", clips, lambda clips: clips)
+    assert "clip gone.wav: " in str(caught.value)
+    data = check_clips("mine", clips[:1], lambda clips: clips)
+    assert (data.name, data.seconds, data.language) == ("mine", 0.5, "en")
+
+
+def test_a_data_set_is_known_by_audio_and_text(tmp_path: Path) -> None:
+    """Another text makes it another one: rates against different texts are not comparable."""
+    speak(tmp_path / "a.wav", "x")
+    digests = {
+        check_clips(
+            "mine", [Clip(name="a", file=str(tmp_path / "a.wav"), text=text)], lambda clips: clips
+        ).sha256
+        for text in ("x", "y")
+    }
+    assert len(digests) == 2
