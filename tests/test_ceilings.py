@@ -97,7 +97,6 @@ def only(
         ({"precisions": ("fp16", "int8")}, True),
         ({"precisions": ("int8-*",)}, False),
         ({"devices": ("nvidia-*-sm90-*",)}, True),
-        ({"devices": ("NVIDIA-*",)}, False),
         ({"devices": ("cpu-*",)}, False),
         ({"batch_sizes": (1, 4)}, True),
         ({"batch_sizes": (2, 8)}, False),

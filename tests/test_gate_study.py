@@ -21,7 +21,7 @@ from scripts.gate_study import (
 from whisperbench.statistics import FEWEST_HEADS, growth
 
 
-@pytest.mark.parametrize(("bases", "heads"), [(5, 5), (5, 1), (1, 2), (8, 3)])
+@pytest.mark.parametrize(("bases", "heads"), [(5, 5), (5, 1), (3, 2), (8, 3)])
 def test_the_studys_bounds_are_the_librarys(bases: int, heads: int) -> None:
     """What judges many draws at once says of each what `growth` says."""
     rng = np.random.default_rng(0)

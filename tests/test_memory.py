@@ -1064,8 +1064,9 @@ def test_each_fault_in_one_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert "3 failed" in done.stdout
     assert "Traceback" not in done.stdout
     run = read_run(tmp_path / "run.json")
-    assert [entry.outcome for entry in run.info.manifest] == ["invalid", "over-limit", "over-limit"]
-    killed, full, over = run.info.manifest
+    # The reference comes first.
+    assert [entry.outcome for entry in run.info.manifest] == ["over-limit", "invalid", "over-limit"]
+    over, killed, full = run.info.manifest
     assert "the host is out of memory" in full.reason
     assert "as far as the phase 'first call'" in full.reason
     assert "killed from outside by SIGKILL" in killed.reason

@@ -27,17 +27,18 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     """A cell through every benchmark: quiet output, a summary, a complete result."""
     done = run_suite(*QUICK, "--precision", "int8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "8 benchmarks asked for: 8 measured" in done.stdout
+    assert "9 benchmarks asked for: 9 measured" in done.stdout
     assert done.stderr == ""
     assert "warning" not in done.stdout.lower()
-    # The checkpoint is loaded once.
+    # The checkpoint is loaded once, after the 32-bit floats that it is held against.
     began = ("watching", "starting", "loading")
-    loads = [line for line in done.stdout.splitlines() if line.startswith(began)]
-    assert tuple(line.split()[0] for line in loads) == began
+    loads = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith(began)]
+    assert [first for first, _ in loads] == [*began, "loading"]
+    assert [second for _, second in loads[2:]] == ["dummy:tiny-fp32", "dummy:tiny-int8"]
 
     content = _run_file(tmp_path)
     run = read_run(tmp_path / "run.json")
-    assert len(run.measurements) == len(content["benchmarks"]) == 8
+    assert len(run.measurements) == len(content["benchmarks"]) == 9
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
     by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
@@ -53,6 +54,9 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     peaks = {metric.name: metric.value or 0.0 for metric in memory.metrics}
     assert peaks["peak_process_mib"] > peaks["context_mib"] + peaks["weight_mib"] > 100
     assert [row.verdict for row in memory.verdicts] == ["ok"]
+    numerics = by_stage["numerics", "int8"]
+    assert {metric.name for metric in numerics.metrics} >= {"logit_error", "weight_mib"}
+    assert [row.verdict for row in numerics.verdicts] == ["ok"]
     cost = by_stage["cost", "int8"]
     ops = sum(part.count for part in cost.parts if part.stage == "decode")
     assert ops > 1000
@@ -60,7 +64,7 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert len(json.dumps(content["benchmarks"][-1])) < 50_000
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):
         latency = row.metric("latency_s")
-        assert (latency is None) == (row.stage in ("memory", "cost"))
+        assert (latency is None) == (row.stage in ("memory", "cost", "numerics"))
         if latency is None:
             continue
         # pytest-benchmark's own figures are the same samples: other readers see what we see.
