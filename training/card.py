@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from training.config import Config
 from training.corpus import About
 from training.evaluate import Report, table
+
+_COLUMNS = 100
 
 _HEAD = """\
 ---
@@ -35,7 +38,7 @@ _LIMITS = """\
 - English only, British spelling, numbers as words. No translation, no language detection, no
   prompts (`<|startofprev|>` is in the vocabulary and was never trained).
 - Time stamps mark sentences, not words.
-- Its weights come out of bfloat16 training and are stored as float16.
+- Trained with bfloat16 autocast, stored as float16.
 """
 
 
@@ -69,53 +72,64 @@ def card(
         + f"; {voice.share:.0%} of the utterances"
         for voice in config.voice
     )
-    versions = "; ".join(f"{name}: {said}" for name, said in train.synthesizers.items())
+    versions = ", ".join(f"{name} {said}" for name, said in train.synthesizers.items())
     heard = (
         table(reports)
-        + "\n\nWhisper's basic normalizer, greedy decoding, jiwer. Recordings longer than a window "
-        "are walked through by predicted time stamps."
+        + "\n\n"
+        + _filled(
+            "Whisper's basic normalizer, greedy decoding, jiwer. Recordings longer than a window "
+            "are walked through by predicted time stamps."
+        )
         if reports
         else "Not evaluated yet."
     )
     sections = [
         _HEAD.format(words=words),
-        f"""\
-## Model
-{parameters / 1e6:.2f} million parameters: width {model.width}, {model.heads} heads,
-{model.encoder_layers} encoder and {model.decoder_layers} decoder layers, {model.mel_bins} mel bins,
-{model.pieces} byte-level pieces and Whisper's special tokens, windows of {model.window_s} s,
-{model.max_tokens} tokens.
-""",
-        f"""\
-## Data
-The sentences come from a grammar and a word list of the project's own (training/grammar.toml,
-CC0-1.0), {train.utterances} utterances and {train.seconds / 3600:.1f} hours, spoken by free
-synthesizers from Debian at several rates and pitches:
-
-{voices}
-
-Synthesizers: {versions}. flite's voices (Carnegie Mellon University, BSD-like licence) and
-espeak-ng (GPL-3.0, the program) put no claim on what they speak. Noise of several colours,
-reverberation, band limits, tones, clipping and changes of level and speed were added in training.
-No recording of a person was used, and no other model.
-
-Held out: {heldout.utterances} other utterances of another seed, none of them in the training, in
-rates and pitches, and for espeak-ng in variants, that were never trained on. The sentences of
-fixtures/clips are not in the training either; their words are in the list, and their voices and
-settings are trained ones.
-""",
-        f"""\
-## Training
-{steps} steps of {config.training.batch} windows in {seconds / 60:.1f} minutes on {device}, by
-`python -m training`, seed {config.seed}, configuration {config.digest}. The loss is the decoder's
-cross entropy and, weighted {config.training.ctc}, the connectionist temporal classification of the
-encoder's output, whose layer is not part of the checkpoint. The curves are in curve.svg.
-""",
+        "## Model\n"
+        + _filled(
+            f"{parameters / 1e6:.2f} million parameters: width {model.width}, {model.heads} heads, "
+            f"{model.encoder_layers} encoder and {model.decoder_layers} decoder layers, "
+            f"{model.mel_bins} mel bins, {model.pieces} byte-level pieces and Whisper's special "
+            f"tokens, windows of {model.window_s} s, {model.max_tokens} tokens."
+        ),
+        "## Data\n"
+        + _filled(
+            "The sentences come from a grammar and a word list of the project's own "
+            f"(training/grammar.toml, CC0-1.0): {train.utterances} utterances, "
+            f"{train.seconds / 3600:.1f} hours, spoken at several rates and pitches by free "
+            f"synthesizers from Debian ({versions}):"
+        )
+        + f"\n{voices}\n\n"
+        + _filled(
+            "flite's voices (Carnegie Mellon University, BSD-like licence) and espeak-ng (GPL-3.0, "
+            "the program) put no claim on what they speak. Noise of several colours, "
+            "reverberation, band limits, tones, clipping and changes of level and speed were added "
+            "in training. No recording of a person was used, and no other model."
+        )
+        + "\n"
+        + _filled(
+            f"Held out: {heldout.utterances} other utterances of another seed, in rates and "
+            "pitches, and for espeak-ng in variants, that were never trained on. The sentences of "
+            "fixtures/clips are not in the training either; their words are in the list, and their "
+            "voices and settings are trained ones."
+        ),
+        "## Training\n"
+        + _filled(
+            f"{steps} steps of {config.training.batch} windows in {seconds / 60:.1f} minutes on "
+            f"{device}, by `python -m training`, seed {config.seed}, configuration "
+            f"{config.digest}. The loss is the decoder's cross entropy and, weighted "
+            f"{config.training.ctc}, the connectionist temporal classification of the encoder's "
+            "output, whose layer is not part of the checkpoint. The curves are in curve.svg."
+        ),
         f"## Word error rate\n{heard}\n",
         _LIMITS,
         "## Licence\nThe weights and the tokenizer: MIT, as the project. The sentences: CC0-1.0.\n",
     ]
     return "\n".join(sections)
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _COLUMNS, break_on_hyphens=False) + "\n"
 
 
 def parameters_in(folder: Path) -> int:

@@ -140,6 +140,7 @@ def export(whisper: Any, vocabulary: Vocabulary, folder: Path) -> None:
         if name != "proj_out.weight"  # tied to the decoder's embedding
     }
     save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+    (part / "model.safetensors").chmod(0o644)
     config = WhisperConfig.from_dict({**whisper.config.to_dict(), "dtype": "float16"})
     # What was good for training is no part of the model.
     config.dropout = 0.0

@@ -7,7 +7,8 @@
 #     bash training/on_gpu.sh finish         # export, score, write the card; into $OUT/nano.tar.gz
 #     bash training/on_gpu.sh quantized      # int8 and nf4 too; needs .carry/bitsandbytes
 #
-# All but the speaking needs .carry/wheels. carry.sh fills .carry.
+# All need .carry/wheels; carry.sh fills .carry. To try the script elsewhere, set NANO_DEVICE=cpu,
+# NANO_CONFIG to a smaller nano.toml and NANO_WORK to a folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=${NANO_WORK:-/tmp/nano}
@@ -43,6 +44,8 @@ nano() {
     shift
     python3 -m training "$command" "$@"
 }
+device=${NANO_DEVICE:-cuda}
+config=(--config "${NANO_CONFIG:-training/nano.toml}")
 speech=(--corpora "$work/speech")
 checkpoint=(--checkpoint "$work/nano")
 
@@ -54,34 +57,34 @@ give() {
 
 case ${1:-} in
 speak)
-    command -v flite >/dev/null && command -v espeak-ng >/dev/null || synthesizers
-    time nano speak "${speech[@]}" --processes "$(nproc)"
+    if compgen -G '.carry/debs/*.deb' >/dev/null; then synthesizers; fi
+    time nano speak "${config[@]}" "${speech[@]}" --processes "$(nproc)"
     ;;
 pace)
     rm -rf "$work/pace"
-    nano train "${speech[@]}" --run "$work/pace" --most-steps 120
+    nano train "${config[@]}" "${speech[@]}" --device "$device" --run "$work/pace" --most-steps 120
     rm -rf "$work/pace"
     ;;
 train)
-    nano train "${speech[@]}" --run "$work/run" --max-seconds "$2"
-    nano export "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
+    nano train "${config[@]}" "${speech[@]}" --device "$device" --run "$work/run" --max-seconds "$2"
+    nano export "${config[@]}" "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
     give
     ;;
 finish)
-    nano export "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
-    nano evaluate "${speech[@]}" "${checkpoint[@]}" --device cuda --precision fp32,fp16
-    nano card "${checkpoint[@]}"
+    nano export "${config[@]}" "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
+    nano evaluate "${speech[@]}" "${checkpoint[@]}" --device "$device" --precision fp32,fp16
+    nano card "${config[@]}" "${checkpoint[@]}"
     give
     ;;
 quantized)
     python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade \
         --target "$work/site" .carry/bitsandbytes/*.whl
-    nano evaluate "${speech[@]}" "${checkpoint[@]}" --device cuda --precision int8,nf4
-    nano card "${checkpoint[@]}"
+    nano evaluate "${speech[@]}" "${checkpoint[@]}" --device "$device" --precision int8,nf4
+    nano card "${config[@]}" "${checkpoint[@]}"
     give
     ;;
 *)
-    sed -n '2,11p' "$0"
+    sed -n '2,12p' "$0"
     exit 2
     ;;
 esac

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -207,8 +208,6 @@ def versions() -> dict[str, str]:
     made = {}
     for name in SYNTHESIZERS:
         done = subprocess.run([name, "--version"], check=False, capture_output=True, text=True)
-        lines = [
-            line.strip() for line in done.stdout.splitlines() if "ersion" in line or ":" in line
-        ]
-        made[name] = lines[-1] if lines else "unknown"
+        found = re.search(r"\d+\.\d[\w.+-]*", done.stdout)
+        made[name] = found[0] if found else "unknown"
     return made

@@ -101,6 +101,7 @@ class Trainer:
             sampler=range(self.progress.step, last),
             batch_size=None,
             num_workers=workers,
+            pin_memory=self.device != "cpu",
         )
         self.learner.train()
         sums: dict[str, torch.Tensor] = {}

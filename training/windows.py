@@ -33,6 +33,8 @@ _LONGER_S = 0.35
 # A sentence of which less than this fits in the window is left out rather than cut off.
 _LEAST_CUT_S = 0.3
 _TRIES = 8
+# torch's loss for alignments fetches lengths that are on a GPU, which holds up everything.
+_ON_HOST = ("heard_lengths", "heard_s")
 # The end of a word that was in the window before, and the silence after it.
 _TAIL_S = (0.03, 0.25)
 # Rows of tokens are padded to a multiple: fewer shapes, fewer allocations.
@@ -72,8 +74,23 @@ class Plan:
     """Seconds after which nothing more is heard in full."""
 
     def to(self, device: str) -> Plan:
-        """Return the same plan on a device."""
-        return Plan(**{part.name: getattr(self, part.name).to(device) for part in fields(self)})
+        """Return the same plan on a device, but for the lengths that its loss wants on the host.
+
+        Nothing here waits for the device, if the plan is in pinned memory.
+        """
+        return Plan(
+            **{
+                name: tensor if name in _ON_HOST else tensor.to(device, non_blocking=True)
+                for name, tensor in self._parts()
+            }
+        )
+
+    def pin_memory(self) -> Plan:
+        """Return the same plan in pinned memory; DataLoader calls this."""
+        return Plan(**{name: tensor.pin_memory() for name, tensor in self._parts()})
+
+    def _parts(self) -> list[tuple[str, torch.Tensor]]:
+        return [(part.name, getattr(self, part.name)) for part in fields(self)]
 
 
 @dataclass(kw_only=True)
