@@ -41,6 +41,7 @@ def speak(
     config: ConfigFile = CONFIG,
     processes: Annotated[int, typer.Option(help="How many speak at once.")] = os.cpu_count() or 1,
     limit: Annotated[int | None, typer.Option(help="Only the first so many, to try it.")] = None,
+    only: Annotated[str, typer.Option(help="train or heldout: speak this one alone.")] = "",
 ) -> None:
     """Speak the training and the held-out sentences, by flite and espeak-ng."""
     from training.speech import missing_synthesizers, speak_corpora
@@ -49,7 +50,7 @@ def speak(
         raise typer.BadParameter(
             f"{' and '.join(missing)} not found: apt-get install {' '.join(missing)}"
         )
-    speak_corpora(read_config(config), corpora, processes=processes, limit=limit)
+    speak_corpora(read_config(config), corpora, processes=processes, limit=limit, only=only)
 
 
 @app.command()

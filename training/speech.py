@@ -33,6 +33,8 @@ SYNTHESIZERS = ("flite", "espeak-ng")
 # espeak-ng's own defaults: words a minute, and a pitch from 0 to 99.
 _ESPEAK_RATE = 175
 _ESPEAK_PITCH = 50
+# flite's own durations are 1 but for these voices.
+_FLITE_STRETCH = {"kal": 1.1, "kal16": 1.1}
 # Speech is what rises above this share of the loudest sample, and so much around it.
 _FLOOR = 0.01
 _MARGIN_S = 0.02
@@ -91,7 +93,8 @@ def speak(text: str, setting: Setting) -> NDArray[np.int16]:
     faster = 1.0
     if setting.engine == "flite":
         faster = setting.pitch
-        stretch = f"duration_stretch={faster / setting.rate}"
+        own = _FLITE_STRETCH.get(setting.name, 1.0)
+        stretch = f"duration_stretch={own * faster / setting.rate}"
         command = ["flite", "-voice", setting.name, "--setf", stretch, "-t", text, "-o", str(path)]
     else:
         voice = setting.name + (f"+{setting.variant}" if setting.variant else "")
@@ -125,7 +128,9 @@ def trim(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     return samples[max(0, heard[0] - margin) : heard[-1] + margin]
 
 
-def speak_corpora(config: Config, folder: Path, *, processes: int, limit: int | None) -> None:
+def speak_corpora(
+    config: Config, folder: Path, *, processes: int, limit: int | None = None, only: str = ""
+) -> None:
     """Speak the training and the held-out utterances, unless they are there already.
 
     Args:
@@ -133,6 +138,7 @@ def speak_corpora(config: Config, folder: Path, *, processes: int, limit: int | 
         folder: gets a folder "train" and a folder "heldout".
         processes: how many speak at once.
         limit: speak only the first so many of each, to try it.
+        only: speak this one alone: "heldout" is a matter of seconds, and evaluation needs no more.
     """
     grammar = Grammar.load()
     clips = [clip.text or "" for clip in read_manifest(CLIPS_FOLDER).values()]
@@ -159,6 +165,8 @@ def speak_corpora(config: Config, folder: Path, *, processes: int, limit: int | 
     }
     digest = config.speech_digest + ("" if limit is None else f"-first-{limit}")
     for part, texts in parts.items():
+        if only and part != only:
+            continue
         if Corpus.is_complete(folder / part, digest):
             print(f"{part}: spoken already")
             continue
