@@ -33,7 +33,7 @@ from training.sentences import (
     tidy,
     verb_forms,
 )
-from training.sound import augment, lay_out, mask_mel
+from training.sound import augment, lay_out, mask_mel, pad_mel
 from training.speech import Setting, draw_settings, missing_synthesizers, speak, trim
 from training.tokenizer import Vocabulary, train_tokenizer, write_tokenizer
 from training.train import Trainer, learning_rate, read_log, trained
@@ -397,6 +397,21 @@ def test_a_mel_mask_hides_one_band() -> None:
     hidden = (masked != mel).all(2).sum(1)
     assert 0.2 < float((hidden > 0).float().mean()) < 0.7
     assert int(hidden.max()) <= 12
+
+
+def test_a_recordings_last_window_is_padded_as_transformers_does(
+    corpora: Path, vocabulary: Vocabulary
+) -> None:
+    """Some windows have zeros after the recording, and the same spectrogram before its end."""
+    plan = plan_of(corpora, vocabulary, tiny_config(), 0)
+    plan.lengths = torch.tensor([16_000, 24_001])
+    mel = torch.full((2, 80, 300), -1.0)
+    padded = pad_mel(mel, plan, 1.0, torch.Generator())
+    assert (padded[0, :, :100] == -1).all()
+    assert not padded[0, :, 100:].any()
+    assert (padded[1, :, :151] == -1).all()
+    assert not padded[1, :, 151:].any()
+    assert torch.equal(pad_mel(mel, plan, 0.0, torch.Generator()), mel)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

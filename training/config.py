@@ -95,6 +95,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tone: Share
     clipped: Share
     mel_mask: Share
+    zero_padded: Share
     gain_db: Range
 
 

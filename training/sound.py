@@ -14,6 +14,7 @@ _ROOM_S = 0.5
 # Until the first echo, as in a room: 2 ms are 70 cm.
 _FIRST_ECHO = 32
 _MASKED_BINS = 12
+_HOP = 160
 
 
 def lay_out(samples: torch.Tensor, plan: Plan, total: int, size: int) -> torch.Tensor:
@@ -124,6 +125,21 @@ def mask_mel(mel: torch.Tensor, share: float, generator: torch.Generator) -> tor
     bin_ = torch.arange(bins, device=mel.device)[None, :, None]
     hidden = (bin_ >= start) & (bin_ < start + width) & (drawn() < share)
     return torch.where(hidden, mel.amin(dim=(1, 2), keepdim=True), mel)
+
+
+def pad_mel(
+    mel: torch.Tensor, plan: Plan, share: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Put zeros after the recording in some windows.
+
+    A spectrogram's silence is far below zero, so that these are loud to a model that never saw
+    them; transformers' long-form generation fills up a recording's last window so.
+    """
+    windows, _, frames = mel.shape
+    chosen = torch.rand(windows, 1, 1, device=mel.device, generator=generator) < share
+    ends = (plan.lengths[:, None, None] / _HOP).ceil()
+    padding = torch.arange(frames, device=mel.device) >= ends
+    return torch.where(chosen & padding, 0.0, mel)
 
 
 def _echo(

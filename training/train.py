@@ -20,7 +20,7 @@ from training.corpus import Corpus, Utterance
 from training.evaluate import decode, pooled_wer
 from training.features import log_mel, mel_filters
 from training.model import Learner
-from training.sound import augment, lay_out, mask_mel
+from training.sound import augment, lay_out, mask_mel, pad_mel
 from training.tokenizer import Vocabulary, train_tokenizer
 from training.windows import Plan, Planner
 from whisperbench.units import SAMPLE_RATE_HZ
@@ -163,7 +163,8 @@ class Trainer:
         size = self.config.model.window_s * SAMPLE_RATE_HZ
         waves = lay_out(self._samples, plan, total, size)
         waves = augment(waves, plan, settings, generator)
-        return mask_mel(log_mel(waves, self._filters), settings.mel_mask, generator)
+        mel = mask_mel(log_mel(waves, self._filters), settings.mel_mask, generator)
+        return pad_mel(mel, plan, settings.zero_padded, generator)
 
     def probe(self) -> float:
         """Transcribe some of what is held out; return the word error rate."""
