@@ -1,0 +1,1 @@
+"""How nano, the small Whisper that ships with the project, is made: speech, training, export."""
