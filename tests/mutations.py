@@ -14,7 +14,7 @@ import msgspec
 from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
 from whisperbench.compare import Gate
 from whisperbench.errors import InputError
-from whisperbench.result import ManifestEntry, Metric, Part, Run, Verdict, read_run
+from whisperbench.result import ClipScore, ManifestEntry, Metric, Part, Run, Verdict, read_run
 from whisperbench.verdict_report import FORMATS, Comparison
 
 Tree = Any
@@ -50,8 +50,18 @@ def make_file() -> Tree:
     cost = make_cost(cell, {"aten_ops": 4000, "python_calls": 12_000}, gpu_ms=1.5)
     merged = Metric(name="wer", unit="1", kind="quality", better="lower", processes=(0.25,))
     cost = msgspec.structs.replace(cost, metrics=(*cost.metrics, merged))
+    clip = ClipScore(
+        name="jfk",
+        words=22,
+        word_edits=1,
+        characters=110,
+        character_edits=3,
+        tokens=25,
+        signs=("loops", "length off"),
+    )
+    heard = make_measurement(transcripts=("ask not", "été 你好 ‍🙂"), rtfx=27.25, wer=0.05)
     run = make_run(
-        make_measurement(transcripts=("ask not", "été 你好 ‍🙂"), rtfx=27.25, wer=0.05),
+        msgspec.structs.replace(heard, clips=(clip, msgspec.structs.replace(clip, name="yes"))),
         make_memory(cpu, {"peak_process_mib": 3000.5, "context_mib": -0.5}, verdicts=verdicts),
         msgspec.structs.replace(cost, parts=parts, notes=cost.notes | {"throttled": False}),
         manifest=(

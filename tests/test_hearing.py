@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from fixtures.quality import NumericReferences
 from tests.conftest import TINY_EN
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.dummy import ensure_dummy
-from whisperbench.errors import InvalidMeasurementError
+from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
 from whisperbench.hearing import hear
 from whisperbench.loading import LoadedModel, load_model
 from whisperbench.models import ModelSpec
@@ -118,3 +121,29 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
         assert rates["wer"] is not None
         assert rates["wer"] < 0.1
         assert found.clips[0].word_edits == 0
+
+
+def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) -> None:
+    """Where 32-bit floats are too large, others are measured, and what needs them fails."""
+    asked = []
+
+    class Full:
+        def get(self, key: CheckpointKey) -> LoadedModel:
+            asked.append(key.precision.name)
+            raise OutOfMemoryError("the card is full")
+
+    spec = ModelSpec.parse("dummy:tiny")
+    keys = [
+        CheckpointKey(model=spec, precision=precision_named(name), attention="sdpa")
+        for name in ("fp16", "int8", "nf4")
+    ]
+    prepared: Any = SimpleNamespace(audio={}, facts=SimpleNamespace(torch_name="cpu"))
+    cache: Any = Full()
+    references = NumericReferences(prepared, cache, frozenset(key.id for key in keys[1:]))
+    references.prepare(keys[0])
+    assert asked == []
+    for key in keys[1:]:
+        references.prepare(key)
+        with pytest.raises(OutOfMemoryError, match="the card is full"):
+            references[audio]
+    assert asked == ["fp32"]

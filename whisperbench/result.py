@@ -134,7 +134,7 @@ class ClipScore(
     character_edits: Count
     tokens: Count
     """Of the transcript."""
-    signs: tuple[Sign, ...] = ()
+    signs: tuple[Sign, ...]
 
     @property
     def score(self) -> Score:
