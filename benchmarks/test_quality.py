@@ -25,13 +25,14 @@ def test_quality(
     cell = record.cell(
         quality_of_cell.key, quality_of_cell.data, quality_of_cell.batch_size, tokens=None
     )
+    quality_of_cell.keep(cell, found)
     verdicts = limits.judge("quality", cell, found.metrics)
     record(
         "quality",
         cell,
         metrics=found.metrics,
         verdicts=verdicts,
-        transcripts=found.transcripts,
+        transcripts=[clip.transcript for clip in found.heard],
         clips=found.clips,
         notes=timing.notes | found.notes,
     )

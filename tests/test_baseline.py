@@ -56,6 +56,10 @@ def a_cost(ops: int) -> Run:
 
 def test_a_run_counts_once(write: Write) -> None:
     """The same run under two names would look like a quiet machine."""
+    first, second = write("g.json", a_cost(100)), write("h.json", a_cost(100))
+    # Counts alone are the same in every run: what tells two from one is when they were.
+    second.write_bytes(second.read_bytes().replace(b'"now"', b'"later"'))
+    assert decode_run(baseline.merge([first, second]), "both").info.processes == 2
     with pytest.raises(InputError, match="stands twice"):
         baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
     merged = write("c.json", a_run()).with_name("merged.json")

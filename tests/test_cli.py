@@ -20,6 +20,7 @@ from whisperbench.hardware import key_of
 from whisperbench.host import HostDevice
 from whisperbench.models import SIZES
 from whisperbench.precisions import PRECISIONS
+from whisperbench.quality import describe as said
 from whisperbench.suite import SUITE_FILE, Ceiling, read_suite
 
 
@@ -63,7 +64,7 @@ def test_list_names_everything() -> None:
 
 
 def test_limits_prints_what_applies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`limits` names this machine's key and the ceilings that are for it, with their reasons."""
+    """`limits` names this machine's key, its ceilings and the limits, with their reasons."""
     path = tmp_path / "suite.toml"
     elsewhere = msgspec.structs.replace(read_suite().ceiling[0], devices=("nvidia-*",))
     path.write_text(
@@ -79,6 +80,8 @@ def test_limits_prints_what_applies_here(tmp_path: Path, monkeypatch: pytest.Mon
     assert done.output.splitlines() == [
         f"ceilings on {key}: {len(here)}",
         *(line for row in here for line in (f"  {describe(row)}", f"    {row.reason}")),
+        f"limits on quality: {len(suite.limit)}",
+        *(line for row in suite.limit for line in (f"  {said(row)}", f"    {row.reason}")),
     ]
 
 

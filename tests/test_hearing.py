@@ -86,6 +86,8 @@ def test_a_precision_differs_from_32_bit_floats(
     same = difference(force(Transcriber(model, [audio])), reference)
     assert (same.logit_error, same.top1_agreement, same.worst_layer_error) == (0.0, 1.0, 0.0)
     quantized = load(shallow, "int8")
+    untold = replace(audio, clip=msgspec.structs.replace(audio.clip, text=None))
+    assert force(Transcriber(model, [untold])).logits.shape[0] > 10
     found = difference(force(Transcriber(quantized, [audio])), reference)
     assert 0.001 < found.logit_error < 0.1
     quantized.model.model.decoder.layers[0].fc2.bias.data[:9] += 5.0
@@ -95,14 +97,11 @@ def test_a_precision_differs_from_32_bit_floats(
 
 
 def test_logits_that_are_not_finite_are_refused(shallow: Path, audio: Audio) -> None:
-    """An overflow is no difference, but a failure; so is a clip without a text to force."""
+    """An overflow is no difference, but a failure."""
     broken = load(shallow, "fp32")
     broken.model.model.decoder.layers[0].fc2.bias.data[0] = float("inf")
     with pytest.raises(InvalidMeasurementError, match="logits are not finite"):
         force(Transcriber(broken, [audio]))
-    silent = replace(audio, clip=msgspec.structs.replace(audio.clip, text=None))
-    with pytest.raises(InvalidMeasurementError, match="no text whose tokens could be forced"):
-        force(Transcriber(broken, [silent]))
 
 
 @pytest.mark.skipif(not TINY_EN.is_dir(), reason="set WHISPERBENCH_TINY_EN to a folder of tiny.en")

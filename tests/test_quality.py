@@ -49,7 +49,7 @@ def a_quality(precision: str, *transcripts: str, base: Quality | None = None) ->
         cell=cell,
         metrics=found.metrics,
         clips=found.clips,
-        transcripts=found.transcripts,
+        transcripts=tuple(clip.transcript for clip in found.heard),
         notes=found.notes,
     )
 
@@ -112,7 +112,8 @@ def test_what_a_limit_is_on_must_be_measured() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"metric": "wre"}, "no metric is called 'wre'"),
+        ({"metric": "wer*"}, "limit on wer.: choose one of wer, cer"),
+        ({"metric": "wre"}, "choose one of wer, cer"),
         ({"max": None}, "needs max or min, not both"),
         ({"min": 0.5}, "needs max or min, not both"),
         ({"precisions": ["int9"]}, "no precision is called 'int9'"),
@@ -163,7 +164,7 @@ def test_clips_can_be_scored_again(tmp_path: Path) -> None:
     """The file of what was heard gives the same rates, and so does one of another tool."""
     clips = heard(TEXT, TEXT.replace("rain", "train"))
     path = tmp_path / "run.clips.jsonl"
-    path.write_bytes(b"\n".join(lines_of("tiny.en", "int8", clips, rate(clips, None).clips)))
+    path.write_bytes(b"\n".join(lines_of(make_cell("int8", model="tiny.en"), rate(clips, None))))
     assert read_lines(path)[1].wer == pytest.approx(1 / 9)
     done = CliRunner().invoke(app, ["score", str(path)])
     assert "tiny.en int8: 2 clips, 18 words: WER 5.56 %" in done.stdout

@@ -36,13 +36,13 @@ def test_a_manifest(tmp_path: Path) -> None:
     speak(tmp_path / "audio" / "a.wav", None)
     rows = [
         {"audio_filepath": "audio/a.wav", "text": "hello", "duration": 0.5, "speaker": 7},
-        {"audio_filepath": str(tmp_path / "audio" / "b.wav"), "text": "", "lang": "de"},
+        {"audio_filepath": str(tmp_path / "audio" / "b.wav"), "text": "", "lang": "de-AT"},
     ]
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
     first, second = find_clips(manifest)
     assert (first.name, first.file) == ("audio/a.wav", str(tmp_path / "audio" / "a.wav"))
-    assert (second.text, second.language) == ("", "de")
+    assert (second.name, second.text, second.language) == ("audio/b.wav", "", "de")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,7 @@ def test_a_manifest(tmp_path: Path) -> None:
         ("", "has no lines"),
         ('{"text": "x"}', "line 1: Object missing required field `audio_filepath`"),
         ("{", "line 1"),
+        ('{"audio_filepath": "a\\u0000", "text": "x"}', "cannot be printed; rename it"),
         ('{"audio_filepath": "a", "text": "x", "offset": 3}', "is a part of a recording, from 3 s"),
         ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording twice"),
     ],
@@ -71,7 +72,15 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         find_clips(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"holds no \.flac"):
         find_clips(tmp_path)
+    speak(tmp_path / "b" / "a\nb.wav", "x")
+    with pytest.raises(InputError, match=r"the name b/a\\nb.wav cannot be printed"):
+        find_clips(tmp_path / "b" / "..")
+    (tmp_path / "b" / "a\nb.wav").unlink()
     speak(tmp_path / "a.wav", None)
+    speak(tmp_path / "a.flac", None)
+    with pytest.raises(InputError, match="two recordings have one text"):
+        find_clips(tmp_path)
+    (tmp_path / "a.flac").unlink()
     with pytest.raises(InputError, match=r"1 of 1 recordings have no text beside them.*a\.txt"):
         find_clips(tmp_path)
 

@@ -27,6 +27,13 @@ def test_languages_without_spaces_are_compared_by_character() -> None:
     """One wrong character of a Chinese sentence is not a wholly wrong sentence."""
     assert score("今天天气很好", "今天天气真好", "zh").wer == pytest.approx(1 / 6)
     assert score("今天天气很好", "今天天气真好", "en").wer == 1.0
+    assert score("今日は", "今日わ", "ja").cer == pytest.approx(1 / 3)
+
+
+def test_a_language_has_no_region() -> None:
+    """en-US and EN are English, with its spellings and numbers."""
+    for code in ("en-US", "EN", "en_gb"):
+        assert score("colour twenty-one", "color 21", code).wer == 0.0
 
 
 def test_silence_has_no_rate_but_its_words_count() -> None:
@@ -82,3 +89,12 @@ def test_one_clip_has_no_interval() -> None:
     """Clips are what is drawn from; silence has no rate to differ in."""
     assert difference_interval([Score(words=5)], [Score(words=5, word_edits=5)]) is None
     assert difference_interval([Score(words=5), Score()], [Score(words=5), Score()]) is None
+
+
+def test_words_in_silence_widen_the_interval() -> None:
+    """What is said where nothing is to be heard is in the difference, and so in its bounds."""
+    base = [Score(words=10), Score(words=10), Score()]
+    head = [Score(words=10), Score(words=10), Score(word_edits=4)]
+    low, high = difference_interval(base, head) or (1.0, 0.0)
+    assert low == 0.0
+    assert high >= 0.2

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from whisperbench.compare import Gate, spread_of
+from whisperbench.compare import Gate, differ, spread_of
 from whisperbench.environment import cache_folder
 from whisperbench.errors import (
     InputError,
@@ -65,12 +65,18 @@ def replacing() -> Iterator[None]:
         InputError: somebody is at it, or the lock cannot be made.
     """
     path = cache_folder() / "baselines.lock"
+    lock = FileLock(path, timeout=10)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, timeout=10):
-            yield
+        lock.acquire()
     except Timeout:
         raise InputError("another process is replacing a baseline: try again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be locked: {one_line(error.strerror)}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def merge(paths: Sequence[Path]) -> bytes:
@@ -89,7 +95,7 @@ def merge(paths: Sequence[Path]) -> bytes:
         if baselines := [each.path for each in files if each.run.info.processes > 1]:
             raise InputError(f"{baselines[0]}: is a baseline already; merge the runs that it is of")
         _require_same_machine(first.run.machine, file.run.machine, file.path)
-        if any(file.run.measurements == other.run.measurements for other in files[:place]):
+        if any(file.is_same_run(other) for other in files[:place]):
             raise InputError(f"{file.path}: stands twice among them; name each run once")
         if file.rows.keys() != first.rows.keys():
             raise InputError(
@@ -136,6 +142,11 @@ class _Recorded:
         }
         if len(self.rows) < len(rows):
             raise InputError(f"{path}: has two benchmarks of one name")
+
+    def is_same_run(self, other: _Recorded) -> bool:
+        """Whether two files are of one run, though one was written anew."""
+        when = [msgspec.json.decode(file.data).get("datetime") for file in (self, other)]
+        return when[0] == when[1] and self.run.measurements == other.run.measurements
 
 
 def _complete_run(path: Path) -> Run:
@@ -202,7 +213,7 @@ def _merged_metric(metrics: list[Metric], benchmark: str) -> Metric:
                 f"{benchmark}: {metric.name} differs by {100 * spread_of(metric):.1f} % between "
                 "executions of one run: record it again"
             )
-    if rule.agree and len(set(figures)) > 1:
+    if rule.agree is not None and differ(figures, rule.agree):
         raise InvalidMeasurementError(
             f"{benchmark}: {metrics[0].name} is not the same in all processes: "
             f"{', '.join(f'{figure:.10g}' for figure in figures)}; it should be, so find out why"

@@ -295,6 +295,12 @@ def limits(
     for ceiling in here:
         typer.echo(f"  {ceilings.describe(ceiling)}")
         typer.echo(f"    {ceiling.reason}")
+    from whisperbench.quality import describe
+
+    lines = [(describe(limit), limit.reason) for limit in read_suite().limit]
+    typer.echo(f"limits on quality: {len(lines)}")
+    for line, reason in lines:
+        typer.echo(f"  {line}\n    {reason}")
 
 
 @app.command()

@@ -66,6 +66,7 @@ class Gate:
         self._machine = machine
         self._tolerances = [row for row in tolerances if _matches(machine.device_key, row.devices)]
         self._used: set[int] = set()
+        self._names: set[str] = set()
         self._left: dict[_Identity, Measurement] = {}
         for row in base.measurements:
             if self._left.setdefault(_identity(row), row) is not row:
@@ -157,7 +158,7 @@ class Gate:
             if rule.own_spread is not None and spread > rule.own_spread:
                 sentence = f"the {which}'s own executions differ by {_percent(spread)}"
                 return _verdict("inconclusive", f"{sentence}; measure it again", old, new)
-            if rule.agree and len(set(metric.figures)) > 1:
+            if rule.agree is not None and differ(metric.figures, rule.agree):
                 sentence = f"the {which}'s processes differ, and should not"
                 return _verdict("invalid", sentence, old, new)
             least = min((*metric.figures, *(metric.samples or ())))
@@ -215,6 +216,7 @@ class Gate:
 
     def _allowed(self, cell: Cell, metric: str, rule: Rule) -> _Allowed:
         """Return what a figure may grow by here."""
+        self._names.add(metric)
         allowed = _Allowed(rule.share, rule.absolute)
         for place, row in enumerate(self._tolerances):
             if (
@@ -251,7 +253,7 @@ class Gate:
             f"suite.toml: the tolerance of {' '.join(row.metrics)} for {' '.join(row.models)} "
             f"{' '.join(row.precisions)} matched nothing here; if it should have, look at its names"
             for place, row in enumerate(self._tolerances)
-            if place not in self._used
+            if place not in self._used and any(_matches(name, row.metrics) for name in self._names)
         ]
         found += [
             f"suspect: {name} was {was.versions.get(name, 'absent')} and is "
@@ -324,6 +326,11 @@ def spread_of(metric: Metric) -> float:
     return (max(samples) - min(samples)) / middle if middle else 0.0
 
 
+def differ(figures: Sequence[float], share: float) -> bool:
+    """Whether figures lie further apart than by a share of their median."""
+    return max(figures) - min(figures) > share * abs(median(figures))
+
+
 def _figure(metric: Metric) -> float:
     """Return what stands for all processes."""
     return max(metric.figures) if KINDS[metric.kind].highest else median(metric.figures)
@@ -331,7 +338,7 @@ def _figure(metric: Metric) -> float:
 
 def _from_to(old: Metric, new: Metric) -> str:
     before, after = _figure(old), _figure(new)
-    digits = ".10g" if KINDS[new.kind].agree else ".4g"
+    digits = ".10g" if KINDS[new.kind].agree == 0 else ".4g"
     said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
     return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
 

@@ -21,6 +21,10 @@ STACK = (
     "safetensors",
     "numpy",
     "nvidia-ml-py",
+    "jiwer",
+    "whisper-normalizer",
+    "soundfile",
+    "soxr",
     "pytest",
     "pytest-benchmark",
 )

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 REFERENCE = "fp32"
 """The precision that others are held against."""
 
+ANY_TEXT = "The library opens at nine in the morning and closes at seven."
+"""Whose tokens are forced where nobody wrote down what a clip says: any that are fixed will do."""
+
 MOST_TOKENS = 64
 """Of a clip's text that are forced."""
 
@@ -79,19 +82,14 @@ def force(transcriber: Transcriber) -> Forced:
     """Put the first window of a clip and the first tokens of its text through a model.
 
     Raises:
-        InvalidMeasurementError: its logits are not finite, or the clip's text has no tokens.
+        InvalidMeasurementError: its logits are not finite.
     """
     import torch
 
     loaded = transcriber.loaded
     # Whisper begins a text with a space.
-    text = f" {(transcriber.audio.clip.text or '').strip()}".rstrip()
+    text = f" {(transcriber.audio.clip.text or ANY_TEXT).strip()}"
     ids = loaded.processor.tokenizer(text, add_special_tokens=False).input_ids[:MOST_TOKENS]
-    if not ids:
-        raise InvalidMeasurementError(
-            f"{transcriber.audio.clip.name} has no text whose tokens could be forced; write what "
-            "is said in the .txt beside it"
-        )
     prompt = transcriber.prompt()[:1]
     forced = torch.cat([prompt, torch.tensor([ids], device=prompt.device)], dim=1)
     with torch.no_grad():

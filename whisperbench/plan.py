@@ -12,7 +12,7 @@ from typing import get_args
 import msgspec
 
 from whisperbench.clips import Clip, find_clip, read_manifest
-from whisperbench.errors import InputError
+from whisperbench.errors import InputError, printable
 from whisperbench.models import ModelSpec
 from whisperbench.precisions import DeviceKind, Precision, precision_named
 from whisperbench.recordings import find_clips
@@ -170,7 +170,7 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     heard_name = "clips"
     if data:
         path = Path(data[-1]).expanduser()
-        heard, heard_name = find_clips(path), path.resolve().stem
+        heard, heard_name = find_clips(path), printable(path.resolve().stem)
     else:
         heard = [find_clip(text, manifest) for text in profile.quality_clips]
     return Plan(

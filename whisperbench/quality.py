@@ -57,8 +57,8 @@ class Quality:
 
     metrics: tuple[Metric, ...]
     clips: tuple[ClipScore, ...]
-    transcripts: tuple[str, ...]
-    """Of each of them."""
+    heard: tuple[HeardClip, ...]
+    """Each of them, with what was heard."""
     notes: dict[str, str | float | bool]
 
 
@@ -95,7 +95,7 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
     return Quality(
         metrics=tuple(metrics),
         clips=clips,
-        transcripts=tuple(clip.transcript for clip in heard),
+        heard=tuple(heard),
         notes=notes,
     )
 
@@ -110,15 +110,15 @@ class ClipLine(msgspec.Struct, omit_defaults=True):
     lang: str = "en"
     model: Line = ""
     precision: Line = ""
+    attention: Line = ""
+    batch_size: int = 1
     tokens: int = 0
     wer: float | None = None
     cer: float | None = None
     signs: tuple[str, ...] = ()
 
 
-def lines_of(
-    model: str, precision: str, heard: Sequence[HeardClip], scores: Sequence[ClipScore]
-) -> list[bytes]:
+def lines_of(cell: Cell, found: Quality) -> list[bytes]:
     """Write what was heard as JSON lines, to be looked at or scored again."""
     return [
         msgspec.json.encode(
@@ -128,15 +128,17 @@ def lines_of(
                 text=clip.reference,
                 pred_text=clip.transcript,
                 lang=clip.language,
-                model=model,
-                precision=precision,
+                model=cell.model,
+                precision=cell.precision,
+                attention=cell.attention,
+                batch_size=cell.batch_size,
                 tokens=clip.tokens,
                 wer=scored.score.wer,
                 cer=scored.score.cer,
                 signs=scored.signs,
             )
         )
-        for clip, scored in zip(heard, scores, strict=True)
+        for clip, scored in zip(found.heard, found.clips, strict=True)
     ]
 
 
@@ -212,13 +214,23 @@ def judge(
     )
 
 
+def describe(limit: Limit) -> str:
+    """Write a limit as a line."""
+    where = " ".join((*limit.models, *limit.precisions, *limit.devices))
+    return f"{where}: {limit.metric} {_bound(limit)}"
+
+
+def _bound(limit: Limit) -> str:
+    return f"at most {limit.max:g}" if limit.max is not None else f"at least {limit.min:g}"
+
+
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _judged(cell: Cell, metric: Metric | None, limit: Limit, reference: str) -> Verdict:
     bound = limit.max if limit.max is not None else limit.min
-    said = f"at most {limit.max:g}" if limit.max is not None else f"at least {limit.min:g}"
+    said = _bound(limit)
     where = f"{cell.model} {cell.precision}"
     if metric is None or metric.value is None:
         compared = limit.metric == "wer_over_reference"

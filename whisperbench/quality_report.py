@@ -51,10 +51,13 @@ def _by_place(run: Run, stage: str) -> dict[Place, list[Measurement]]:
 
 def score_lines(lines: Sequence[ClipLine]) -> Iterator[str]:
     """Score the lines of a per-clip file, a table line for each model and precision."""
-    groups: dict[tuple[str, str], list[ClipLine]] = {}
+    groups: dict[str, list[ClipLine]] = {}
     for line in lines:
-        groups.setdefault((line.model, line.precision), []).append(line)
-    for (model, precision), rows in groups.items():
+        batch = f"batch {line.batch_size}" if line.batch_size > 1 else ""
+        attention = "" if line.attention == "sdpa" else line.attention
+        name = " ".join(filter(None, (line.model, line.precision, batch, attention)))
+        groups.setdefault(name or "all", []).append(line)
+    for name, rows in groups.items():
         scores = [score(row.text, row.pred_text, row.lang) for row in rows]
         whole = pooled(scores)
         rates = ", ".join(
@@ -62,7 +65,6 @@ def score_lines(lines: Sequence[ClipLine]) -> Iterator[str]:
             for name, rate in (("WER", whole.wer), ("CER", whole.cer))
             if rate is not None
         )
-        name = " ".join(filter(None, (model, precision))) or "all"
         yield f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}"
         worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
         for found, row in worst[:SHOWN]:

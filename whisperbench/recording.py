@@ -102,7 +102,12 @@ def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> 
 @contextmanager
 def _interrupted_by(signals: Sequence[int]) -> Iterator[None]:
     """Let signals interrupt as Ctrl-C does."""
-    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
+    # nohup's are let be.
+    before = {
+        each: signal.signal(each, signal.default_int_handler)
+        for each in signals
+        if signal.getsignal(each) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

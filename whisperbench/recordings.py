@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Annotated
 import msgspec
 
 from whisperbench.clips import Clip, load_audio, transcript_beside
-from whisperbench.errors import InputError, one_line
+from whisperbench.errors import InputError, one_line, printable
+from whisperbench.words import language_code
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 """What is taken for audio in a folder; libsndfile reads all of it."""
@@ -73,6 +75,10 @@ def _of_folder(folder: Path) -> list[Clip]:
     )
     if not files:
         raise InputError(f"--data {folder}: holds no {', '.join(SUFFIXES)} files")
+    for file in files:
+        _require_plain(str(file.relative_to(folder)), f"--data {folder}")
+    if len({file.with_suffix("") for file in files}) < len(files):
+        raise InputError(f"--data {folder}: two recordings have one text; keep one of them")
     texts = {file: transcript_beside(file) for file in files}
     if untold := [file for file, text in texts.items() if text is None]:
         raise InputError(
@@ -85,9 +91,15 @@ def _of_folder(folder: Path) -> list[Clip]:
     ]
 
 
+def _require_plain(name: str, where: str) -> None:
+    """Refuse a name that no result file can hold."""
+    if printable(name) != name:
+        raise InputError(f"{where}: the name {printable(name)} cannot be printed; rename it")
+
+
 def _of_manifest(path: Path) -> list[Clip]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise InputError(f"--data {path}: {one_line(error.strerror)}") from error
     clips = []
@@ -104,18 +116,23 @@ def _of_manifest(path: Path) -> list[Clip]:
                 f"{where}: is a part of a recording, from {row.offset:g} s on; cut it out into a "
                 "file of its own"
             )
+        file = path.parent / row.audio_filepath
+        _require_plain(row.audio_filepath, where)
+        inside = file.is_relative_to(path.parent)
         clips.append(
             Clip(
-                name=row.audio_filepath,
-                file=str(path.parent / row.audio_filepath),
+                name=str(file.relative_to(path.parent)) if inside else file.name,
+                file=str(file),
                 text=row.text,
-                language=row.lang,
+                language=language_code(row.lang) if row.lang else None,
             )
         )
     if not clips:
         raise InputError(f"--data {path}: has no lines")
     if len({clip.name for clip in clips}) < len(clips):
-        raise InputError(f"--data {path}: names a recording twice")
+        raise InputError(
+            f"--data {path}: names a recording twice, or two that are called alike in other folders"
+        )
     return clips
 
 

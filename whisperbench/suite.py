@@ -136,7 +136,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         """Refuse a limit that says nothing, says two things, or can never apply."""
         whose = f"limit on {self.metric}"
-        require_match(self.metric, _QUALITY_METRICS, "metric", whose)
+        if self.metric not in _QUALITY_METRICS:
+            raise ValueError(f"the {whose}: choose one of {', '.join(_QUALITY_METRICS)}")
         if (self.max is None) == (self.min is None):
             raise ValueError(f"the {whose} needs max or min, not both")
         for pattern in self.precisions:

@@ -23,6 +23,8 @@ FEWEST_CHARACTERS = 20
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
+_AT_ONCE = 10**6
+"""Draws that are held in memory at once."""
 
 _WITHOUT_SPACES = ("zh", "yue", "ja", "th", "lo", "my")
 
@@ -78,6 +80,9 @@ def score(reference: str, transcript: str, language: str) -> Score:
     normalize = normalizer(language)
     expected, heard = normalize(reference), normalize(transcript)
     words = jiwer.process_words(expected, heard)
+    if language_code(language) in _WITHOUT_SPACES:
+        # They are there for the words alone.
+        expected, heard = expected.replace(" ", ""), heard.replace(" ", "")
     characters = jiwer.process_characters(expected, heard)
     return Score(
         words=words.hits + words.substitutions + words.deletions,
@@ -87,12 +92,22 @@ def score(reference: str, transcript: str, language: str) -> Score:
     )
 
 
+def language_code(language: str) -> str:
+    """Return Whisper's code of a language, which has no region: en of en-US.
+
+    >>> language_code("en_US")
+    'en'
+    """
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
 @cache
 def normalizer(language: str) -> Callable[[str], str]:
     """Return what a text of a language goes through before it is compared.
 
     Languages that are written without spaces are split into characters.
     """
+    language = language_code(language)
     if language == "en":
         from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -158,19 +173,20 @@ def difference_interval(base: Sequence[Score], head: Sequence[Score]) -> tuple[f
     rows = [
         (before.words, before.word_edits, after.word_edits)
         for before, after in zip(base, head, strict=True)
-        if before.words
     ]
-    if len(rows) < 2:
+    if sum(words > 0 for words, _, _ in rows) < 2:
         return None
 
     def difference(words: Any, before: Any, after: Any, axis: int) -> Any:
-        return (after.sum(axis) - before.sum(axis)) / words.sum(axis)
+        # A draw of silences alone has no words to divide by.
+        return (after.sum(axis) - before.sum(axis)) / np.maximum(words.sum(axis), 1)
 
     found = bootstrap(
         tuple(np.array(rows, float).T),
         difference,
         paired=True,
         vectorized=True,
+        batch=max(1, _AT_ONCE // len(rows)),
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
