@@ -83,7 +83,12 @@ def check(options: argparse.Namespace) -> bool:
             if name == "the language is not set" and not options.multilingual:
                 continue
             found = compare(unchanged, run(number, edit), read_suite().tolerance)
-            changed = [each for each in found if each.verdict.verdict != "ok"]
+            # A limit on what the reference has over it is left open: it is not run here.
+            changed = [
+                each
+                for each in found
+                if each.verdict.verdict != "ok" and each.verdict.absent is None
+            ]
             print(f"\n== {name}", flush=True)
             for each in changed:
                 if each.cell.precision == options.precision:
