@@ -117,6 +117,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a cell missing": (SOUND.replace('"cell"', '"cel"'), "cel"),
     "a device unknown": (_change(f"{CELL}/device", "tpu"), "cpu|cuda"),
     "negative wall time": (_change(f"{METRIC}/samples", [1.0, -1e-9]), "a negative latency_s"),
+    "a negative error rate": (
+        _change("benchmarks/2/extra_info/whisperbench/metrics/6/processes", [-0.5]),
+        "a negative wer",
+    ),
+    "a cut clip": (
+        _change("benchmarks/0/extra_info/whisperbench/clips", [["jfk", 22, 1, 110, 3, 25]]),
+        "`array` of at least length 7",
+    ),
     "no samples": (_change(f"{METRIC}/samples", []), "needs a value or samples"),
     "a kind unknown": (_change(f"{METRIC}/kind", "vibes"), "Invalid enum value 'vibes'"),
     "a steering kind": (_change(f"{METRIC}/kind", STEERING), r"\\x1b\[2J"),

@@ -433,14 +433,12 @@ def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
             if metric.name in names:
                 raise ValueError(f"two metrics {metric.name} of {what}")
             names.add(metric.name)
-            # Memory is a difference in places: a neighbour that ends makes it negative. So is what
-            # one error rate has over another.
             if metric.processes is not None and len(metric.processes) != processes:
                 raise ValueError(f"{metric.name} of {what} is not of {processes} processes")
-            if (
-                metric.kind not in ("memory", "quality")
-                and min(metric.samples or metric.figures) < 0
-            ):
+            # Memory is a difference in places: a neighbour that ends makes it negative. So is what
+            # one error rate has over another.
+            signed = metric.kind == "memory" or metric.derived
+            if not signed and min(metric.samples or metric.figures) < 0:
                 raise ValueError(f"a negative {metric.name} of {what}")
 
 
