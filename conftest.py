@@ -16,6 +16,7 @@ pytest_plugins = [
     "fixtures.audio",
     "fixtures.models",
     "fixtures.fresh",
+    "fixtures.limits",
     "fixtures.memory",
     "fixtures.startup",
     "fixtures.measure",

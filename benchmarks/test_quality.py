@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fixtures.limits import require_within
 from fixtures.measure import weight_size
 
 if TYPE_CHECKING:
+    from fixtures.limits import Limits
     from fixtures.measure import Recorder, Timing
-    from fixtures.quality import Limits, NumericsOfCell, QualityOfCell
+    from fixtures.quality import NumericsOfCell, QualityOfCell
     from whisperbench.clips import Audio
 
 
@@ -36,7 +38,7 @@ def test_quality(
         clips=found.clips,
         notes=timing.notes | found.notes,
     )
-    limits.require_kept(verdicts)
+    require_within(verdicts)
 
 
 def test_numerics(
@@ -61,4 +63,4 @@ def test_numerics(
         verdicts=verdicts,
         notes=timing.notes | {"worst_layer": found.worst_layer},
     )
-    limits.require_kept(verdicts)
+    require_within(verdicts)

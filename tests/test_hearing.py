@@ -138,10 +138,10 @@ def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) ->
     ]
     prepared: Any = SimpleNamespace(audio={}, facts=SimpleNamespace(torch_name="cpu"))
     cache: Any = Full()
-    references = NumericReferences(prepared, cache, frozenset(key.id for key in keys[1:]))
-    references.prepare(keys[0])
+    references = NumericReferences(prepared, cache, frozenset([("dummy:tiny", "sdpa")]))
+    references.prepare(replace(keys[0], model=ModelSpec.parse("dummy:base")))
     assert asked == []
-    for key in keys[1:]:
+    for key in keys:
         references.prepare(key)
         with pytest.raises(OutOfMemoryError, match="the card is full"):
             references[audio]

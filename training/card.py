@@ -77,7 +77,7 @@ def card(
         table(reports)
         + "\n\n"
         + _filled(
-            "Whisper's basic normalizer, greedy decoding, jiwer. Recordings longer than a window "
+            "Whisper's English normalizer, greedy decoding, jiwer. Recordings longer than a window "
             "are walked through by predicted time stamps."
         )
         if reports

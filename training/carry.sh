@@ -24,6 +24,7 @@ wheel() {
         --constraint constraints.txt --dest "$@"
 }
 wheel .carry/wheels msgspec jiwer RapidFuzz soundfile soxr cffi pycparser
+wheel .carry/wheels whisper_normalizer more-itertools platformdirs
 # 41 MiB, and only for int8 and nf4.
 wheel .carry/bitsandbytes bitsandbytes
 du -sh .carry/*

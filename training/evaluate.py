@@ -10,10 +10,15 @@ import msgspec
 import numpy as np
 
 from training.corpus import Corpus, Utterance
-from whisperbench.clips import load_audio, read_manifest
+from whisperbench import words
+from whisperbench.checkpoints import Checkpoint
+from whisperbench.clips import Audio, Clip, load_audio, read_manifest
+from whisperbench.loading import load_model
+from whisperbench.models import ModelSpec
+from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import precision_named
-from whisperbench.quiet import quieten
 from whisperbench.suite import CLIPS_FOLDER
+from whisperbench.transcribe import Transcriber
 from whisperbench.units import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -53,28 +58,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[Score]
 
 
-def normalizer() -> Any:
-    """Return Whisper's basic normalizer: small letters, no marks."""
-    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
-
-    return BasicTextNormalizer()
-
-
 def score(name: str, said: Sequence[str], heard: Sequence[str]) -> Score:
-    """Count the word errors of transcripts."""
-    import jiwer
-
-    plain = normalizer()
-    pairs = [
-        (plain(one).strip(), plain(other).strip()) for one, other in zip(said, heard, strict=True)
+    """Count the word errors of transcripts, as the suite's quality pass does."""
+    each = [words.score(one, other, "en") for one, other in zip(said, heard, strict=True)]
+    counted = words.pooled(each)
+    wrong = [
+        (one, other)
+        for one, other, found in zip(said, heard, each, strict=True)
+        if found.word_edits
     ]
-    counted = jiwer.process_words([one for one, _ in pairs], [other for _, other in pairs])
-    wrong = [(one, other) for one, other, (a, b) in zip(said, heard, pairs, strict=True) if a != b]
     return Score(
         name=name,
-        recordings=len(pairs),
-        words=sum(len(one.split()) for one, _ in pairs),
-        errors=counted.substitutions + counted.deletions + counted.insertions,
+        recordings=len(each),
+        words=counted.words,
+        errors=counted.word_edits,
         examples=wrong[:5],
     )
 
@@ -98,55 +95,25 @@ def decode(whisper: Any, vocabulary: Vocabulary, mel: torch.Tensor, max_length: 
 
 
 class Listener:
-    """A checkpoint in a precision, as a user of transformers loads it."""
+    """A checkpoint in a precision, heard through as the suite does it."""
 
     def __init__(self, folder: Path, precision: str, device: str) -> None:
-        import torch
-        from transformers import (
-            AutoProcessor,
-            BitsAndBytesConfig,
-            WhisperForConditionalGeneration,
-        )
-
-        quieten()
-        row = precision_named(precision)
-        self.dtype: torch.dtype = getattr(torch, row.dtype["cpu" if device == "cpu" else "cuda"])
-        options: dict[str, Any] = {}
-        if row.quantization:
-            quantization = dict(row.quantization)
-            if quantization.get("load_in_4bit"):
-                quantization["bnb_4bit_compute_dtype"] = self.dtype
-            options["quantization_config"] = BitsAndBytesConfig(**quantization)
-        self.model: Any = WhisperForConditionalGeneration.from_pretrained(
-            folder, dtype=self.dtype, device_map={"": device}, **options
-        ).eval()
-        self.processor: Any = AutoProcessor.from_pretrained(folder)
-        self.device = device
-        self.window = self.processor.feature_extractor.n_samples
+        spec = ModelSpec(kind="folder", name=folder.name, folder=folder)
+        key = CheckpointKey(model=spec, precision=precision_named(precision), attention="sdpa")
+        self.loaded = load_model(Checkpoint(spec=spec, folder=folder, fingerprint=""), key, device)
 
     def transcribe(self, recordings: Sequence[NDArray[np.float32]]) -> list[str]:
         """Transcribe recordings: a batch if all fit a window, else by predicted time stamps."""
-        import torch
-
-        long = any(len(recording) > self.window for recording in recordings)
-        options: dict[str, Any] = {"truncation": False, "padding": "longest"} if long else {}
-        made = self.processor.feature_extractor(
-            list(recordings),
-            sampling_rate=SAMPLE_RATE_HZ,
-            return_tensors="pt",
-            return_attention_mask=True,
-            **options,
-        )
-        with torch.no_grad():
-            ids = self.model.generate(
-                made.input_features.to(self.device, self.dtype),
-                attention_mask=made.attention_mask.to(self.device),
-                return_timestamps=long,
-                do_sample=False,
-                num_beams=1,
+        batch = [
+            Audio(
+                clip=Clip(name="", file="", text=None, language="en"),
+                samples=samples,
+                seconds=len(samples) / SAMPLE_RATE_HZ,
+                sha256="",
             )
-        texts: list[str] = self.processor.batch_decode(ids, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+            for samples in recordings
+        ]
+        return list(Transcriber(self.loaded, batch).transcribe(None).texts)
 
     def in_batches(self, recordings: Sequence[NDArray[np.float32]]) -> list[str]:
         """Transcribe many recordings of one window each."""

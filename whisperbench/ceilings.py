@@ -6,7 +6,6 @@ Pure: results and suite.toml's data in, verdicts out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from glob import escape
 from math import ceil
 
@@ -14,7 +13,7 @@ import msgspec
 
 from whisperbench.errors import one_line
 from whisperbench.result import Cell, Measurement, Run, Verdict
-from whisperbench.suite import Ceiling
+from whisperbench.suite import Ceiling, matches
 
 HEADROOM_RATIO = {"cuda": 0.02, "cpu": 0.25}
 HEADROOM_MIB = 8.0
@@ -38,7 +37,7 @@ def figures_of(measurement: Measurement) -> dict[str, float]:
 
 def on_device(ceilings: Sequence[Ceiling], device_key: str) -> list[Ceiling]:
     """Return the ceilings that are for a device."""
-    return [ceiling for ceiling in ceilings if _matches(device_key, ceiling.devices)]
+    return [ceiling for ceiling in ceilings if matches(device_key, ceiling.devices)]
 
 
 def applying(
@@ -48,8 +47,8 @@ def applying(
     return [
         ceiling
         for ceiling in on_device(ceilings, device_key)
-        if _matches(model, ceiling.models)
-        and _matches(precision, ceiling.precisions)
+        if matches(model, ceiling.models)
+        and matches(precision, ceiling.precisions)
         and (not ceiling.batch_sizes or batch_size in ceiling.batch_sizes)
     ]
 
@@ -129,10 +128,6 @@ def _condition(ceiling: Ceiling) -> str:
     if ceiling.max_ratio is not None:
         return f"{ceiling.metric} at most {ceiling.max_ratio:g} of {ceiling.of}'s"
     return f"{ceiling.metric} at most {ceiling.max_mib:g} MiB"
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _judge(

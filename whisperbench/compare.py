@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from statistics import median
 
 from whisperbench.causes import causes_of
@@ -24,7 +23,7 @@ from whisperbench.result import (
     Verdict,
 )
 from whisperbench.statistics import FEWEST_BASES, FEWEST_HEADS, growth
-from whisperbench.suite import Tolerance
+from whisperbench.suite import Tolerance, matches
 
 _CIRCUMSTANCES = (
     *("driver", "cuda", "power_limit_w", "compute_mode", "mig", "memory_mib"),
@@ -64,7 +63,7 @@ class Gate:
         """
         self._base = base
         self._machine = machine
-        self._tolerances = [row for row in tolerances if _matches(machine.device_key, row.devices)]
+        self._tolerances = [row for row in tolerances if matches(machine.device_key, row.devices)]
         self._used: set[int] = set()
         self._names: set[str] = set()
         self._left: dict[_Identity, Measurement] = {}
@@ -220,9 +219,9 @@ class Gate:
         allowed = _Allowed(rule.share, rule.absolute)
         for place, row in enumerate(self._tolerances):
             if (
-                _matches(metric, row.metrics)
-                and _matches(cell.model, row.models)
-                and _matches(cell.precision, row.precisions)
+                matches(metric, row.metrics)
+                and matches(cell.model, row.models)
+                and matches(cell.precision, row.precisions)
             ):
                 self._used.add(place)
                 allowed = _Allowed(row.share, row.absolute)
@@ -253,7 +252,7 @@ class Gate:
             f"suite.toml: the tolerance of {' '.join(row.metrics)} for {' '.join(row.models)} "
             f"{' '.join(row.precisions)} matched nothing here; if it should have, look at its names"
             for place, row in enumerate(self._tolerances)
-            if place not in self._used and any(_matches(name, row.metrics) for name in self._names)
+            if place not in self._used and any(matches(name, row.metrics) for name in self._names)
         ]
         found += [
             f"suspect: {name} was {was.versions.get(name, 'absent')} and is "
@@ -262,10 +261,6 @@ class Gate:
             if was.versions.get(name) != now.versions.get(name)
         ]
         return found
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)

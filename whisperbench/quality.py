@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ import msgspec
 
 from whisperbench.errors import InputError, one_line
 from whisperbench.result import Cell, ClipScore, Line, Metric, Verdict
-from whisperbench.suite import Limit
+from whisperbench.suite import Limit, matches
 from whisperbench.words import difference_interval, pooled, score, signs
 
 QUALITY: Literal["quality"] = "quality"
@@ -208,9 +207,9 @@ def judge(
         for limit in limits
         if limit.metric in METRICS_OF[stage]
         and not (limit.metric == "wer_over_reference" and cell.precision == reference)
-        and _matches(cell.model, limit.models)
-        and _matches(cell.precision, limit.precisions)
-        and _matches(device_key, limit.devices)
+        and matches(cell.model, limit.models)
+        and matches(cell.precision, limit.precisions)
+        and matches(device_key, limit.devices)
     )
 
 
@@ -222,10 +221,6 @@ def describe(limit: Limit) -> str:
 
 def _bound(limit: Limit) -> str:
     return f"at most {limit.max:g}" if limit.max is not None else f"at least {limit.min:g}"
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _judged(cell: Cell, metric: Metric | None, limit: Limit, reference: str) -> Verdict:

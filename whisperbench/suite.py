@@ -78,6 +78,11 @@ Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
 """Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
 
 
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 class Ceiling(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
