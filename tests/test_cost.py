@@ -143,6 +143,25 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
         hook.remove()
 
 
+def test_what_a_call_leaves_for_the_next_one_is_the_same_each_time(tiny: Transcriber) -> None:
+    """A layer that keeps a buffer until its next call, as bitsandbytes does, costs the same."""
+    kept: list[torch.Tensor] = []
+    decoder = tiny.loaded.model.get_decoder()
+
+    def keep(*_: Any) -> None:
+        kept.append(torch.zeros(2**20))
+
+    hooks = [
+        decoder.register_forward_hook(keep),
+        tiny.loaded.model.get_encoder().register_forward_pre_hook(lambda *_: kept.clear()),
+    ]
+    try:
+        assert measure_cost(tiny, 3, RATES, "k").metrics
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def made_up(kernels: int = 5, lost: int = 0, gpu_time_us: float = 1000.0) -> Tally:
     """A profile of a GPU that is not there."""
     tally = Tally(kernels_lost=lost)
