@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -66,11 +67,14 @@ def train(
     workers: Annotated[int, typer.Option(help="Processes that plan the windows.")] = 4,
 ) -> None:
     """Train, or go on with a training that was stopped."""
+    start = time.perf_counter()
     from training.train import Trainer
 
     settings = read_config(config)
     trainer = Trainer(settings, corpora, run, device)
-    if trainer.run(max_seconds=max_seconds, workers=workers, most_steps=most_steps):
+    # Reading the speech, which takes half a minute of a new machine, is of the call's time too.
+    left = max_seconds - (time.perf_counter() - start)
+    if trainer.run(max_seconds=left, workers=workers, most_steps=most_steps):
         print(f"done: {settings.training.steps} steps in {trainer.progress.seconds:.0f} s")
     else:
         print(

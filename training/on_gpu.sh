@@ -3,7 +3,7 @@
 #
 #     bash training/on_gpu.sh speak          # minutes of 16 cores; needs .carry/debs
 #     bash training/on_gpu.sh pace           # 120 steps, thrown away: how many a second?
-#     bash training/on_gpu.sh train SECONDS  # at most so long; again, to go on
+#     bash training/on_gpu.sh train SECONDS  # at most so long, and half a minute; again, to go on
 #     bash training/on_gpu.sh finish         # export, score, write the card; into $OUT/nano.tar.gz
 #     bash training/on_gpu.sh quantized      # int8 and nf4 too; needs .carry/bitsandbytes
 #
@@ -51,8 +51,21 @@ checkpoint=(--checkpoint "$work/nano")
 
 give() {
     cp "$work/run/log.jsonl" "$work/nano.jsonl"
-    tar -C "$work" -czf "$out/nano.tar.gz" nano nano.jsonl
-    ls -l "$work/nano" "$out"
+    tar -C "$work" -czf "$work/nano.tar.gz" nano nano.jsonl
+    mv "$work/nano.tar.gz" "$out/"
+}
+
+hand_over() {
+    nano export "${config[@]}" "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
+    give
+}
+
+# What is under $OUT comes back from a call that is cut off, too: so each checkpoint goes there.
+keep() {
+    while [ ! -e "$work/trained" ]; do
+        sleep 5
+        if [ "$work/run/checkpoint.pt" -nt "$out/nano.tar.gz" ]; then hand_over; fi
+    done
 }
 
 case ${1:-} in
@@ -66,12 +79,17 @@ pace)
     rm -rf "$work/pace"
     ;;
 train)
+    rm -f "$work/trained"
+    trap 'touch "$work/trained"' EXIT
+    keep &
     nano train "${config[@]}" "${speech[@]}" --device "$device" --run "$work/run" --max-seconds "$2"
-    nano export "${config[@]}" "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
-    give
+    touch "$work/trained"
+    wait
+    hand_over
+    ls -l "$work/nano" "$out"
     ;;
 finish)
-    nano export "${config[@]}" "${speech[@]}" --run "$work/run" "${checkpoint[@]}"
+    hand_over
     nano evaluate "${speech[@]}" "${checkpoint[@]}" --device "$device" --precision fp32,fp16
     nano card "${config[@]}" "${checkpoint[@]}"
     give
