@@ -22,6 +22,7 @@ BENCHMARKS = ROOT / "benchmarks"
 SUITE_FILE = BENCHMARKS / "suite.toml"
 RESULTS = ROOT / "results"
 CLIPS_FOLDER = ROOT / "fixtures" / "clips"
+NANO_FOLDER = ROOT / "fixtures" / "checkpoints" / "nano"
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 MAX_TOKENS = 444
