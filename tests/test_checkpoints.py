@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -139,6 +139,39 @@ def test_broken_checkpoints_are_one_line(folder: Path, damage: object, word: str
     with pytest.raises(ModelError, match=word) as caught:
         _load(folder)
     assert "\n" not in str(caught.value)
+
+
+def _no_generation_config(folder: Path) -> None:
+    (folder / "generation_config.json").unlink()
+
+
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (_gone, "no config.json in it"),
+        (_no_generation_config, "no generation_config.json in it"),
+        (_pickle_only, "no model.safetensors in it"),
+        (_truncate, "model.safetensors is missing or corrupt"),
+        (_broken_config, "not readable JSON"),
+    ],
+)
+def test_a_damaged_nano_is_one_line_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], word: str
+) -> None:
+    """What ships is got back by git, and the line says so and where."""
+    monkeypatch.setattr("whisperbench.checkpoints.NANO_FOLDER", folder)
+    assert resolve_checkpoint(ModelSpec.parse("nano")).fingerprint == _resolve(folder).fingerprint
+    damage(folder)
+    with pytest.raises(ModelError, match=word) as caught:
+        resolve_checkpoint(ModelSpec.parse("nano"))
+    line = str(caught.value)
+    assert line.startswith(f"nano ({folder}): ")
+    assert line.endswith("; it ships with the suite: git checkout -- fixtures/checkpoints/nano")
+    assert "\n" not in line
 
 
 class _Hub(BaseHTTPRequestHandler):

@@ -40,6 +40,16 @@ def test_existing_folder_wins_over_hub_id(tmp_path: Path, monkeypatch: pytest.Mo
     assert ModelSpec.parse("openai/whisper-tiny").kind == "folder"
 
 
+def test_nano_is_the_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nano` means the suite's own, whatever lies beside it; a folder of that name is `./nano`."""
+    (tmp_path / "nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    spec = ModelSpec.parse("nano")
+    assert (spec.kind, spec.name, spec.folder, spec.trained) == ("nano", "nano", None, True)
+    other = ModelSpec.parse("./nano")
+    assert (other.kind, other.name, other.folder) == ("folder", "nano", tmp_path / "nano")
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_dummy_sizes(size: str) -> None:
     """Every size has a dummy, and a dummy counts as untrained."""

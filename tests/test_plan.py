@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from whisperbench.errors import InputError
@@ -18,12 +19,22 @@ def suite() -> Suite:
 
 
 def test_default_profiles(suite: Suite) -> None:
-    """The defaults are those of the design: a dummy on the CPU, pinned large-v3 on a GPU."""
+    """A dummy is timed and nano heard on the CPU; pinned large-v3 is both on a GPU."""
     cpu = make_plan(suite, "cpu", {})
-    assert list(cpu.checkpoints) == ["dummy:tiny-fp32", "dummy:tiny-int8"]
+    assert list(cpu.checkpoints) == [
+        "dummy:tiny-fp32",
+        "dummy:tiny-int8",
+        "nano-fp32",
+        "nano-bf16",
+        "nano-int8",
+        "nano-nf4",
+    ]
+    assert cpu.timed == {"dummy:tiny-fp32", "dummy:tiny-int8"}
+    assert cpu.listening == cpu.checkpoints.keys() - cpu.timed
     cuda = make_plan(suite, "cuda", {})
     name = "openai/whisper-large-v3@06f233fe"
     assert list(cuda.checkpoints) == [f"{name}-fp16", f"{name}-int8"]
+    assert cuda.timed == cuda.listening == cuda.checkpoints.keys()
     assert cuda.profile.reference == "fp16"
 
 
@@ -59,6 +70,50 @@ def test_options_override_the_profile(suite: Suite) -> None:
         1,
     )
     assert {clip.language for clip in plan.clips.values()} == {"de"}
+
+
+@pytest.mark.parametrize(
+    ("options", "timed", "listening"),
+    [
+        ({"model": ["nano"]}, "nano-fp32 nano-int8", "nano-fp32 nano-int8"),
+        ({"precision": ["nf4"]}, "dummy:tiny-nf4", "nano-nf4"),
+        ({"model": ["dummy:base"], "precision": ["nf4"]}, "dummy:base-nf4", "dummy:base-nf4"),
+        (
+            {"clip": ["yes"], "language": ["en"], "precision": ["fp32"]},
+            "dummy:tiny-fp32",
+            "nano-fp32",
+        ),
+        ({"clip": ["{}/mine.wav"], "precision": ["fp32"]}, "dummy:tiny-fp32", "dummy:tiny-fp32"),
+        ({"data": ["{}"], "precision": ["fp32"]}, "dummy:tiny-fp32", "dummy:tiny-fp32"),
+        ({"language": ["de"], "precision": ["fp32"]}, "dummy:tiny-fp32", "dummy:tiny-fp32"),
+        ({"model": ["nano"], "data": ["{}"], "precision": ["fp32"]}, "nano-fp32", "nano-fp32"),
+    ],
+)
+def test_what_is_named_is_timed_and_heard_alike(
+    suite: Suite, tmp_path: Path, options: dict[str, list[str]], timed: str, listening: str
+) -> None:
+    """--model takes nano's place, and what nano cannot know leaves it out unless it is named."""
+    for name, text in (("mine.wav", ""), ("mine.txt", "Yes.")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    given = {name: [text.format(tmp_path) for text in texts] for name, texts in options.items()}
+    plan = make_plan(suite, "cpu", given)
+    assert plan.timed == set(timed.split())
+    assert plan.listening == set(listening.split())
+    assert plan.checkpoints.keys() == plan.timed | plan.listening
+
+
+def test_a_model_that_is_timed_and_heard_is_in_the_plan_once(suite: Suite) -> None:
+    """Where its lists of precisions differ, they are one, with the reference first."""
+    profile = msgspec.structs.replace(
+        suite.profile["cpu"],
+        models=("nano",),
+        precisions=("int8-t0", "int8"),
+        quality_precisions=("int8", "fp32"),
+    )
+    plan = make_plan(msgspec.structs.replace(suite, profile={"cpu": profile}), "cpu", {})
+    assert list(plan.checkpoints) == ["nano-fp32", "nano-int8-t0", "nano-int8"]
+    assert plan.timed == {"nano-int8-t0", "nano-int8"}
+    assert plan.listening == {"nano-fp32", "nano-int8"}
 
 
 def test_language_comes_from_the_clip(suite: Suite) -> None:
@@ -128,6 +183,8 @@ def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
         ("[profile.cpu]", "[profile.tpu]"),
         ("tokens = 32", "tokens = 999"),
         ('models = ["dummy:tiny"]', "models = []"),
+        ('quality_models = ["nano"]', "quality_models = []"),
+        ('quality_precisions = ["fp32", "bf16"', 'quality_precisions = ["fp32", "bf17"'),
         ("schema = 1", "schema = "),
     ],
 )

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from tests.runs import MACHINE, make_cell, make_run
+from tests.runs import MACHINE, make_cell, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.compare import compare
 from whisperbench.quality import HeardClip, Quality, judge, lines_of, rate, read_lines
-from whisperbench.report import summarise
+from whisperbench.report import WIDTH, summarise
 from whisperbench.result import Measurement, Metric
 from whisperbench.suite import Limit, Tolerance
 
@@ -158,6 +158,31 @@ def test_the_summary_says_what_was_heard() -> None:
     assert "int8: clip 1: loops, length off: so so so" in text
     assert "1 loops, 1 length off" in text
     assert "p50" not in text
+
+
+def test_the_summary_quotes_what_was_heard(tmp_path: Path) -> None:
+    """Once where all precisions heard the same, else what each did; `show` has it too."""
+    long = "Three boats waited. " * 9
+    alike = summarise(make_run(*(a_quality(name, TEXT, long) for name in ("fp16", "int8", "nf4"))))
+    assert f'heard of clip 0 in all of fp16, int8, nf4:\n  "{TEXT}"\n' in alike
+    run = make_run(a_quality("fp16", long), a_quality("int8", long), a_quality("nf4", ""))
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_run_file(run)), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["show", str(path)]).stdout.splitlines()
+    at = shown.index("heard of clip 0 in fp16, int8:")
+    assert shown[at + 1].startswith('  "Three boats waited. Three')
+    assert shown[at + 1].endswith(' boats ..."')
+    assert len(shown[at + 1]) <= WIDTH
+    assert shown[at + 2 : at + 4] == ["heard of clip 0 in nf4:", '  ""']
+    assert "heard of" not in summarise(make_run(make_measurement()))
+
+
+def test_the_harbour_is_quoted_where_it_was_heard() -> None:
+    """Of several clips it is the one that all runs of the suite share."""
+    row = a_quality("fp16", "so", TEXT)
+    clips = (row.clips[0], msgspec.structs.replace(row.clips[1], name="harbour"))
+    text = summarise(make_run(msgspec.structs.replace(row, clips=clips)))
+    assert f'heard of harbour in fp16:\n  "{TEXT}"\n' in text
 
 
 def test_clips_can_be_scored_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
 from whisperbench.result import read_run
 from whisperbench.suite import ROOT
 
-QUICK = ("--tokens", "3", "--rounds", "1", "--clip", "yes")
+QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
 
 
 def _run_file(tmp_path: Path) -> Any:
@@ -343,14 +344,30 @@ def test_collection_loads_no_torch() -> None:
 
 def test_fresh_processes_come_first_and_checkpoints_one_by_one() -> None:
     """No model is loaded before the fresh processes are through, and none twice."""
-    done = _collect("--device", "cpu", "--precision", "fp32,int8")
+    done = _collect("--device", "cpu")
     tests = [line for line in done.stdout.splitlines() if "::" in line]
     fresh = ["test_memory.py" in line or "test_startup.py" in line for line in tests]
     assert fresh == sorted(fresh, reverse=True)
     loaded = [line for line, is_fresh in zip(tests, fresh, strict=True) if not is_fresh]
-    precisions = ["fp32" in line for line in loaded]
-    assert precisions == sorted(precisions, reverse=True)
-    assert set(precisions) == {True, False}
+    checkpoints = [key for key, _ in groupby("-".join(_id(line)[:2]) for line in loaded)]
+    assert checkpoints == [
+        *("dummy:tiny-fp32", "dummy:tiny-int8"),
+        *("nano-fp32", "nano-bf16", "nano-int8", "nano-nf4"),
+    ]
+
+
+def _id(test: str) -> list[str]:
+    return test.partition("[")[2].removesuffix("]").split("-")
+
+
+def test_what_is_heard_is_not_timed() -> None:
+    """By default nano is held against words alone, and the dummy against everything else."""
+    lines = [line for line in _collect("--device", "cpu").stdout.splitlines() if "::" in line]
+    asked = {(_id(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}
+    assert {test for model, test in asked if model == "nano"} == {"test_quality", "test_numerics"}
+    timed = {test for model, test in asked if model == "dummy:tiny"}
+    assert len(timed) == 9
+    assert "test_quality" not in timed
 
 
 def test_a_dummy_has_no_natural_length() -> None:

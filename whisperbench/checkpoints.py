@@ -11,6 +11,7 @@ from pathlib import Path
 from whisperbench.dummy import RECIPE, ensure_dummy
 from whisperbench.errors import ModelError, one_line
 from whisperbench.models import ModelSpec
+from whisperbench.suite import NANO_FOLDER
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -18,6 +19,8 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 # in another format or dtype, and never a pickle, because loading one can run code.
 _HUB_FILES = ("*.json", "*.txt", WEIGHTS, "model-?????-of-?????.safetensors")
 _NEEDED = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
+# Of nano more is known: transformers makes up a generation_config.json where there is none.
+_SHIPPED = (*_NEEDED, "generation_config.json", "tokenizer.json", WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,8 @@ def resolve_checkpoint(
     spec: ModelSpec, say: Callable[[str], object] = lambda _line: None
 ) -> Checkpoint:
     """Build, find or download a checkpoint, and check that its files can be loaded.
+
+    Where the weights are anybody's to write, the fingerprint is their digest.
 
     Args:
         spec: what was asked for.
@@ -50,6 +55,9 @@ def resolve_checkpoint(
         say(f"looking up {spec.name} on the hub")
         folder = _download(spec)
         fingerprint = folder.name
+    elif spec.kind == "nano":
+        folder = NANO_FOLDER
+        fingerprint = ""
     else:
         assert spec.folder is not None  # noqa: S101 - ModelSpec.parse gives every folder one
         folder = spec.folder
@@ -106,31 +114,33 @@ def _check(spec: ModelSpec, folder: Path) -> list[Path]:
     remedy = {
         "dummy": "delete that folder, and it is built again",
         "hub": "delete that folder, and it is downloaded again",
-        "folder": "copy it again, or write it again with save_pretrained()",
+        "folder": "copy it again, or write it again with save_pretrained(), processor included",
+        "nano": "it ships with the suite: git checkout -- fixtures/checkpoints/nano",
     }[spec.kind]
-    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    needed = _SHIPPED if spec.kind == "nano" else _NEEDED
+    missing = [name for name in needed if not (folder / name).is_file()]
     # transformers 5 saves a processor's feature extractor inside processor_config.json.
     if (folder / "processor_config.json").is_file():
         missing = [name for name in missing if name != "preprocessor_config.json"]
     if missing:
-        raise ModelError(f"{where}: no {missing[0]} in it; {remedy}, processor included")
-    kind = _read_json(where, folder / "config.json").get("model_type")
+        raise ModelError(f"{where}: no {missing[0]} in it; {remedy}")
+    kind = _read_json(where, folder / "config.json", remedy).get("model_type")
     if kind != "whisper":
         raise ModelError(f"{where}: is a {kind} model; only whisper models can be measured")
-    weights = _weight_files(where, folder)
+    weights = _weight_files(where, folder, remedy)
     for path in weights:
         _check_weights(where, path, remedy)
     return weights
 
 
-def _weight_files(where: str, folder: Path) -> list[Path]:
+def _weight_files(where: str, folder: Path, remedy: str) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
-        shards = _read_json(where, folder / WEIGHTS_INDEX).get("weight_map")
+        shards = _read_json(where, folder / WEIGHTS_INDEX, remedy).get("weight_map")
         if isinstance(shards, dict) and shards:
             return [folder / str(name) for name in sorted(set(shards.values()))]
-        raise ModelError(f"{where}: {WEIGHTS_INDEX} names no files; copy the checkpoint again")
+        raise ModelError(f"{where}: {WEIGHTS_INDEX} names no files; {remedy}")
     raise ModelError(
         f"{where}: no {WEIGHTS} in it; pickled weights (pytorch_model.bin) are not loaded, because "
         "a pickle can run code: load them where you trust them and save_pretrained() them again"
@@ -150,13 +160,15 @@ def _check_weights(where: str, path: Path, remedy: str) -> None:
         ) from error
 
 
-def _read_json(where: str, path: Path) -> dict[str, object]:
+def _read_json(where: str, path: Path, remedy: str) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{where}: {path.name} is not readable JSON: {one_line(error)}") from error
+        raise ModelError(
+            f"{where}: {path.name} is not readable JSON: {one_line(error)}; {remedy}"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError(f"{where}: {path.name} holds no JSON object; copy the checkpoint again")
+        raise ModelError(f"{where}: {path.name} holds no JSON object; {remedy}")
     return content
 
 

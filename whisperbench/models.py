@@ -10,6 +10,9 @@ from typing import Literal
 from whisperbench.errors import InputError, one_line
 
 DUMMY_PREFIX = "dummy:"
+NANO = "nano"
+"""The small trained checkpoint that ships with the suite."""
+
 _REVISION = re.compile(r"[0-9a-f]{40}")
 # https://huggingface.co/docs/huggingface_hub: repo ids are "owner/name" of these characters.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
@@ -73,7 +76,7 @@ def size_named(name: str) -> WhisperSize:
 class ModelSpec:
     """A checkpoint to measure, as asked for with `--model`."""
 
-    kind: Literal["hub", "folder", "dummy"]
+    kind: Literal["hub", "folder", "dummy", "nano"]
     name: str
     """What tables and result files call it; never a path."""
     hub_id: str = ""
@@ -90,13 +93,17 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Read a spec: `dummy:<size>`, a folder, or `owner/name[@<40-hex revision>]`.
+        """Read a spec: `nano`, `dummy:<size>`, a folder, or `owner/name[@<40-hex revision>]`.
 
-        A folder that exists wins over a hub id of the same spelling.
+        A folder that exists wins over a hub id of the same spelling. `nano` is the one that ships,
+        whatever folder is there: what a name of the suite means depends on no working directory.
+        A folder called nano is `./nano`.
 
         Raises:
             InputError: the text is none of these, or the folder is missing.
         """
+        if text == NANO:
+            return cls(kind="nano", name=NANO)
         if text.startswith(DUMMY_PREFIX):
             size = text.removeprefix(DUMMY_PREFIX)
             size_named(size)
@@ -126,6 +133,6 @@ class ModelSpec:
                 revision=revision or None,
             )
         raise InputError(
-            f"--model {text}: no such folder, and not a hub id (owner/name[@revision]) or "
-            "dummy:<size> either"
+            f"--model {text}: no such folder, and not a hub id (owner/name[@revision]), "
+            "dummy:<size> or nano either"
         )

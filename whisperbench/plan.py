@@ -46,7 +46,12 @@ class Plan:
     profile: Profile
     """The device kind's profile with the options put in."""
     checkpoints: Mapping[str, CheckpointKey]
-    """By id, ordered so that the precisions of a model follow each other."""
+    """All, by id, ordered so that the precisions of a model follow each other, the reference's
+    before the others."""
+    timed: frozenset[str]
+    """Ids of those whose time, memory and cost are measured."""
+    listening: frozenset[str]
+    """Ids of those that are held against words. Against 32-bit floats all are: it is cheap."""
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
     heard: tuple[Clip, ...]
@@ -110,6 +115,11 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
             changes[field] = _listed(f"--{option}", options[option])
     if "clips" in changes:
         changes["quality_clips"] = changes["clips"]
+    # A profile's own model for words is small, and heard in more precisions than one that is timed.
+    if "models" in changes:
+        changes |= {"quality_models": None, "quality_precisions": None}
+    if "precisions" in changes:
+        changes["quality_precisions"] = None
     if options.get("batch-size"):
         values = _listed("--batch-size", options["batch-size"])
         sizes = [_whole("--batch-size", value, 1) for value in values]
@@ -133,6 +143,36 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
     return msgspec.structs.replace(profile, **changes)
 
 
+def _without_strangers(
+    default: Profile,
+    profile: Profile,
+    options: Mapping[str, Sequence[str]],
+    manifest: Mapping[str, Clip],
+) -> Profile:
+    """Let a profile's own model for words hear what it was trained to hear, and nothing else.
+
+    nano knows the suite's voices and no others: what it makes of people's recordings, or in another
+    language, says nothing of a precision. Those are for the models that are timed, or for --model.
+    """
+    clips = set(profile.quality_clips).difference(manifest, default.quality_clips)
+    if not (clips or options.get("data") or profile.language != default.language):
+        return profile
+    return msgspec.structs.replace(profile, quality_models=None, quality_precisions=None)
+
+
+def _keys(
+    profile: Profile, models: Sequence[str], precisions: Sequence[str]
+) -> dict[str, CheckpointKey]:
+    """Span checkpoints, by id."""
+    keys = (
+        CheckpointKey(
+            model=ModelSpec.parse(model), precision=precision_named(precision), attention=attention
+        )
+        for model, attention, precision in product(models, profile.attention, precisions)
+    )
+    return {key.id: key for key in keys}
+
+
 def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -> Plan:
     """Lay out a run. Touches no device and opens no checkpoint.
 
@@ -142,18 +182,26 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     kind = device_kind(device)
     if kind not in suite.profile:
         raise InputError(f"suite.toml has no [profile.{kind}]; add one or use --device")
-    profile = apply_options(suite.profile[kind], options)
-    models = [ModelSpec.parse(text) for text in profile.models]
+    manifest = read_manifest(CLIPS_FOLDER)
+    profile = _without_strangers(
+        suite.profile[kind], apply_options(suite.profile[kind], options), options, manifest
+    )
+    heard_models = profile.quality_models or profile.models
+    heard_precisions = profile.quality_precisions or profile.precisions
+    models = list(dict.fromkeys(map(ModelSpec.parse, (*profile.models, *heard_models))))
     if len({model.name for model in models}) != len(models):
         raise InputError("--model: two of the models have the same name; rename a folder")
+    timed = _keys(profile, profile.models, profile.precisions)
+    listening = _keys(profile, heard_models, heard_precisions)
     # The reference first: what is compared with it is then known when its turn comes.
-    names = sorted(profile.precisions, key=lambda name: name != profile.reference)
-    precisions = [precision_named(name) for name in names]
-    keys = [
-        CheckpointKey(model=model, precision=precision, attention=attention)
-        for model, attention, precision in product(models, profile.attention, precisions)
-    ]
-    manifest = read_manifest(CLIPS_FOLDER)
+    keys = sorted(
+        (timed | listening).values(),
+        key=lambda key: (
+            models.index(key.model),
+            profile.attention.index(key.attention),
+            key.precision.name != profile.reference,
+        ),
+    )
     # An explicit --language holds for every clip; the profile's only where a clip names none.
     explicit = profile.language if options.get("language") else None
 
@@ -177,6 +225,8 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
         device=device,
         profile=profile,
         checkpoints={key.id: key for key in keys},
+        timed=frozenset(timed),
+        listening=frozenset(listening),
         clips={clip.name: clip for clip in clips},
         heard=tuple(told([clip for clip in heard if clip.text is not None])),
         heard_name=heard_name,

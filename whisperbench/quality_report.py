@@ -16,6 +16,12 @@ from whisperbench.words import pooled, score
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
 
+QUOTED = "harbour"
+"""The clip that is quoted; of a run that did not hear it, its first one."""
+
+QUOTED_CHARACTERS = 96
+"""Of it: a line of a report."""
+
 
 def quality_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's quality and numerics; nothing where it has none."""
@@ -28,6 +34,7 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
         )
         yield _heard(rows, reference)
         yield from _clips(rows, reference)
+        yield from _said(rows)
     if heard:
         yield "Transcripts are greedy, at natural length. In brackets: 95 % of such sets of clips."
     computed = _by_place(run, NUMERICS)
@@ -129,6 +136,32 @@ def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
         for clip, text in zip(row.clips, row.transcripts, strict=False):
             if clip.signs:
                 yield _odd(row, clip, text)
+
+
+def _said(rows: list[Measurement]) -> Iterator[str]:
+    """Quote what was heard of one clip: once, where all precisions heard the same."""
+    clip = next((name for name in (QUOTED, *_names(rows[0])) if name in _names(rows[0])), None)
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for name, text in zip(_names(row), row.transcripts, strict=False):
+            if name == clip:
+                said.setdefault(printable(text), []).append(row.cell.precision)
+    for text, precisions in said.items():
+        alike = "all of " if len(said) == 1 < len(precisions) else ""
+        yield f"heard of {clip} in {alike}{', '.join(precisions)}:"
+        yield f'  "{_cut(text)}"'
+
+
+def _names(row: Measurement) -> list[str]:
+    return [clip.name for clip in row.clips]
+
+
+def _cut(text: str) -> str:
+    """Cut a text at a space, where there is one, so that it fits a line."""
+    if len(text) <= QUOTED_CHARACTERS:
+        return text
+    cut = text[: QUOTED_CHARACTERS - 4]
+    return f"{cut.rpartition(' ')[0] or cut} ..."
 
 
 def _odd(row: Measurement, clip: ClipScore, text: str) -> str:

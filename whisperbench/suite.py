@@ -22,6 +22,7 @@ BENCHMARKS = ROOT / "benchmarks"
 SUITE_FILE = BENCHMARKS / "suite.toml"
 RESULTS = ROOT / "results"
 CLIPS_FOLDER = ROOT / "fixtures" / "clips"
+NANO_FOLDER = ROOT / "fixtures" / "checkpoints" / "nano"
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 MAX_TOKENS = 444
@@ -42,6 +43,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     clips: Annotated[tuple[str, ...], NonEmpty]
     quality_clips: Annotated[tuple[str, ...], NonEmpty]
     """Clips that are heard for their words; --clip and --data name others."""
+    quality_models: Annotated[tuple[str, ...], NonEmpty] | None = None
+    """Models that are held against words and 32-bit floats; left out, those that are timed."""
+    quality_precisions: Annotated[tuple[str, ...], NonEmpty] | None = None
+    """Precisions that they are held in; left out, those that are timed."""
     batch_sizes: Annotated[tuple[PositiveInt, ...], NonEmpty]
     attention: Annotated[tuple[Attention, ...], NonEmpty]
     language: Annotated[str, NonEmpty]
@@ -64,7 +69,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         """Refuse precisions that no row of the registry describes."""
-        for name in (*self.precisions, self.reference):
+        for name in (*self.precisions, *(self.quality_precisions or ()), self.reference):
             precision_named(name)
 
 

@@ -1,0 +1,97 @@
+"""nano as it ships: small, safe to load, and heard through as any other checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import RunSuite
+from whisperbench.checkpoints import resolve_checkpoint
+from whisperbench.clips import Audio, Clip, load_audio, read_manifest
+from whisperbench.loading import LoadedModel, load_model
+from whisperbench.models import ModelSpec
+from whisperbench.plan import CheckpointKey
+from whisperbench.precisions import precision_named
+from whisperbench.result import read_run
+from whisperbench.suite import CLIPS_FOLDER, NANO_FOLDER
+from whisperbench.transcribe import Transcriber
+from whisperbench.units import SAMPLE_RATE_HZ
+from whisperbench.words import score
+
+MOST_BYTES = 16_000_000
+"""What a clone may be asked to carry."""
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def nano(request: pytest.FixtureRequest) -> LoadedModel:
+    """The checkpoint that ships, in a precision."""
+    spec = ModelSpec.parse("nano")
+    key = CheckpointKey(model=spec, precision=precision_named(request.param), attention="sdpa")
+    return load_model(resolve_checkpoint(spec), key, "cpu")
+
+
+def hear(nano: LoadedModel, samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str:
+    """Transcribe a recording at its natural length."""
+    audio = Audio(
+        clip=Clip(name="recording", file="", text=None, language="en"),
+        samples=samples,
+        seconds=len(samples) / SAMPLE_RATE_HZ,
+        sha256="",
+    )
+    return Transcriber(nano, [audio]).transcribe(None).texts[0]
+
+
+def noise(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Make some noise."""
+    samples = np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE_HZ))
+    return (0.1 * samples).astype(np.float32)
+
+
+def test_it_is_small_and_holds_no_pickle() -> None:
+    """Its files are text and safetensors, 16 MB in all, and none of them is code to be run."""
+    files = [path for path in NANO_FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    assert {path.suffix for path in files} <= {".json", ".md", ".safetensors", ".svg", ".txt"}
+    assert "auto_map" not in (NANO_FOLDER / "config.json").read_text(encoding="utf-8")
+
+
+def test_it_has_a_card() -> None:
+    """The card says what it is for, what made it, and what it cannot do."""
+    card = (NANO_FOLDER / "README.md").read_text(encoding="utf-8")
+    for heading in ("Model", "Data", "Training", "Word error rate", "Limits", "Licence"):
+        assert f"\n## {heading}\n" in card
+
+
+def test_every_word_of_the_harbour_is_heard(nano: LoadedModel) -> None:
+    """In 32-bit floats and in 8 bits, by bitsandbytes' own kernels."""
+    clip = read_manifest(CLIPS_FOLDER)["harbour"]
+    text = hear(nano, load_audio(clip).samples)
+    assert score(clip.text or "", text, "en").word_edits == 0, text
+
+
+def test_nothing_is_heard_in_silence(nano: LoadedModel) -> None:
+    """Ten seconds of nothing are an empty transcript."""
+    assert hear(nano, np.zeros(10 * SAMPLE_RATE_HZ, dtype=np.float32)) == ""
+
+
+@pytest.mark.parametrize("seconds", [0.1, 90.0])
+def test_very_short_and_long_recordings_do_not_crash(nano: LoadedModel, seconds: float) -> None:
+    """A tenth of a second fills no window, and 90 s fill three."""
+    assert isinstance(hear(nano, noise(seconds)), str)
+
+
+def test_a_default_run_hears_nano(run_suite: RunSuite, tmp_path: Path) -> None:
+    """Nothing named but a clip: the words are right and quoted, and the cell says whose."""
+    done = run_suite(
+        *("--clip", "bridge", "-k", "nano and (fp32 or int8)"), path="benchmarks/test_quality.py"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "for words nano-fp32, nano-bf16, nano-int8, nano-nf4" in done.stdout
+    assert "heard of bridge in all of fp32, int8:" in done.stdout
+    assert '"The old bridge is closed' in done.stdout
+    cells = [row.cell for row in read_run(tmp_path / "run.json").measurements]
+    assert {(cell.model, cell.checkpoint) for cell in cells} == {
+        ("nano", resolve_checkpoint(ModelSpec.parse("nano")).fingerprint)
+    }
