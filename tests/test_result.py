@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 from tests.runs import make_run_file
 from whisperbench.errors import InputError
 from whisperbench.result import SCHEMA, Metric, read_run, require_writable, write_whole
+from whisperbench.suite import ROOT
 
 
 def test_a_run_reads_back(tmp_path: Path) -> None:
@@ -115,6 +120,43 @@ def test_a_failed_write_leaves_the_old_file(
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes are killed otherwise here")
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    """Its part goes, and of other files, or of a writer that is alive, nothing does."""
+    path = tmp_path / "run.json"
+    write_whole(path, b"old")
+    killed = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import os, signal, sys\n"
+            "from pathlib import Path\n"
+            "from whisperbench.result import write_whole\n"
+            "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "write_whole(Path(sys.argv[1]), b'new')",
+            str(path),
+        ],
+        check=False,
+        cwd=ROOT,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = set(tmp_path.iterdir()) - {path}
+    dead = left.name.split(".")[-2]
+    others = {
+        tmp_path / name
+        for name in (
+            f".run.json.{os.getppid()}.part",
+            f".run.json.5.{dead}.part",
+            f".brun.json.{dead}.part",
+            f".run.json.{dead}.part.old",
+            f".run.json.{2**70}.part",
+        )
+    }
+    for other in others:
+        other.write_bytes(b"x")
+    write_whole(path, b"new")
+    assert set(tmp_path.iterdir()) == {path, *others}
 
 
 def test_an_unwritable_place_is_found_before(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Literal, NamedTuple
@@ -461,12 +463,17 @@ def require_writable(path: Path) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it appears whole or not at all.
 
+    What a writer that was killed has left of the same file goes first.
+
     Raises:
         InputError: the folder cannot be made or written to.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # of another user, who can take it away
+            for left in _left_behind(path):
+                left.unlink(missing_ok=True)
         try:
             with part.open("wb") as stream:
                 stream.write(data)
@@ -477,3 +484,14 @@ def write_whole(path: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Find the parts of a file whose writers, which they are named after, are no more."""
+    import psutil
+
+    part = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
+    for file in path.parent.iterdir():
+        named = part.fullmatch(file.name)
+        if named is not None and not psutil.pid_exists(int(named[1])):
+            yield file
