@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.result import read_run
+from whisperbench.run_file import read_run
 from whisperbench.suite import ROOT
 
 QUICK = ("--tokens", "3", "--rounds", "1", "--clip", "yes")
