@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from whisperbench.baseline import merge  # noqa: E402 - of this checkout
 from whisperbench.errors import InputError  # noqa: E402
-from whisperbench.result import read_run  # noqa: E402
+from whisperbench.run_file import read_run  # noqa: E402
 
 TORN = "torn"
 

@@ -66,7 +66,7 @@ def run_suite(folder: Path | None, result: Path, *arguments: str, fails: bool = 
         arguments: of pytest.
         fails: whether a run that failed, over a limit perhaps, is looked at as well.
     """
-    from whisperbench.result import read_run
+    from whisperbench.run_file import read_run
 
     done = subprocess.run(
         [

@@ -27,7 +27,8 @@ from whisperbench.baseline import merge  # noqa: E402 - of this checkout
 from whisperbench.compare import compare  # noqa: E402
 from whisperbench.errors import WhisperbenchError  # noqa: E402
 from whisperbench.kinds import KINDS, METRICS  # noqa: E402
-from whisperbench.result import Metric, Run, decode_run, read_run  # noqa: E402
+from whisperbench.result import Metric, Run  # noqa: E402
+from whisperbench.run_file import decode_run, read_run  # noqa: E402
 from whisperbench.suite import read_suite  # noqa: E402
 
 BASES = (1, 2, 3, 4)

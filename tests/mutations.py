@@ -14,7 +14,8 @@ import msgspec
 from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
 from whisperbench.compare import Gate
 from whisperbench.errors import InputError
-from whisperbench.result import ClipScore, ManifestEntry, Metric, Part, Run, Verdict, read_run
+from whisperbench.result import ClipScore, ManifestEntry, Metric, Part, Run, Verdict
+from whisperbench.run_file import read_run
 from whisperbench.verdict_report import FORMATS, Comparison
 
 Tree = Any

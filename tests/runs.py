@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from whisperbench.result import (
-    SCHEMA,
     Cell,
     Machine,
     ManifestEntry,
@@ -18,6 +17,7 @@ from whisperbench.result import (
     RunInfo,
     Verdict,
 )
+from whisperbench.run_file import SCHEMA
 
 MACHINE = Machine(
     device_key="nvidia-h200-sm90-140gib",

@@ -17,7 +17,8 @@ from whisperbench import baseline
 from whisperbench.cli import app
 from whisperbench.compare import compare
 from whisperbench.errors import InputError, RegressedError, WhisperbenchError
-from whisperbench.result import Machine, ManifestEntry, Run, decode_run, read_run
+from whisperbench.result import Machine, ManifestEntry, Run
+from whisperbench.run_file import decode_run, read_run
 from whisperbench.verdict_report import worse
 
 Write = Callable[..., Path]

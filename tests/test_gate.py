@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import RunSuite
 from whisperbench import baseline
-from whisperbench.result import read_run
+from whisperbench.run_file import read_run
 
 CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")
 COST = (*CELL, "-k", "test_cost or front_end")

@@ -7,7 +7,8 @@ import pytest
 
 from scripts import gate_repeats
 from scripts.gate_repeats import check
-from whisperbench.result import Metric, Run, read_run
+from whisperbench.result import Metric, Run
+from whisperbench.run_file import read_run
 from whisperbench.suite import ROOT
 
 

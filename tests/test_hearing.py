@@ -16,7 +16,7 @@ from tests.conftest import TINY_EN
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.dummy import ensure_dummy
-from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
+from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.hearing import hear
 from whisperbench.loading import LoadedModel, load_model
 from whisperbench.models import ModelSpec
@@ -76,6 +76,27 @@ def test_batches_hear_what_single_clips_hear(model: LoadedModel) -> None:
     assert [each.name for each in together] == seen
     assert alone == together
     assert all(0 < each.tokens <= 8 for each in together)
+
+
+def test_a_language_that_is_not_known_is_found_before_any_clip_is_heard(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All such clips are one line with what the model knows, and nothing is read, let alone heard.
+
+    A model that knows English alone says so.
+    """
+    clips = [clip("yes"), clip("bridge", "tlh"), clip("library", "xx")]
+
+    def progress(_clips: object) -> Any:
+        pytest.fail("a clip was read")
+
+    with pytest.raises(InputError, match="language of 2 of 3 clips") as caught:
+        hear(model, clips, 1, progress)
+    assert "2 of 3 clips: bridge (tlh), library (xx); it knows af, am, ar, " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(model.model.generation_config, "is_multilingual", False)
+    with pytest.raises(InputError, match=r"1 of 2 clips: bridge \(de\); it knows en: "):
+        hear(model, [clip("yes"), clip("bridge", "de")], 1, progress)
 
 
 def test_a_precision_differs_from_32_bit_floats(

@@ -44,7 +44,8 @@ from whisperbench.memory import Footprint, measure_memory
 from whisperbench.observation import Observation, Span
 from whisperbench.probe import COST_READINGS, Pace, Trace
 from whisperbench.request import CellRequest
-from whisperbench.result import Measurement, read_run
+from whisperbench.result import Measurement
+from whisperbench.run_file import read_run
 from whisperbench.suite import CLIPS_FOLDER, ROOT
 from whisperbench.units import mib
 from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase

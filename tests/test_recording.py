@@ -21,7 +21,7 @@ from tests.runs import make_measurement, make_run, make_run_file
 from whisperbench import baseline, recording
 from whisperbench.cli import app
 from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.result import read_run
+from whisperbench.run_file import read_run
 from whisperbench.suite import ROOT
 
 BUSY = "the suite is running on this machine, or being recorded: wait until it is done"

@@ -100,6 +100,26 @@ def test_clips_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert (data.name, data.seconds, data.language) == ("mine", 0.5, "en")
 
 
+@pytest.mark.parametrize("suffix", [".m4a", ".aac", ".WMA", ".mp4", ".webm"])
+def test_what_libsndfile_does_not_read_is_named(tmp_path: Path, suffix: str) -> None:
+    """A recording of another kind is not passed over: it fails the run, with what to do about it.
+
+    One that has been converted, under the same name, is heard instead.
+    """
+    speak(tmp_path / "a.wav", "hello")
+    other = tmp_path / f"b{suffix}"
+    other.write_bytes(b"\0\0\0\x20ftypM4A ")
+    other.with_suffix(".txt").write_text("hello", encoding="utf-8")
+    with pytest.raises(InputError, match="1 of 2 clips cannot be used") as caught:
+        check_clips("mine", find_clips(tmp_path), lambda clips: clips)
+    assert f"clip b{suffix}: " in str(caught.value)
+    assert str(caught.value).endswith(
+        "Format not recognised; convert it to flac or wav with ffmpeg"
+    )
+    speak(tmp_path / "b.flac", None)
+    assert [clip.name for clip in find_clips(tmp_path)] == ["a.wav", "b.flac"]
+
+
 def test_a_data_set_is_known_by_audio_and_text(tmp_path: Path) -> None:
     """Another text makes it another one: rates against different texts are not comparable."""
     speak(tmp_path / "a.wav", "x")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.mutations import Mutator, WrongReadError, check, make_file
 from whisperbench.errors import InputError
 from whisperbench.report import summarise
-from whisperbench.result import MAX_BYTES, SCHEMA, read_run
+from whisperbench.run_file import MAX_BYTES, SCHEMA, read_run
 from whisperbench.suite import ROOT
 
 FILES = 3000

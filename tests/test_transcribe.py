@@ -153,7 +153,7 @@ def test_language_is_checked(loaded: LoadedModel, short: Audio) -> None:
     german = replace(short, clip=Clip(name="a", file="", text=None, language="de"))
     assert int(Transcriber(loaded, [german]).prompt()[0, 1]) == 50261
     klingon = replace(short, clip=Clip(name="a", file="", text=None, language="tlh"))
-    with pytest.raises(InputError, match="does not know it"):
+    with pytest.raises(InputError, match=r"does not know the language of 1 of 1 clips: a \(tlh\)"):
         Transcriber(loaded, [klingon])
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from whisperbench.clips import read_manifest
+from whisperbench.suite import CLIPS_FOLDER
 from whisperbench.words import Score, compression_ratio, difference_interval, pooled, score, signs
+
+SPEECH = [clip.text or "" for clip in read_manifest(CLIPS_FOLDER).values()]
+"""What is said in the suite's clips: 79 s."""
 
 
 def test_scores_ignore_what_is_not_heard() -> None:
@@ -72,6 +79,70 @@ def test_a_text_that_repeats_itself_is_no_loop() -> None:
     said = "ask not what your country can do for you " * 12
     assert compression_ratio(said) > 2.4
     assert signs(said, said, "en") == ()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "times"),
+    [
+        ("so", 20),
+        ("Thank you!", 6),
+        ("the rain began", 5),
+        ("And I do not know what to say about that.", 3),
+        ("A" * 60, 1),
+    ],
+)
+def test_a_loop_in_a_long_recording_is_found(phrase: str, times: int) -> None:
+    """A window that says one thing again and again is seen, however much is heard before and after.
+
+    Marks and case do not hide it, and the whole text compresses no further than others do.
+    """
+    said = " ".join(SPEECH)
+    words = said.split()
+    looped = ", ".join([phrase, *[phrase.lower()] * (times - 1)])
+    heard = " ".join([*words[:120], looped, *words[120:]])
+    assert signs(said, heard, "en") == ("loops",)
+
+
+def test_a_long_window_of_nearly_the_same_is_a_loop() -> None:
+    """Counting, where each phrase differs from the one before by a word, is no word for word loop.
+
+    Whisper's threshold on as much text as a window has finds it, where that of the whole does not.
+    """
+    said = " ".join(SPEECH)
+    counted = " ".join(f"and then there was number {name}," for name in "abcdefghijklmno")
+    assert signs(said, f"{said} {counted}", "en") == ("loops",)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *SPEECH,
+        "ask not what your country can do for you, ask what you can do for your country",
+        "No, no, no, no, no! It was very, very, very, very cold, and it rained and rained.",
+        "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily.",
+        "The number is zero zero zero, zero zero zero, one one one.",
+        "今天今天今天天气很好",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_ordinary_speech_is_no_loop(said: str, language: str) -> None:
+    """People say a thing twice, and more often: not even what should be another text is a loop."""
+    assert "loops" not in signs("something else altogether, as long as that or not", said, language)
+
+
+def test_an_hour_of_speech_is_no_loop() -> None:
+    """It compresses far, by its length alone, and a bit further where rare words are misheard."""
+    words = random.Random(3).choices(" ".join(SPEECH).split(), k=9000)
+    heard = ["weather" if word == "friendly" else word for word in words]
+    assert signs(" ".join(words), " ".join(heard), "en") == ()
+
+
+def test_a_loop_is_more_than_what_is_said_again() -> None:
+    """A refrain may be heard once more often than it is sung, and not ten times."""
+    refrain = " we walked on until the bus arrived"
+    song = " ".join(SPEECH) + refrain * 3
+    assert signs(song, song + refrain, "en") == ()
+    assert signs(song, song + refrain * 9, "en") == ("loops",)
 
 
 def test_the_interval_of_a_difference() -> None:

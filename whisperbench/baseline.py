@@ -20,14 +20,8 @@ from whisperbench.errors import (
     one_line,
 )
 from whisperbench.kinds import KINDS
-from whisperbench.result import (
-    Machine,
-    Measurement,
-    Metric,
-    Run,
-    decode_run,
-    read_run,
-)
+from whisperbench.result import Machine, Measurement, Metric, Run
+from whisperbench.run_file import decode_run, read_run
 from whisperbench.suite import ROOT
 
 FOLDER = ROOT / "baselines"

@@ -54,7 +54,7 @@ def _root(
 def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> None:
     """Print the summary of a saved run."""
     from whisperbench.report import summarise
-    from whisperbench.result import read_run
+    from whisperbench.run_file import read_run
 
     typer.echo(summarise(read_run(run)))
 
@@ -90,7 +90,7 @@ def compare(
     ] = Format.TEXT,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
-    from whisperbench.result import read_run
+    from whisperbench.run_file import read_run
     from whisperbench.verdict_report import FORMATS
 
     found = _held_against(read_run(base), read_run(head))
@@ -132,7 +132,7 @@ def record(
     What else is given is pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
     """
     from whisperbench import baseline, recording
-    from whisperbench.result import require_writable
+    from whisperbench.run_file import require_writable
     from whisperbench.suite import RESULTS
 
     require_writable(baseline.FOLDER / ".probe")
@@ -153,7 +153,7 @@ app.add_typer(baselines, name="baseline")
 def list_baselines() -> None:
     """Print what there is, a line each."""
     from whisperbench import baseline
-    from whisperbench.result import read_run
+    from whisperbench.run_file import read_run
 
     if not baseline.known():
         typer.echo("none yet: whisperbench record")
@@ -179,7 +179,7 @@ def show_baseline(
 ) -> None:
     """Print a baseline's figures, and how far its processes lie apart."""
     from whisperbench.report import summarise
-    from whisperbench.result import read_run
+    from whisperbench.run_file import read_run
     from whisperbench.verdict_report import spreads
 
     run = read_run(path)
@@ -203,7 +203,7 @@ def promote(
 def _keep(runs: list[Path], name: str, force: bool) -> None:
     """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
     from whisperbench import baseline
-    from whisperbench.result import decode_run, read_run, write_whole
+    from whisperbench.run_file import decode_run, read_run, write_whole
     from whisperbench.verdict_report import as_text, worse
 
     data = baseline.merge(runs)
@@ -272,7 +272,7 @@ def limits(
     from whisperbench import ceilings
 
     if propose is not None:
-        from whisperbench.result import read_run
+        from whisperbench.run_file import read_run
 
         run = read_run(propose)
         for measured in filter(ceilings.is_over, run.measurements):

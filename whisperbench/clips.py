@@ -146,8 +146,11 @@ def load_audio(clip: Clip) -> Audio:
     try:
         frames, rate = soundfile.read(BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        # Of libsndfile's own errors the whole text names the stream, not the file.
+        why = one_line(getattr(error, "error_string", error)).removesuffix(".")
         raise InputError(
-            f"clip {clip.name}: {clip.file} is not a readable wav, flac or mp3: {one_line(error)}"
+            f"clip {clip.name}: {clip.file} is not a readable wav, flac or mp3: {why}; convert it "
+            "to flac or wav with ffmpeg"
         ) from error
     if not frames.size:
         raise InputError(f"clip {clip.name}: {clip.file} holds no audio (zero length)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.clips import Clip, load_audio
 from whisperbench.quality import HeardClip
-from whisperbench.transcribe import Transcriber
+from whisperbench.transcribe import Transcriber, require_languages
 from whisperbench.units import WINDOW_S
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ def hear(
         What was heard of each, in the order of the clips.
 
     Raises:
-        InputError: a clip cannot be read, or the model does not know its language.
+        InputError: a clip cannot be read; or the model does not know its language, which is found
+            before the first is heard.
     """
+    require_languages(loaded, clips)
     heard: dict[str, HeardClip] = {}
     for batch in _batches(map(load_audio, progress(clips)), batch_size):
         transcriber = Transcriber(loaded, batch)

@@ -18,6 +18,12 @@ from whisperbench.words import language_code
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 """What is taken for audio in a folder; libsndfile reads all of it."""
 
+OTHER_SUFFIXES = (
+    *(".3gp", ".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".au", ".caf", ".m4a", ".m4b"),
+    *(".mka", ".mkv", ".mov", ".mp2", ".mp4", ".oga", ".spx", ".webm", ".wma", ".wv"),
+)
+"""Audio too, and so not to be passed over: what libsndfile does not read is named."""
+
 MANIFEST_SUFFIXES = (".json", ".jsonl")
 SHOWN = 10
 """Unreadable clips that are named one by one."""
@@ -70,9 +76,17 @@ def find_clips(path: Path) -> list[Clip]:
 
 
 def _of_folder(folder: Path) -> list[Clip]:
+    known = (*SUFFIXES, *OTHER_SUFFIXES)
     files = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+        file for file in folder.rglob("*") if file.suffix.lower() in known and file.is_file()
     )
+    # What another one has been converted to is heard in its place.
+    plain = {file.with_suffix("") for file in files if file.suffix.lower() in SUFFIXES}
+    files = [
+        file
+        for file in files
+        if file.suffix.lower() in SUFFIXES or file.with_suffix("") not in plain
+    ]
     if not files:
         raise InputError(f"--data {folder}: holds no {', '.join(SUFFIXES)} files")
     for file in files:

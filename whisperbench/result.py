@@ -1,32 +1,19 @@
-"""The result types: what a run's JSON file adds to pytest-benchmark's, and reading it back.
+"""The result types: what a run's JSON file adds to pytest-benchmark's.
 
 The measuring half writes these and the judging half reads them; they know nothing of either.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import stat
-import tempfile
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
 from statistics import median
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from whisperbench.errors import UNPRINTABLE, InputError, one_line, printable
+from whisperbench.errors import UNPRINTABLE
 from whisperbench.kinds import Kind
 from whisperbench.words import Score, Sign
-
-SCHEMA = 1
-"""Version of the format. History: 1 (whisperbench 0.1.0), the first."""
-
-MAX_BYTES = 100 * 2**20
-"""Of a run file that is read. A hundred cells with their costs take a few MiB."""
 
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
@@ -37,8 +24,8 @@ Place = tuple[str, str, int, str]
 COST_STAGES = ("encoder", "decode")
 """Stages of a cost: the encoder, and all the rest of `generate()`."""
 
-_LINE = rf"^[^{UNPRINTABLE}]*\Z"
-Line = Annotated[str, msgspec.Meta(pattern=_LINE)]
+LINE = rf"^[^{UNPRINTABLE}]*\Z"
+Line = Annotated[str, msgspec.Meta(pattern=LINE)]
 """Text that can be printed as it is."""
 DeviceName = Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda)\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -318,162 +305,3 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
                 f"{entries} benchmarks were measured, and {len(self.measurements)} are in the file"
             )
         return found
-
-
-class _Extra(msgspec.Struct):
-    whisperbench: Measurement
-
-
-class _Benchmark(msgspec.Struct):
-    extra_info: _Extra
-
-
-class _MachineInfo(msgspec.Struct):
-    whisperbench: Machine
-
-
-class _SchemaOnly(msgspec.Struct):
-    schema: Count
-
-
-class _Version(msgspec.Struct):
-    whisperbench: _SchemaOnly
-
-
-class _RunFile(msgspec.Struct):
-    machine_info: _MachineInfo
-    whisperbench: RunInfo
-    benchmarks: list[_Benchmark]
-
-
-def read_run(path: Path) -> Run:
-    """Read a run file.
-
-    Raises:
-        InputError: it cannot be read, is not a whisperbench run, or has an unknown schema.
-    """
-    name = printable(path)
-    name = name if len(name) <= 300 else f"...{name[-297:]}"
-    try:
-        data = _content(path, name)
-    except OSError as error:
-        raise InputError(f"{name}: {one_line(error.strerror)}") from error
-    return decode_run(data, name)
-
-
-def decode_run(data: bytes, name: str) -> Run:
-    """Read what a run file holds.
-
-    Args:
-        data: all of it.
-        name: what to call it in an error.
-
-    Raises:
-        InputError: as `read_run`.
-    """
-    try:
-        return _decode(data, name)
-    # Invalid UTF-8 is a ValueError, as are msgspec's own errors.
-    except (ValueError, RecursionError) as error:
-        why = str(error).replace(f"matching regex {_LINE!r}", "without control characters")
-        raise InputError(f"{name}: not a whisperbench run: {one_line(why)}") from error
-
-
-def _content(path: Path, name: str) -> bytes:
-    """Read a file, but no pipe or device: those may never end."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise InputError(f"{name}: is not a regular file; name a run's JSON file")
-    if facts.st_size > MAX_BYTES:
-        raise InputError(
-            f"{name}: takes {facts.st_size / 2**20:.0f} MiB; a run file takes at most "
-            f"{MAX_BYTES // 2**20}"
-        )
-    return path.read_bytes()
-
-
-def _decode(data: bytes, name: str) -> Run:
-    # The version first: a file of another one may differ in everything else.
-    schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
-    if schema != SCHEMA:
-        raise InputError(
-            f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
-            "use the version that wrote it, or measure again"
-        )
-    file = msgspec.json.decode(data, type=_RunFile)
-    # msgspec takes the last of two equal keys and skips bad text in what it does not know. Digits
-    # stay text: Python reads no more than 4300 of them.
-    json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_int=str)
-    measurements = tuple(row.extra_info.whisperbench for row in file.benchmarks)
-    _require_sense(measurements, file.whisperbench.processes)
-    return Run(
-        machine=file.machine_info.whisperbench, info=file.whisperbench, measurements=measurements
-    )
-
-
-def _require_distinct(pairs: list[tuple[str, object]]) -> None:
-    """Refuse an object that says something twice; of the others keep nothing."""
-    if len(dict(pairs)) != len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {twice} stands twice in one object")
-
-
-def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
-    """Refuse what no type forbids: two answers to one question, and less than nothing."""
-    seen = set()
-    for row in rows:
-        what = f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
-        if (row.stage, row.cell) in seen:
-            raise ValueError(f"two measurements of {what}")
-        seen.add((row.stage, row.cell))
-        names = set()
-        if all(metric.derived for metric in row.metrics) and not row.verdicts:
-            raise ValueError(f"no figure of {what}")
-        for metric in row.metrics:
-            if metric.name in names:
-                raise ValueError(f"two metrics {metric.name} of {what}")
-            names.add(metric.name)
-            if metric.processes is not None and len(metric.processes) != processes:
-                raise ValueError(f"{metric.name} of {what} is not of {processes} processes")
-            # Memory is a difference in places: a neighbour that ends makes it negative. So is what
-            # one error rate has over another.
-            signed = metric.kind == "memory" or metric.derived
-            if not signed and min(metric.samples or metric.figures) < 0:
-                raise ValueError(f"a negative {metric.name} of {what}")
-
-
-def require_writable(path: Path) -> None:
-    """Check that a file can be made where it is to be, and make its folder.
-
-    Raises:
-        InputError: it cannot, or there is a folder in its place.
-    """
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all.
-
-    Raises:
-        InputError: the folder cannot be made or written to.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error

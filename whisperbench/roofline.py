@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from whisperbench.environment import cache_folder
-from whisperbench.result import write_whole
+from whisperbench.run_file import write_whole
 from whisperbench.transcribe import synchronize
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.recordings import SHOWN
 from whisperbench.suite import MAX_TOKENS
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
 from whisperbench.words import normalizer, score
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
 
-    from whisperbench.clips import Audio
+    from whisperbench.clips import Audio, Clip
     from whisperbench.loading import LoadedModel
 
 _WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
@@ -72,21 +73,10 @@ class Transcriber:
         self.loaded = loaded
         self.audio = batch[0]
         self.batch_size = len(batch)
-        self.language = language = self.audio.clip.language or "en"
+        self.language = _language_of(self.audio.clip)
         self._known_settings: dict[int | None, GenerationConfig] = {}
-        settings = loaded.model.generation_config
-        known = getattr(settings, "lang_to_id", None) or {}
-        self._multilingual = bool(getattr(settings, "is_multilingual", known))
-        if self._multilingual and known and f"<|{language}|>" not in known:
-            raise InputError(
-                f"--language {language}: {loaded.key.model.name} does not know it; give a code "
-                "such as en, de or zh"
-            )
-        if not self._multilingual and language != "en":
-            raise InputError(
-                f"--language {language}: {loaded.key.model.name} is English-only; pass "
-                "--language en or another model"
-            )
+        require_languages(loaded, [self.audio.clip])
+        self._multilingual = _is_multilingual(loaded)
         self._samples = [audio.samples for audio in batch]
         self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
 
@@ -298,6 +288,39 @@ class TokenStep:
     def step(self) -> torch.Tensor:
         """Decode one token; return its id for each of the batch, of shape (batch, 1)."""
         return self.logits().argmax(-1)
+
+
+def require_languages(loaded: LoadedModel, clips: Sequence[Clip]) -> None:
+    """Refuse clips that are in a language that a model does not know.
+
+    Raises:
+        InputError: some are; they are named, with what the model knows.
+    """
+    known = ["en"]
+    if _is_multilingual(loaded):
+        tokens = getattr(loaded.model.generation_config, "lang_to_id", None)
+        if not tokens:  # an old checkpoint that does not say
+            return
+        known = sorted(token.strip("<|>") for token in tokens)
+    strange = [clip for clip in clips if _language_of(clip) not in known]
+    if strange:
+        named = ", ".join(f"{clip.name} ({clip.language})" for clip in strange[:SHOWN])
+        more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+        raise InputError(
+            f"{loaded.key.model.name} does not know the language of {len(strange)} of {len(clips)} "
+            f"clips: {named}{more}; it knows {', '.join(known)}: set --language, or lang in the "
+            "manifest, or take another model"
+        )
+
+
+def _language_of(clip: Clip) -> str:
+    return clip.language or "en"
+
+
+def _is_multilingual(loaded: LoadedModel) -> bool:
+    settings = loaded.model.generation_config
+    known = getattr(settings, "lang_to_id", None)
+    return bool(getattr(settings, "is_multilingual", known))
 
 
 def synchronize(device: str) -> None:
