@@ -14,7 +14,7 @@ from whisperbench.loading import LoadedModel, load_model
 from whisperbench.models import ModelSpec
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import precision_named
-from whisperbench.result import read_run
+from whisperbench.run_file import read_run
 from whisperbench.suite import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.transcribe import Transcriber
 from whisperbench.units import SAMPLE_RATE_HZ
@@ -93,7 +93,7 @@ def test_a_default_run_hears_nano(run_suite: RunSuite, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "for words nano-fp32, nano-bf16, nano-int8, nano-nf4" in done.stdout
-    assert "heard of bridge in all of fp32, int8:" in done.stdout
+    assert "heard at the start of bridge in all of fp32, int8:" in done.stdout
     assert '"The old bridge is closed' in done.stdout
     cells = [row.cell for row in read_run(tmp_path / "run.json").measurements]
     assert {(cell.model, cell.checkpoint) for cell in cells} == {

@@ -161,20 +161,21 @@ def test_the_summary_says_what_was_heard() -> None:
 
 
 def test_the_summary_quotes_what_was_heard(tmp_path: Path) -> None:
-    """Once where all precisions heard the same, else what each did; `show` has it too."""
+    """Once where all heard the same as far as is shown, else what each did; `show` has it too."""
     long = "Three boats waited. " * 9
     alike = summarise(make_run(*(a_quality(name, TEXT, long) for name in ("fp16", "int8", "nf4"))))
-    assert f'heard of clip 0 in all of fp16, int8, nf4:\n  "{TEXT}"\n' in alike
-    run = make_run(a_quality("fp16", long), a_quality("int8", long), a_quality("nf4", ""))
+    assert f'heard at the start of clip 0 in all of fp16, int8, nf4:\n  "{TEXT}"\n' in alike
+    later = f"{long} Or four."
+    run = make_run(a_quality("fp16", long), a_quality("int8", later), a_quality("nf4", ""))
     path = tmp_path / "run.json"
     path.write_text(json.dumps(make_run_file(run)), encoding="utf-8")
     shown = CliRunner().invoke(app, ["show", str(path)]).stdout.splitlines()
-    at = shown.index("heard of clip 0 in fp16, int8:")
+    at = shown.index("heard at the start of clip 0 in fp16, int8:")
     assert shown[at + 1].startswith('  "Three boats waited. Three')
     assert shown[at + 1].endswith(' boats ..."')
     assert len(shown[at + 1]) <= WIDTH
-    assert shown[at + 2 : at + 4] == ["heard of clip 0 in nf4:", '  ""']
-    assert "heard of" not in summarise(make_run(make_measurement()))
+    assert shown[at + 2 : at + 4] == ["heard at the start of clip 0 in nf4:", '  ""']
+    assert "heard at" not in summarise(make_run(make_measurement()))
 
 
 def test_the_harbour_is_quoted_where_it_was_heard() -> None:
@@ -182,7 +183,7 @@ def test_the_harbour_is_quoted_where_it_was_heard() -> None:
     row = a_quality("fp16", "so", TEXT)
     clips = (row.clips[0], msgspec.structs.replace(row.clips[1], name="harbour"))
     text = summarise(make_run(msgspec.structs.replace(row, clips=clips)))
-    assert f'heard of harbour in fp16:\n  "{TEXT}"\n' in text
+    assert f'heard at the start of harbour in fp16:\n  "{TEXT}"\n' in text
 
 
 def test_clips_can_be_scored_again(tmp_path: Path) -> None:

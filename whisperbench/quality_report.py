@@ -139,17 +139,17 @@ def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
 
 
 def _said(rows: list[Measurement]) -> Iterator[str]:
-    """Quote what was heard of one clip: once, where all precisions heard the same."""
+    """Quote how one clip begins: once for all precisions that heard the same there."""
     clip = next((name for name in (QUOTED, *_names(rows[0])) if name in _names(rows[0])), None)
     said: dict[str, list[str]] = {}
     for row in rows:
         for name, text in zip(_names(row), row.transcripts, strict=False):
             if name == clip:
-                said.setdefault(printable(text), []).append(row.cell.precision)
+                said.setdefault(_cut(printable(text)), []).append(row.cell.precision)
     for text, precisions in said.items():
         alike = "all of " if len(said) == 1 < len(precisions) else ""
-        yield f"heard of {clip} in {alike}{', '.join(precisions)}:"
-        yield f'  "{_cut(text)}"'
+        yield f"heard at the start of {clip} in {alike}{', '.join(precisions)}:"
+        yield f'  "{text}"'
 
 
 def _names(row: Measurement) -> list[str]:
