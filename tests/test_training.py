@@ -6,7 +6,9 @@ import json
 import tomllib
 import xml.etree.ElementTree
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -60,7 +62,13 @@ def clip_texts() -> list[str]:
 def written(seed: int, taken: set[str], sentences: int = 3000) -> list[tuple[Kind, str]]:
     """Make a small set of texts."""
     return make_texts(
-        Grammar.load(), sentences=sentences, scrambles=200, repeats=1, seed=seed, taken=taken
+        Grammar.load(),
+        sentences=sentences,
+        scrambles=200,
+        patchworks=200,
+        repeats=1,
+        seed=seed,
+        taken=taken,
     )
 
 
@@ -161,6 +169,20 @@ def test_sentences_follow_from_the_seed() -> None:
     assert first != written(2, set(), 200)
 
 
+def test_a_patchwork_is_parts_of_sentences() -> None:
+    """Its words are of the list, none twice in a row, with one capital and one mark at the end."""
+    grammar, random = Grammar.load(), Random(0)
+    words = {word.lower() for word in grammar.words}
+    for _ in range(300):
+        text = grammar.patchwork(random)
+        said = normal(text).split()
+        assert {word.removesuffix("'s") for word in said} <= words
+        assert all(one != other for one, other in pairwise(said))
+        assert text[0].isupper()
+        assert text[-1] in ".?"
+        assert not set(text[:-1]) & set(".?")
+
+
 def test_sentences_of_the_clips_and_held_out_ones_are_never_trained_on() -> None:
     """Training texts, held-out texts and the clips' sentences have none in common."""
     clips = taken_by(clip_texts())
@@ -168,7 +190,7 @@ def test_sentences_of_the_clips_and_held_out_ones_are_never_trained_on() -> None
     taken = set(clips)
     train = {normal(text) for _, text in written(20, taken)}
     heldout = {normal(text) for kind, text in written(21, taken) if kind != "word"}
-    assert len(heldout) == 3200
+    assert len(heldout) == 3400
     assert not clips & (train | heldout)
     assert not train & heldout
 
@@ -186,6 +208,7 @@ def test_the_word_list_has_the_clips_words_and_all_are_said() -> None:
             grammar,
             sentences=12_000,
             scrambles=counts.scrambles,
+            patchworks=0,
             repeats=1,
             seed=20,
             taken=set(),
@@ -294,7 +317,9 @@ def test_a_window_is_labelled_with_what_it_plays(
     config = tiny_config()
     config = replace(
         config,
-        windows=replace(config.windows, timestamps=stamps, cut=0.5, tails=0.0, stretched=0.0),
+        windows=replace(
+            config.windows, timestamps=stamps, cut=0.5, tails=0.0, stretched=0.0, misheard=0.0
+        ),
         training=replace(config.training, batch=40),
     )
     plan = plan_of(corpora, vocabulary, config, 3000)
@@ -324,6 +349,21 @@ def test_a_window_is_labelled_with_what_it_plays(
                 assert times[-1] == pytest.approx(float(sounding[-1] + 1) / 16_000, abs=0.011)
             kinds.add("cut" if cut else "whole")
     assert kinds == ({"cut", "whole"} if stamps else set())
+
+
+def test_the_decoder_is_given_wrong_pieces_and_told_the_right_ones(
+    corpora: Path, vocabulary: Vocabulary
+) -> None:
+    """So many pieces differ from what is to be said; time stamps and the rest never do."""
+    config = replace(tiny_config(), training=replace(tiny_config().training, batch=400))
+    windows = replace(config.windows, timestamps=1.0, misheard=0.25)
+    plan = plan_of(corpora, vocabulary, replace(config, windows=windows), 3000)
+    given, said = plan.tokens[:, 1:], plan.labels[:, :-1]
+    pieces = (said >= 0) & (said < vocabulary.pieces)
+    others = (said > vocabulary.end) & (given != vocabulary.end)
+    assert float((given != said)[pieces].float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert others.any()
+    assert torch.equal(given[others], said[others])
 
 
 def test_the_end_of_a_word_is_not_written(corpora: Path, vocabulary: Vocabulary) -> None:

@@ -20,6 +20,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     sentences: Positive
     scrambles: int
+    patchworks: int
     repeats: int
     heldout_sentences: Positive
     heldout_scrambles: int
@@ -76,6 +77,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stretched: Share
     stretch: Share
     growth_steps: Positive
+    misheard: Share
 
     def __post_init__(self) -> None:
         """Refuse shares of the four kinds that do not make a whole."""

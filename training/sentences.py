@@ -1,10 +1,10 @@
-"""Sentences of the project's own: a grammar over its word list, and words in random order."""
+"""Sentences of the project's own: a grammar over its word list, and words in other orders."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Literal
 
 GRAMMAR = Path(__file__).with_name("grammar.toml")
 
-Kind = Literal["sentence", "scramble", "word"]
-"""A sentence of the grammar, words in random order, or a single word."""
+Kind = Literal["sentence", "scramble", "patchwork", "word"]
+"""A sentence of the grammar, words in random order, parts of sentences, or a single word."""
 
 LONGEST = 36
 """Words of the longest sentence: a quarter of a minute."""
@@ -117,6 +117,21 @@ class Grammar:
             chosen[len(chosen) // 2] += ","
         return tidy(" ".join(chosen) + random.choice(("." * 4) + "?"))
 
+    def patchwork(self, random: Random) -> str:
+        """Put parts of two to four sentences one after the other, cut wherever it falls."""
+        words: list[str] = []
+        for _ in range(random.randint(2, 4)):
+            said = self._lower(self.sentence(random)).rstrip(".?").split()
+            start = random.randrange(max(1, len(said) - 2))
+            words += said[start : start + random.randint(3, 8)]
+        # Nobody hears how often a word was said twice.
+        kept = [
+            one
+            for one, after in zip(words, [*words[1:], ""], strict=True)
+            if normal(one) != normal(after)
+        ]
+        return tidy(" ".join(kept).rstrip(",") + random.choice(("." * 4) + "?"))
+
     def _expand(self, slot: str, random: Random) -> str:
         def fill(match: re.Match[str]) -> str:
             name, suffix = match.groups()
@@ -127,7 +142,9 @@ class Grammar:
     def _lower(self, line: str) -> str:
         """Take the capital from a line's first word: the line may stand inside another."""
         first = _WORD.match(line)
-        return line if first and first[0] in self._proper else line[:1].lower() + line[1:]
+        if first and first[0].removesuffix("'s") in self._proper:
+            return line
+        return line[:1].lower() + line[1:]
 
 
 def _forms(verb: str) -> dict[str, str]:
@@ -163,7 +180,14 @@ def split_sentences(text: str) -> list[str]:
 
 
 def make_texts(
-    grammar: Grammar, *, sentences: int, scrambles: int, repeats: int, seed: int, taken: set[str]
+    grammar: Grammar,
+    *,
+    sentences: int,
+    scrambles: int,
+    patchworks: int,
+    repeats: int,
+    seed: int,
+    taken: set[str],
 ) -> list[tuple[Kind, str]]:
     """Make texts to be spoken, the same ones for a seed, in random order.
 
@@ -171,6 +195,7 @@ def make_texts(
         grammar: what they are made of.
         sentences: how many of the grammar, each a different one.
         scrambles: how many in random order.
+        patchworks: how many of parts of sentences.
         repeats: how often each clear word is said alone.
         seed: of the random choices.
         taken: texts, as `normal` returns them, that must not be among the sentences; grows by
@@ -179,10 +204,10 @@ def make_texts(
     random = Random(f"whisperbench nano texts {seed}")
     texts: list[tuple[Kind, str]] = []
 
-    def add(kind: Kind, count: int) -> None:
+    def add(kind: Kind, count: int, make: Callable[[Random], str]) -> None:
         made = 0
         while made < count:
-            text = grammar.sentence(random) if kind == "sentence" else grammar.scramble(random)
+            text = make(random)
             key = normal(text)
             if key not in taken and len(key.split()) <= LONGEST:
                 taken.add(key)
@@ -192,8 +217,9 @@ def make_texts(
     alone = [tidy(word + ".") for word in grammar.clear_words]
     texts += [("word", text) for text in alone if normal(text) not in taken] * repeats
     taken.update(map(normal, alone))
-    add("sentence", sentences)
-    add("scramble", scrambles)
+    add("sentence", sentences, grammar.sentence)
+    add("scramble", scrambles, grammar.scramble)
+    add("patchwork", patchworks, grammar.patchwork)
     random.shuffle(texts)
     return texts
 

@@ -149,7 +149,7 @@ class Planner(Dataset[Plan]):
     def __getitem__(self, step: int) -> Plan:
         random = np.random.default_rng([self._config.seed, step])
         windows = [self._window(random, step) for _ in range(self._config.training.batch)]
-        return self._tensors(windows)
+        return self._tensors(windows, random)
 
     def _window(self, random: Generator, step: int) -> _Window:
         settings = self._config.windows
@@ -299,7 +299,21 @@ class Planner(Dataset[Plan]):
         start = int(self._start[piece.utterance])
         return start + int(self._samples[piece.utterance]) - piece.count if piece.tail else start
 
-    def _tensors(self, windows: list[_Window]) -> Plan:
+    def _misheard(self, given: list[int], random: Generator) -> list[int]:
+        """Put random pieces in the place of some, as a decoder's own mistakes would.
+
+        One that was only ever given what is right goes on as its sentences do, whatever is said
+        (exposure bias; Bengio et al., scheduled sampling, NeurIPS 2015).
+        """
+        share, pieces = self._config.windows.misheard, self._vocabulary.pieces
+        drawn = random.integers(pieces, size=len(given)).tolist()
+        wrong = (random.random(len(given)) < share).tolist()
+        return [
+            other if is_wrong and token < pieces else token
+            for token, other, is_wrong in zip(given, drawn, wrong, strict=True)
+        ]
+
+    def _tensors(self, windows: list[_Window], random: Generator) -> Plan:
         pieces = [(row, piece) for row, window in enumerate(windows) for piece in window.pieces]
         heard = [
             [token for one in window.told if one.whole for token in self._ids[one.utterance]]
@@ -319,7 +333,7 @@ class Planner(Dataset[Plan]):
             gain=torch.tensor([one.gain for _, one in pieces]),
             lengths=torch.tensor([window.length for window in windows]),
             speechless=torch.tensor([not window.pieces for window in windows]),
-            tokens=_padded(given, self._vocabulary.end),
+            tokens=_padded([self._misheard(row, random) for row in given], self._vocabulary.end),
             labels=_padded(said, IGNORED),
             heard=_padded(heard, 0),
             heard_lengths=torch.tensor([len(row) for row in heard]),
