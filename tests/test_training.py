@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 import xml.etree.ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -61,15 +61,15 @@ def clip_texts() -> list[str]:
 
 def written(seed: int, taken: set[str], sentences: int = 3000) -> list[tuple[Kind, str]]:
     """Make a small set of texts."""
-    return make_texts(
-        Grammar.load(),
-        sentences=sentences,
-        scrambles=200,
-        patchworks=200,
-        repeats=1,
-        seed=seed,
-        taken=taken,
-    )
+    counts: dict[Kind, int] = {
+        "sentence": sentences,
+        "pair": 100,
+        "patchwork": 100,
+        "scramble": 100,
+        "twister": 100,
+        "word": 1,
+    }
+    return make_texts(Grammar.load(), counts, seed=seed, taken=taken)
 
 
 def tiny_config() -> Config:
@@ -169,18 +169,32 @@ def test_sentences_follow_from_the_seed() -> None:
     assert first != written(2, set(), 200)
 
 
-def test_a_patchwork_is_parts_of_sentences() -> None:
+@pytest.mark.parametrize("kind", ["patchwork", "scramble", "twister"])
+def test_what_has_no_grammar_is_of_the_same_words(kind: str) -> None:
     """Its words are of the list, none twice in a row, with one capital and one mark at the end."""
     grammar, random = Grammar.load(), Random(0)
     words = {word.lower() for word in grammar.words}
     for _ in range(300):
-        text = grammar.patchwork(random)
+        text = getattr(grammar, kind)(random)
         said = normal(text).split()
         assert {word.removesuffix("'s") for word in said} <= words
         assert all(one != other for one, other in pairwise(said))
         assert text[0].isupper()
         assert text[-1] in ".?"
         assert not set(text[:-1]) & set(".?")
+
+
+def test_a_twister_is_of_words_that_begin_alike() -> None:
+    """Over half of the words of many twisters begin as the one before; of scrambles few do."""
+    grammar, random = Grammar.load(), Random(0)
+
+    def alike(make: Callable[[Random], str]) -> float:
+        texts = [normal(make(random)).split() for _ in range(300)]
+        pairs = [pair for text in texts for pair in pairwise(text)]
+        return sum(one[0] == other[0] for one, other in pairs) / len(pairs)
+
+    assert alike(grammar.twister) > 0.5
+    assert alike(grammar.scramble) < 0.2
 
 
 def test_sentences_of_the_clips_and_held_out_ones_are_never_trained_on() -> None:
@@ -191,6 +205,9 @@ def test_sentences_of_the_clips_and_held_out_ones_are_never_trained_on() -> None
     train = {normal(text) for _, text in written(20, taken)}
     heldout = {normal(text) for kind, text in written(21, taken) if kind != "word"}
     assert len(heldout) == 3400
+    assert all(
+        not taken_by([text]) & clips for kind, text in written(22, set(clips)) if kind == "pair"
+    )
     assert not clips & (train | heldout)
     assert not train & heldout
 
@@ -201,18 +218,10 @@ def test_the_word_list_has_the_clips_words_and_all_are_said() -> None:
     words = {word.lower() for word in grammar.words}
     assert 1200 <= len(words) <= 1800
     assert set(" ".join(map(normal, clip_texts())).split()) <= words
-    counts = read_config().texts
+    counts: dict[Kind, int] = {"sentence": 12_000, "scramble": 8000, "word": 1}
     said = {
         word
-        for _, text in make_texts(
-            grammar,
-            sentences=12_000,
-            scrambles=counts.scrambles,
-            patchworks=0,
-            repeats=1,
-            seed=20,
-            taken=set(),
-        )
+        for _, text in make_texts(grammar, counts, seed=20, taken=set())
         for word in normal(text).replace("'s", "").split()
     }
     assert said == words

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from training.sentences import Kind
+
 CONFIG = Path(__file__).with_name("nano.toml")
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -18,12 +20,8 @@ Range = tuple[float, float]
 class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much is written to be spoken."""
 
-    sentences: Positive
-    scrambles: int
-    patchworks: int
-    repeats: int
-    heldout_sentences: Positive
-    heldout_scrambles: int
+    trained: dict[Kind, Positive]
+    heldout: dict[Kind, Positive]
 
 
 class Voice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

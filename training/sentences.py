@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -13,8 +14,12 @@ from typing import Literal
 
 GRAMMAR = Path(__file__).with_name("grammar.toml")
 
-Kind = Literal["sentence", "scramble", "patchwork", "word"]
-"""A sentence of the grammar, words in random order, parts of sentences, or a single word."""
+Kind = Literal["sentence", "pair", "patchwork", "scramble", "twister", "word"]
+"""One sentence of the grammar or two, parts of some, words in random order or that sound alike, or
+a single word."""
+
+# Of so many words that begin alike, the likest is taken.
+_CANDIDATES = 4
 
 LONGEST = 36
 """Words of the longest sentence: a quarter of a minute."""
@@ -112,10 +117,33 @@ class Grammar:
 
     def scramble(self, random: Random) -> str:
         """Put three to twelve words one after the other, as if they were a sentence."""
-        chosen = [random.choice(self.clear_words) for _ in range(random.randint(3, 12))]
+        chosen = random.sample(self.clear_words, random.randint(3, 12))
         if len(chosen) > 5 and random.random() < 0.3:
             chosen[len(chosen) // 2] += ","
         return tidy(" ".join(chosen) + random.choice(("." * 4) + "?"))
+
+    def twister(self, random: Random) -> str:
+        """Put four to ten words one after the other, most of which sound like the one before."""
+        chosen = [random.choice(self.clear_words)]
+        for _ in range(random.randint(3, 9)):
+            last = chosen[-1]
+            alike = self._by_letter[last[0].lower()]
+            pool = alike if len(alike) > _CANDIDATES and random.random() < 0.8 else self.clear_words
+            some = [word for word in random.sample(pool, _CANDIDATES) if word != last]
+            chosen.append(max(some, key=lambda word: SequenceMatcher(a=last, b=word).ratio()))
+        return tidy(" ".join(chosen) + ".")
+
+    @cached_property
+    def _by_letter(self) -> dict[str, Sequence[str]]:
+        letters = {word[0].lower() for word in self.clear_words}
+        return {
+            letter: [word for word in self.clear_words if word[0].lower() == letter]
+            for letter in letters
+        }
+
+    def pair(self, random: Random) -> str:
+        """Make two sentences that are spoken in one go, with the synthesizer's own pause."""
+        return f"{self.sentence(random)} {self.sentence(random)}"
 
     def patchwork(self, random: Random) -> str:
         """Put parts of two to four sentences one after the other, cut wherever it falls."""
@@ -180,46 +208,38 @@ def split_sentences(text: str) -> list[str]:
 
 
 def make_texts(
-    grammar: Grammar,
-    *,
-    sentences: int,
-    scrambles: int,
-    patchworks: int,
-    repeats: int,
-    seed: int,
-    taken: set[str],
+    grammar: Grammar, counts: Mapping[Kind, int], *, seed: int, taken: set[str]
 ) -> list[tuple[Kind, str]]:
     """Make texts to be spoken, the same ones for a seed, in random order.
 
     Args:
         grammar: what they are made of.
-        sentences: how many of the grammar, each a different one.
-        scrambles: how many in random order.
-        patchworks: how many of parts of sentences.
-        repeats: how often each clear word is said alone.
+        counts: how many different ones of each kind, and how often each clear word is said.
         seed: of the random choices.
-        taken: texts, as `normal` returns them, that must not be among the sentences; grows by
-            those that were made.
+        taken: sentences, as `normal` returns them, that must not be said; grows by those made.
     """
     random = Random(f"whisperbench nano texts {seed}")
+    makers: dict[Kind, Callable[[Random], str]] = {
+        "sentence": grammar.sentence,
+        "pair": grammar.pair,
+        "patchwork": grammar.patchwork,
+        "scramble": grammar.scramble,
+        "twister": grammar.twister,
+    }
     texts: list[tuple[Kind, str]] = []
-
-    def add(kind: Kind, count: int, make: Callable[[Random], str]) -> None:
+    if repeats := counts.get("word"):
+        alone = [tidy(word + ".") for word in grammar.clear_words]
+        texts += [("word", text) for text in alone if normal(text) not in taken] * repeats
+        taken.update(map(normal, alone))
+    for kind, make in makers.items():
         made = 0
-        while made < count:
+        while made < counts.get(kind, 0):
             text = make(random)
-            key = normal(text)
-            if key not in taken and len(key.split()) <= LONGEST:
-                taken.add(key)
+            said = taken_by([text])
+            if not said & taken and len(text.split()) <= LONGEST:
+                taken |= said
                 texts.append((kind, text))
                 made += 1
-
-    alone = [tidy(word + ".") for word in grammar.clear_words]
-    texts += [("word", text) for text in alone if normal(text) not in taken] * repeats
-    taken.update(map(normal, alone))
-    add("sentence", sentences, grammar.sentence)
-    add("scramble", scrambles, grammar.scramble)
-    add("patchwork", patchworks, grammar.patchwork)
     random.shuffle(texts)
     return texts
 

@@ -143,27 +143,10 @@ def speak_corpora(
     grammar = Grammar.load()
     clips = [clip.text or "" for clip in read_manifest(CLIPS_FOLDER).values()]
     taken = taken_by(clips)
-    counts = config.texts
     # The order matters: what is held out must not be among what is trained on.
     parts = {
-        "train": make_texts(
-            grammar,
-            sentences=counts.sentences,
-            scrambles=counts.scrambles,
-            patchworks=counts.patchworks,
-            repeats=counts.repeats,
-            seed=config.seed,
-            taken=taken,
-        ),
-        "heldout": make_texts(
-            grammar,
-            sentences=counts.heldout_sentences,
-            scrambles=counts.heldout_scrambles,
-            patchworks=0,
-            repeats=0,
-            seed=config.seed + 1,
-            taken=taken,
-        ),
+        "train": make_texts(grammar, config.texts.trained, seed=config.seed, taken=taken),
+        "heldout": make_texts(grammar, config.texts.heldout, seed=config.seed + 1, taken=taken),
     }
     digest = config.speech_digest + ("" if limit is None else f"-first-{limit}")
     for part, texts in parts.items():
