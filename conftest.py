@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     overrides(
         "--model",
         "SPEC[,SPEC]",
-        "hub id (owner/name[@<40-hex revision>]), folder, or dummy:<size>",
+        "hub id (owner/name[@<40-hex revision>]), folder, dummy:<size>, or nano",
     )
     overrides("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
     overrides(

@@ -145,9 +145,14 @@ def _no_generation_config(folder: Path) -> None:
     (folder / "generation_config.json").unlink()
 
 
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
+        (_gone, "no config.json in it"),
         (_no_generation_config, "no generation_config.json in it"),
         (_pickle_only, "no model.safetensors in it"),
         (_truncate, "model.safetensors is missing or corrupt"),

@@ -59,7 +59,7 @@ def test_show_refuses_what_is_not_a_run(tmp_path: Path, content: str | None) -> 
 def test_list_names_everything() -> None:
     """`list` shows every size, precision and clip."""
     listed = _command("list").stdout
-    for name in (*(f"dummy:{size}" for size in SIZES), *PRECISIONS, "harbour", "mountain"):
+    for name in ("nano", *(f"dummy:{size}" for size in SIZES), *PRECISIONS, "harbour", "mountain"):
         assert name in listed
 
 

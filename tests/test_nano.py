@@ -20,10 +20,6 @@ from whisperbench.transcribe import Transcriber
 from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.words import score
 
-pytestmark = pytest.mark.skipif(
-    not NANO_FOLDER.is_dir(), reason="nano is not trained yet: training/README.md"
-)
-
 MOST_BYTES = 16_000_000
 """What a clone may be asked to carry."""
 
@@ -75,9 +71,23 @@ def test_every_word_of_the_harbour_is_heard(nano: LoadedModel) -> None:
     assert score(clip.text or "", text, "en").word_edits == 0, text
 
 
-def test_nothing_is_heard_in_silence(nano: LoadedModel) -> None:
-    """Ten seconds of nothing are an empty transcript."""
-    assert hear(nano, np.zeros(10 * SAMPLE_RATE_HZ, dtype=np.float32)) == ""
+@pytest.mark.parametrize("sound", ["silence", "noise", "tone"])
+def test_nothing_is_heard_where_nothing_is_said(nano: LoadedModel, sound: str) -> None:
+    """Ten seconds of silence, of noise and of a pure tone are empty transcripts."""
+    times = np.arange(10 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    sounds = {
+        "silence": np.zeros(len(times), dtype=np.float32),
+        "noise": noise(10.0),
+        "tone": (0.3 * np.sin(2 * np.pi * 440 * times)).astype(np.float32),
+    }
+    assert hear(nano, sounds[sound]) == ""
+
+
+def test_clipped_speech_is_still_heard(nano: LoadedModel) -> None:
+    """The harbour, cut off at a twentieth of its loudness, keeps over half of its words."""
+    clip = read_manifest(CLIPS_FOLDER)["harbour"]
+    text = hear(nano, np.clip(20 * load_audio(clip).samples, -1, 1))
+    assert score(clip.text or "", text, "en").word_edits < 40, text
 
 
 @pytest.mark.parametrize("seconds", [0.1, 90.0])

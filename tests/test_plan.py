@@ -18,31 +18,9 @@ def suite() -> Suite:
     return read_suite()
 
 
-@pytest.fixture
-def hearing(suite: Suite) -> Suite:
-    """A suite whose CPU profile hears another model than it times."""
-    profile = msgspec.structs.replace(
-        suite.profile["cpu"],
-        quality_models=("nano",),
-        quality_precisions=("fp32", "bf16", "int8", "nf4"),
-    )
-    return msgspec.structs.replace(suite, profile={"cpu": profile})
-
-
 def test_default_profiles(suite: Suite) -> None:
-    """The defaults are those of the design: a dummy on the CPU, pinned large-v3 on a GPU."""
+    """A dummy is timed and nano heard on the CPU; pinned large-v3 is both on a GPU."""
     cpu = make_plan(suite, "cpu", {})
-    assert list(cpu.checkpoints) == ["dummy:tiny-fp32", "dummy:tiny-int8"]
-    cuda = make_plan(suite, "cuda", {})
-    name = "openai/whisper-large-v3@06f233fe"
-    assert list(cuda.checkpoints) == [f"{name}-fp16", f"{name}-int8"]
-    assert cuda.timed == cuda.listening == cuda.checkpoints.keys()
-    assert cuda.profile.reference == "fp16"
-
-
-def test_a_profile_hears_what_it_does_not_time(hearing: Suite) -> None:
-    """Both are in the plan, each model's precisions together and the reference first."""
-    cpu = make_plan(hearing, "cpu", {})
     assert list(cpu.checkpoints) == [
         "dummy:tiny-fp32",
         "dummy:tiny-int8",
@@ -53,6 +31,11 @@ def test_a_profile_hears_what_it_does_not_time(hearing: Suite) -> None:
     ]
     assert cpu.timed == {"dummy:tiny-fp32", "dummy:tiny-int8"}
     assert cpu.listening == cpu.checkpoints.keys() - cpu.timed
+    cuda = make_plan(suite, "cuda", {})
+    name = "openai/whisper-large-v3@06f233fe"
+    assert list(cuda.checkpoints) == [f"{name}-fp16", f"{name}-int8"]
+    assert cuda.timed == cuda.listening == cuda.checkpoints.keys()
+    assert cuda.profile.reference == "fp16"
 
 
 def test_options_override_the_profile(suite: Suite) -> None:
@@ -107,13 +90,13 @@ def test_options_override_the_profile(suite: Suite) -> None:
     ],
 )
 def test_what_is_named_is_timed_and_heard_alike(
-    hearing: Suite, tmp_path: Path, options: dict[str, list[str]], timed: str, listening: str
+    suite: Suite, tmp_path: Path, options: dict[str, list[str]], timed: str, listening: str
 ) -> None:
     """--model takes nano's place, and what nano cannot know leaves it out unless it is named."""
     for name, text in (("mine.wav", ""), ("mine.txt", "Yes.")):
         (tmp_path / name).write_text(text, encoding="utf-8")
     given = {name: [text.format(tmp_path) for text in texts] for name, texts in options.items()}
-    plan = make_plan(hearing, "cpu", given)
+    plan = make_plan(suite, "cpu", given)
     assert plan.timed == set(timed.split())
     assert plan.listening == set(listening.split())
     assert plan.checkpoints.keys() == plan.timed | plan.listening
@@ -200,8 +183,8 @@ def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
         ("[profile.cpu]", "[profile.tpu]"),
         ("tokens = 32", "tokens = 999"),
         ('models = ["dummy:tiny"]', "models = []"),
-        ("[profile.cpu]", "[profile.cpu]\nquality_models = []"),
-        ("[profile.cpu]", '[profile.cpu]\nquality_precisions = ["bf17"]'),
+        ('quality_models = ["nano"]', "quality_models = []"),
+        ('quality_precisions = ["fp32", "bf16"', 'quality_precisions = ["fp32", "bf17"'),
         ("schema = 1", "schema = "),
     ],
 )

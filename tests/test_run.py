@@ -350,11 +350,24 @@ def test_fresh_processes_come_first_and_checkpoints_one_by_one() -> None:
     assert fresh == sorted(fresh, reverse=True)
     loaded = [line for line, is_fresh in zip(tests, fresh, strict=True) if not is_fresh]
     checkpoints = [key for key, _ in groupby("-".join(_id(line)[:2]) for line in loaded)]
-    assert checkpoints == ["dummy:tiny-fp32", "dummy:tiny-int8"]
+    assert checkpoints == [
+        *("dummy:tiny-fp32", "dummy:tiny-int8"),
+        *("nano-fp32", "nano-bf16", "nano-int8", "nano-nf4"),
+    ]
 
 
 def _id(test: str) -> list[str]:
     return test.partition("[")[2].removesuffix("]").split("-")
+
+
+def test_what_is_heard_is_not_timed() -> None:
+    """By default nano is held against words alone, and the dummy against everything else."""
+    lines = [line for line in _collect("--device", "cpu").stdout.splitlines() if "::" in line]
+    asked = {(_id(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}
+    assert {test for model, test in asked if model == "nano"} == {"test_quality", "test_numerics"}
+    timed = {test for model, test in asked if model == "dummy:tiny"}
+    assert len(timed) == 9
+    assert "test_quality" not in timed
 
 
 def test_a_dummy_has_no_natural_length() -> None:

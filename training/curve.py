@@ -23,7 +23,10 @@ def curve(log: Sequence[Mapping[str, float]]) -> str:
     rates = [(line["step"], 100 * line["heldout_wer"]) for line in log if "heldout_wer" in line]
     panels = [
         _panel("Loss per token", losses),
-        _panel("Word error rate of 64 held-out utterances, %", {"greedy": rates}),
+        _panel(
+            "Word error rate of 64 held-out utterances, % (0 stands on the lower edge)",
+            {"greedy": rates},
+        ),
     ]
     body = "".join(
         f'<g transform="translate(0 {_HEIGHT * at})">{panel}</g>' for at, panel in enumerate(panels)

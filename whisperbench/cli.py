@@ -236,14 +236,16 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
 def list_known() -> None:
     """Print what --model, --precision and --clip know."""
     from whisperbench.clips import read_manifest
-    from whisperbench.models import DUMMY_PREFIX, SIZES
+    from whisperbench.models import DUMMY_PREFIX, NANO, SIZES
     from whisperbench.precisions import PRECISIONS
     from whisperbench.suite import CLIPS_FOLDER
 
     typer.echo("--model")
+    typer.echo(f"  {NANO}  small and trained; ships with the suite, and knows its voices alone")
     for size in SIZES:
         typer.echo(f"  {DUMMY_PREFIX}{size}")
-    typer.echo("  owner/name[@<40-hex revision>]  from the hub\n  PATH  a folder")
+    typer.echo("  owner/name[@<40-hex revision>]  from the hub")
+    typer.echo("  PATH  a folder: ./nano, where it is called so")
     typer.echo("--precision")
     for row in PRECISIONS.values():
         capability = ".".join(map(str, row.min_capability))

@@ -133,6 +133,6 @@ class ModelSpec:
                 revision=revision or None,
             )
         raise InputError(
-            f"--model {text}: no such folder, and not a hub id (owner/name[@revision]) or "
-            "dummy:<size> either"
+            f"--model {text}: no such folder, and not a hub id (owner/name[@revision]), "
+            "dummy:<size> or nano either"
         )

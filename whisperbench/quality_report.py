@@ -28,8 +28,9 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
     reference = run.info.reference
     heard = _by_place(run, QUALITY)
     for (model, clips, batch_size, attention), rows in heard.items():
+        count = rows[0].number("clips")
         yield (
-            f"\nquality: model {model}, {rows[0].number('clips'):.0f} clips of {clips}, "
+            f"\nquality: model {model}, {count:.0f} clip{'s' * (count != 1)} of {clips}, "
             f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
         )
         yield _heard(rows, reference)
