@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,12 @@ JFK = ROOT.parent / "shared" / "audio" / "jfk.flac"
 WORDS = "ask not what your country can do for you, ask what you can do for your country."
 TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
 """OpenAI's tiny.en in transformers' format; what needs it skips without."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Let Ctrl-C reach what the tests start, also where they run in the background, ignoring it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
