@@ -244,6 +244,16 @@ def test_copies_are_told_apart() -> None:
     assert causes_of(base, head, "decode_device_syncs") == []
 
 
+def test_ops_are_told_apart_by_their_library() -> None:
+    """Of torch's ops a grown count names torch's, of bitsandbytes' its own."""
+    made = (part("aten::mul", 4), part("bitsandbytes::int8_scaled_mm", 8))
+    base, head = a_cost(), a_cost(parts=made)
+    assert causes_of(base, head, "decode_aten_ops") == ["+1 aten::mul a token, from Linear8bitLt"]
+    assert causes_of(base, head, "decode_other_ops") == [
+        "+2 bitsandbytes::int8_scaled_mm a token, from Linear8bitLt"
+    ]
+
+
 def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     """Two runs without a measurement exit with 4; a file that is none with 2, in a line."""
     path = tmp_path / "run.json"

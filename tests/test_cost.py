@@ -80,6 +80,18 @@ def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFi
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_decoding_that_stops_early_is_not_counted(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less work by fewer tokens is garbage, and not an improvement."""
+    plain = tiny.generate
+    monkeypatch.setattr(tiny, "generate", lambda features, tokens: plain(features, tokens - 1))
+    with pytest.raises(
+        InvalidMeasurementError, match=r"decoded \(1, 2\) tokens instead of \(1, 3\)"
+    ):
+        measure_cost(tiny, 3, RATES, "key")
+
+
 def test_conditions_say_what_a_count_depends_on(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:

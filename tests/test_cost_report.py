@@ -135,3 +135,20 @@ def test_two_depths_give_the_whole() -> None:
     assert "dummy:large-v3 int8, encoder: 40 aten ops a layer, 1380 in all" in text
     assert "dummy:large-v3 int8, a token: 10 aten ops a layer, 345 in all" in text
     assert "a layer" not in section(rows[0])
+
+
+def test_depths_of_other_cells_give_no_whole() -> None:
+    """Two depths with another attention each are no pair, and a folder's name may have a colon."""
+    rows = [
+        make_cost(
+            msgspec.structs.replace(make_cell("int8", model=model, tokens=4), attention=attention),
+            {"aten_ops": ops},
+        )
+        for model, attention, ops in (
+            ("dummy:large-v3:1", "sdpa", 100),
+            ("dummy:large-v3:2", "eager", 300),
+            ("whisper:v2", "sdpa", 500),
+            ("whisper:2", "sdpa", 700),
+        )
+    ]
+    assert "a layer" not in section(*rows)

@@ -60,6 +60,8 @@ and kernels may be the cause."""
 def _makes_up(part: Part, counted: str) -> bool:
     if counted.startswith(("copies_", "copy_bytes_")):
         return part.kind == "copy" and part.name == counted.rpartition("_")[2]
+    if counted == "other_ops":
+        return part.kind == "op" and not part.name.startswith("aten::")
     kinds, beginning = _COUNTED_IN.get(counted, (("op", "kernel"), ""))
     return part.kind in kinds and part.name.startswith(beginning)
 

@@ -67,8 +67,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         device_key: of the device: on another one, what a GPU does is another program.
 
     Raises:
-        InvalidMeasurementError: two executions did not cost the same, or the profile cannot be
-            read or is incomplete.
+        InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
+            the same, or the profile cannot be read or is incomplete.
     """
     device = transcriber.loaded.device
     kind = "cpu" if device == "cpu" else "cuda"
@@ -78,9 +78,12 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     def execute() -> None:
         transcriber.generate(features, tokens)
 
+    def check() -> None:
+        transcriber.require_count(transcriber.generate(features, tokens), tokens)
+
     # The first executions load modules, tune, and fill what is cached. So they give what that does
     # not change: least work, which follows from shapes, and wall time, the median of a few.
-    work = count_work(execute, encoder)
+    work = count_work(check, encoder)
     walls = _wall_s(execute, encoder, device)
     calls = _count_calls(execute, encoder)
     notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}

@@ -127,12 +127,15 @@ def _layers(rows: list[Measurement]) -> Iterator[str]:
 
     Layers are alike, so the difference between two depths is the layers', to the last op.
     """
-    depths: dict[tuple[str, str], dict[int, Measurement]] = {}
+    depths: dict[tuple[str, str, tuple[object, ...]], dict[int, Measurement]] = {}
     for row in rows:
-        base, colon, layers = row.cell.model.removeprefix(DUMMY_PREFIX).partition(":")
-        if colon:
-            depths.setdefault((base, row.cell.precision), {})[int(layers)] = row
-    for (size, precision), by_depth in depths.items():
+        cell = row.cell
+        size, colon, layers = cell.model.removeprefix(DUMMY_PREFIX).partition(":")
+        if colon and cell.model.startswith(DUMMY_PREFIX):
+            # In all else the two must be one cell: another attention is another program.
+            key = (size, cell.precision, (*cell.place[1:], cell.tokens))
+            depths.setdefault(key, {})[int(layers)] = row
+    for (size, precision, _), by_depth in depths.items():
         if len(by_depth) < 2:
             continue
         few, many = sorted(by_depth)[:2]

@@ -153,14 +153,22 @@ class Transcriber:
         name = self.loaded.key.id
         vocabulary = int(self.loaded.model.config.vocab_size)
         for window, ids in enumerate(done.sequences):
-            if tuple(ids.shape) != (self.batch_size, tokens):
-                raise InvalidMeasurementError(
-                    f"{name}: decoded {tuple(ids.shape)} tokens instead of "
-                    f"{(self.batch_size, tokens)}; this transformers does not keep the fixed count"
-                )
+            self.require_count(ids, tokens)
             if int(ids.min()) < 0 or int(ids.max()) >= vocabulary:
                 raise InvalidMeasurementError(f"{name}: decoded ids outside of the vocabulary")
             self._require_finite_logits(window, ids)
+
+    def require_count(self, ids: torch.Tensor, tokens: int) -> None:
+        """Refuse the ids of a window, of shape (batch, tokens), that are not as many as asked for.
+
+        Raises:
+            InvalidMeasurementError: less or more was decoded than is measured.
+        """
+        if tuple(ids.shape) != (self.batch_size, tokens):
+            raise InvalidMeasurementError(
+                f"{self.loaded.key.id}: decoded {tuple(ids.shape)} tokens instead of "
+                f"{(self.batch_size, tokens)}; this transformers does not keep the fixed count"
+            )
 
     def require_words(self, done: Transcription, max_wer: float) -> float | None:
         """Refuse a natural-length transcript that has little to do with the reference.
