@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from whisperbench.errors import InvalidMeasurementError
-from whisperbench.trace import MODULE, STAGE, Tally, read_trace
+from whisperbench.trace import MODULE, STAGE, ProfilerError, Tally, read_trace
 
 MAIN, WORKER = 100, 101
 
@@ -178,5 +178,5 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_trace_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile that would not fit is named with the remedy, before it is read."""
     monkeypatch.setattr("whisperbench.trace.MAX_BYTES", 10)
-    with pytest.raises(InvalidMeasurementError, match="lower cost_tokens"):
+    with pytest.raises(ProfilerError, match="lower cost_tokens"):
         read(tmp_path, TRACE)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from whisperbench.calls import call_counter
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.profiling import (
-    ProfilerError,
     one_thread,
     profile_once,
     require_equal,
@@ -28,7 +27,7 @@ from whisperbench.profiling import (
 from whisperbench.quiet import quiet_profiler
 from whisperbench.result import COST_STAGES, Metric, Part
 from whisperbench.stages import around_encoder
-from whisperbench.trace import Tally
+from whisperbench.trace import ProfilerError, Tally
 from whisperbench.transcribe import synchronize
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.work import Work, count_work, floor_s
@@ -68,7 +67,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
     Raises:
         InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
-            the same, or the profile cannot be read or is incomplete.
+            the same, or the profile is of an unknown format or incomplete.
     """
     device = transcriber.loaded.device
     kind = "cpu" if device == "cpu" else "cuda"

@@ -162,4 +162,6 @@ def _tensors(holder: Mapping[str, Any]) -> Iterator[torch.Tensor]:
             # Int8Params has CB and SCB beside its data, Params4bit a quant_state.
             yield from _tensors(vars(value))
         elif type(value).__name__ in ("MatmulLtState", "QuantState"):
-            yield from _tensors(vars(value))
+            # `idx` is no weight: where the last call's outliers were.
+            held = {name: part for name, part in vars(value).items() if name != "idx"}
+            yield from _tensors(held)

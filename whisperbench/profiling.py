@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Any
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.result import COST_STAGES
 from whisperbench.stages import around_encoder
-from whisperbench.trace import MODULE, STAGE, StageTally, Tally, read_trace
+from whisperbench.trace import MODULE, STAGE, ProfilerError, StageTally, Tally, read_trace
 from whisperbench.transcribe import synchronize
 
 if TYPE_CHECKING:
     import torch
-
-
-class ProfilerError(Exception):
-    """torch's profiler does not start or stop here."""
 
 
 @contextmanager
@@ -40,13 +36,13 @@ def profile_once(execute: Callable[[], object], encoder: torch.nn.Module, device
     """Profile an execution, with its stages and modules marked.
 
     Raises:
-        ProfilerError: the profiler itself failed. What the execution raises comes as it is.
+        ProfilerError: the profiler itself failed, or its profile is too long to be read. What the
+            execution raises comes as it is.
     """
     profiler = run_profiled(execute, encoder, device)
-    with tempfile.TemporaryDirectory() as folder:
+    with _as_profilers(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
-        with _as_profilers():
-            profiler.export_chrome_trace(str(path))
+        profiler.export_chrome_trace(str(path))
         return read_trace(path, "cpu" if device == "cpu" else "cuda")
 
 
@@ -63,8 +59,8 @@ def run_profiled(
     on_cpu = device == "cpu"
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (not on_cpu)
     # A GPU's allocator reports the sizes of its blocks, which depend on what it has cached.
-    profiler = profile(activities=activities, profile_memory=on_cpu)
     with _as_profilers():
+        profiler = profile(activities=activities, profile_memory=on_cpu)
         profiler.start()
     try:
         with _marked(encoder), record_function(f"{STAGE}decode"):
@@ -81,10 +77,10 @@ def run_profiled(
 
 @contextmanager
 def _as_profilers() -> Iterator[None]:
-    """Tell the profiler's own faults from those of what it profiles."""
+    """Tell the profiler's own faults, a full disk included, from those of what it profiles."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, OSError) as error:
         raise ProfilerError(str(error)) from error
 
 

@@ -28,6 +28,11 @@ MODULE = "whisperbench module "
 MAX_BYTES = 2**30
 """A longer trace is refused rather than read: reading takes several times its size."""
 
+
+class ProfilerError(Exception):
+    """torch's profiler does not work here, or what it wrote is too long to be read."""
+
+
 SYNCHRONISATIONS = {
     "cudaStreamSynchronize": "stream_syncs",
     "cudaDeviceSynchronize": "device_syncs",
@@ -128,12 +133,13 @@ def read_trace(path: Path, device_kind: str) -> Tally:
         device_kind: cpu or cuda: whose allocations are counted.
 
     Raises:
-        InvalidMeasurementError: it is too long to be read, or is not such a trace.
+        ProfilerError: it is too long to be read.
+        InvalidMeasurementError: it is not such a trace.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise InvalidMeasurementError(
-            f"the profile takes {size / 2**20:.0f} MiB, over {MAX_BYTES // 2**20}: lower "
+        raise ProfilerError(
+            f"its profile takes {size / 2**20:.0f} MiB, over {MAX_BYTES // 2**20}: lower "
             "cost_tokens in benchmarks/suite.toml"
         )
     try:
