@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import RunSuite
+from training.config import read_config
 from whisperbench.checkpoints import resolve_checkpoint
 from whisperbench.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.loading import LoadedModel, load_model
@@ -62,6 +64,16 @@ def test_it_has_a_card() -> None:
     card = (NANO_FOLDER / "README.md").read_text(encoding="utf-8")
     for heading in ("Model", "Data", "Training", "Word error rate", "Limits", "Licence"):
         assert f"\n## {heading}\n" in card
+
+
+def test_it_is_of_the_committed_configuration() -> None:
+    """What ships was made by the training that the repository describes, to the last setting."""
+    config = read_config()
+    card = " ".join((NANO_FOLDER / "README.md").read_text(encoding="utf-8").split())
+    assert f"configuration {config.digest}." in card
+    made = json.loads((NANO_FOLDER / "training.json").read_bytes())
+    assert made["steps"] == config.training.steps
+    assert {part["digest"] for part in made["corpora"].values()} == {config.speech_digest}
 
 
 def test_every_word_of_the_harbour_is_heard(nano: LoadedModel) -> None:
