@@ -21,6 +21,14 @@ def tree(depth: int) -> int:
     return leaf() if depth == 0 else tree(depth - 1) + tree(depth - 1)
 
 
+class Leaf:
+    """Has a method."""
+
+    def value(self) -> int:
+        """Call nothing."""
+        return 1
+
+
 def counted(times: int) -> int:
     """Count the calls of some trees."""
     counter = call_counter()
@@ -29,13 +37,27 @@ def counted(times: int) -> int:
         tree(3)
     counter.stop()
     tree(3)  # after it: not counted
-    return counter.count
+    return counter.calls.total()
 
 
 def test_calls_are_counted_exactly() -> None:
     """A tree of depth 3 is 15 calls and 8 leaves, each time."""
     assert counted(2) - counted(1) == 23
     assert counted(5) == counted(5)
+
+
+def test_calls_are_told_apart_by_function() -> None:
+    """A function is named by its file and its place there, one within another and a method too."""
+
+    def inner() -> int:
+        return Leaf().value()
+
+    counter = call_counter()
+    counter.start()
+    inner()
+    counter.stop()
+    assert counter.calls["test_calls.Leaf.value"] == 1
+    assert counter.calls["test_calls.test_calls_are_told_apart_by_function.inner"] == 1
 
 
 def test_other_threads_do_not_count() -> None:
@@ -49,7 +71,7 @@ def test_other_threads_do_not_count() -> None:
     counter.stop()
     for other in others:
         other.join()
-    assert 23 <= counter.count <= 25
+    assert 23 <= counter.calls.total() <= 25
 
 
 def test_counting_goes_on_where_it_stopped() -> None:
@@ -59,7 +81,8 @@ def test_counting_goes_on_where_it_stopped() -> None:
         counter.start()
         tree(3)
         counter.stop()
-    assert 46 <= counter.count <= 50
+    assert counter.calls["test_calls.tree"] == 30
+    assert counter.calls["test_calls.leaf"] == 16
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12")

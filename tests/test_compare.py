@@ -254,6 +254,16 @@ def test_ops_are_told_apart_by_their_library() -> None:
     ]
 
 
+def test_grown_calls_name_their_functions() -> None:
+    """Of Python calls the functions are the cause; of least work no part is known to be."""
+    few, many = (part("modules.forward", times, kind="call", module="") for times in (4, 8))
+    base, head = (a_cost(parts=(made, part("aten::mul", made.count))) for made in (few, many))
+    assert causes_of(base, head, "decode_python_calls") == ["+1 modules.forward a token"]
+    assert causes_of(base, head, "decode_gflop") == []
+    old = make_cost(base.cell, {"python_calls": 4})  # its file keeps no functions
+    assert causes_of(old, head, "decode_python_calls") == []
+
+
 def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     """Two runs without a measurement exit with 4; a file that is none with 2, in a line."""
     path = tmp_path / "run.json"

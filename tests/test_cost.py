@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from whisperbench import cost as cost_module
+from whisperbench import plain as plain_module
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import load_audio, read_manifest
 from whisperbench.cost import Cost, matrix_dtypes, measure_cost
@@ -71,9 +73,11 @@ def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFi
     assert found["encoder_aten_ops"] > found["encoder_python_calls"] > 100
     assert found["decode_python_calls"] > found["decode_aten_ops"] > found["decode_other_ops"] > 50
     assert found["encoder_allocated_peak_mib"] > 1.0
-    assert sum(part.count for part in first.parts if part.stage == "encoder") == (
-        found["encoder_aten_ops"] + found["encoder_other_ops"]
-    )
+    made_of = Counter[str]()
+    for part in first.parts:
+        made_of[f"{part.stage} {part.kind}"] += part.count
+    assert made_of["encoder op"] == found["encoder_aten_ops"] + found["encoder_other_ops"]
+    assert made_of["decode call"] == found["decode_python_calls"]
     assert {part.module for part in first.parts} >= {"Linear8bitLt", "LayerNorm", "Conv1d"}
     assert "not_counted" not in first.notes
     assert not any("kernels" in name or "gpu_time" in name for name in found)
@@ -150,7 +154,9 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
 
     hook = tiny.loaded.model.get_encoder().register_forward_hook(more_each_time)
     try:
-        with pytest.raises(InvalidMeasurementError, match="depends on what was before"):
+        with pytest.raises(
+            InvalidMeasurementError, match=r"depends on what was before; \+1 test_cost.*wave"
+        ):
             measure_cost(tiny, 2, RATES, "k")
         tallies = [
             profile_once(
@@ -185,9 +191,11 @@ def test_what_a_call_leaves_for_the_next_one_is_the_same_each_time(tiny: Transcr
             hook.remove()
 
 
-def made_up(kernels: int = 5, lost: int = 0, gpu_time_us: float = 1000.0) -> Tally:
+def made_up(
+    kernels: int = 5, lost: Counter[str] | None = None, gpu_time_us: float = 1000.0
+) -> Tally:
     """A profile of a GPU that is not there."""
-    tally = Tally(kernels_lost=lost)
+    tally = Tally(lost=lost or Counter())
     for stage in COST_STAGES:
         counts = StageTally(gpu_time_us=gpu_time_us, gpu_busy_us=gpu_time_us + 200.0)
         counts.counts.update(aten_ops=9, kernels=kernels, copies_dtoh=2, copy_bytes_dtoh=8)
@@ -196,24 +204,35 @@ def made_up(kernels: int = 5, lost: int = 0, gpu_time_us: float = 1000.0) -> Tal
     return tally
 
 
-def on_gpu(tiny: Transcriber, monkeypatch: pytest.MonkeyPatch, profiles: list[Tally]) -> Cost:
-    """Measure as if the model were on a GPU, whose profiles are made up."""
+ALLOCATOR = ((10, 50, 99), (12, 60, 70), (32, 65, 90), (33, 50, 66))
+"""Requests so far, MiB held and their peak since it was asked last: at the start of an execution,
+entering the encoder, leaving it, and at the end."""
+FIRST = ((0, 50, 99), (9, 60, 80), (29, 65, 95), (31, 50, 66))
+"""The same of a first execution, which fills what is cached."""
+
+
+def on_gpu(
+    tiny: Transcriber,
+    monkeypatch: pytest.MonkeyPatch,
+    profiles: list[Tally],
+    allocator: Sequence[tuple[int, int, int]] = (*FIRST, *ALLOCATOR, *ALLOCATOR),
+) -> Cost:
+    """Measure as if the model were on a GPU, whose profiles and allocator are made up."""
     kept = iter(profiles)
-    # At the start, entering the encoder, leaving it, and at the end.
-    allocator = iter(
+    statistics = iter(
         {
             "allocation.all.allocated": requests,
             "requested_bytes.all.current": held * MIB,
             "requested_bytes.all.peak": peak * MIB,
         }
-        for requests, held, peak in ((10, 50, 99), (12, 60, 70), (32, 65, 90), (33, 50, 66))
+        for requests, held, peak in allocator
     )
     features = tiny.front_end()
     with monkeypatch.context() as patch:
         patch.setattr(cost_module, "run_profiled", lambda *_: None)
         patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
-        patch.setattr(cost_module, "synchronize", lambda _: None)
-        patch.setattr(torch.cuda, "memory_stats", lambda _: next(allocator))
+        patch.setattr(plain_module, "synchronize", lambda _: None)
+        patch.setattr(torch.cuda, "memory_stats", lambda _: next(statistics))
         patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
         patch.setattr(tiny, "front_end", lambda: features)
         patch.setattr(tiny.loaded, "device", "cuda:0")
@@ -312,8 +331,8 @@ def test_a_profile_with_holes_is_invalid(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A profile that lacks kernels is no count."""
-    with pytest.raises(InvalidMeasurementError, match="lacks 3 of the kernels"):
-        on_gpu(tiny, monkeypatch, [made_up(), made_up(lost=3), made_up()])
+    with pytest.raises(InvalidMeasurementError, match=r"lacks GPU work .*3 by cudaMemsetAsync"):
+        on_gpu(tiny, monkeypatch, [made_up(), made_up(lost=Counter(cudaMemsetAsync=3)), made_up()])
 
 
 def test_counts_that_differ_on_the_gpu_are_invalid(
@@ -322,6 +341,18 @@ def test_counts_that_differ_on_the_gpu_are_invalid(
     """One kernel more in one of three executions is enough, and is named."""
     with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel gemm"):
         on_gpu(tiny, monkeypatch, [made_up(), made_up(), made_up(kernels=6)])
+
+
+def test_requests_that_differ_on_the_gpu_are_invalid(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An execution that asks the GPU's allocator for one thing more, or more of it, is refused."""
+    for last, said in (
+        ((34, 50, 66), "3 and 4 requests, at most 20971520 and 20971520 bytes"),
+        ((33, 50, 71), "3 and 3 requests, at most 20971520 and 22020096 bytes"),
+    ):
+        with pytest.raises(InvalidMeasurementError, match=f"of the decode stage .*{said}"):
+            on_gpu(tiny, monkeypatch, [made_up()] * 3, (*FIRST, *ALLOCATOR, *ALLOCATOR[:3], last))
 
 
 def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
@@ -355,6 +386,8 @@ def test_the_floor_is_the_greater_of_reading_and_arithmetic() -> None:
     rates = {"bytes_per_s": 1e9, "layer_flops_per_s": 1e9, "attention_flops_per_s": 4e9}
     assert floor_s(work, **rates) == (3.25, "arithmetic")
     assert floor_s(work, **rates | {"layer_flops_per_s": 3e9}) == (2.0, "memory")
+    with pytest.raises(ValueError, match="above 0"):
+        floor_s(work, **rates | {"bytes_per_s": 0.0})
 
 
 def test_rates_keep_the_best_that_was_seen(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:

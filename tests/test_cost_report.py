@@ -86,7 +86,7 @@ def test_what_was_not_counted_is_said() -> None:
             "bound by its kernels: 67 % of the GPU's time is gemm (5.0 x its floor)",
         ),
         (0, None, 6.0, 10.0, "bound by memory (1.7 x its floor)"),
-        (0, None, 1.0, 10.0, "bound by the host (10.0 x its floor)"),
+        (0, None, 1.0, 10.0, "bound by neither memory nor arithmetic (10.0 x its floor)"),
     ],
 )
 def test_what_a_stage_is_bound_by(

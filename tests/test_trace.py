@@ -114,7 +114,7 @@ def test_counts_by_stage(tmp_path: Path) -> None:
         "peak_bytes": 50,
     }
     assert [stage.gpu_time_us for stage in tally.stages.values()] == [4.0, 4.0]
-    assert tally.kernels_lost == 0
+    assert not tally.lost
 
 
 def test_parts_name_op_and_module(tmp_path: Path) -> None:
@@ -160,10 +160,25 @@ def test_work_of_an_unknown_call_belongs_to_the_whole(tmp_path: Path) -> None:
     assert counts.gpu_busy_us == 9.0
 
 
-def test_lost_kernels_are_noticed(tmp_path: Path) -> None:
-    """A launch without its kernel is counted as lost, and not as nothing."""
-    kept = [event for event in TRACE if event["name"] != "gemm"]
-    assert read(tmp_path, kept).kernels_lost == 1
+def test_a_copy_of_an_unknown_kind_is_counted(tmp_path: Path) -> None:
+    """A direction that nobody has heard of is a figure all the same, under one name."""
+    copy = on_gpu("gpu_memcpy", "Memcpy XtoY (Device -> Moon)", 1, bytes=4)
+    counts = read(tmp_path, [*TRACE, copy]).stages["encoder"].counts
+    assert (counts["copies_other"], counts["copy_bytes_other"]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("record", "call"),
+    [
+        ("gemm", "cudaLaunchKernel"),
+        ("Memcpy DtoH (Device -> Pageable)", "cudaMemcpyAsync"),
+        ("Memset (Device)", "cudaMemsetAsync"),
+    ],
+)
+def test_lost_work_is_noticed(tmp_path: Path, record: str, call: str) -> None:
+    """A call without what it gave the GPU to do is counted as lost, and not as nothing."""
+    kept = [event for event in TRACE if event["name"] != record]
+    assert read(tmp_path, kept).lost == {call: 1}
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"traceEvents": 3}'])

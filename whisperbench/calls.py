@@ -5,9 +5,14 @@ from __future__ import annotations
 import cProfile
 import sys
 import threading
+from collections import Counter
+from pathlib import Path
+from types import CodeType
 from typing import Protocol
 
 from whisperbench.errors import InvalidMeasurementError
+
+_NAME_LENGTH = 64
 
 
 class CallCounter(Protocol):
@@ -24,8 +29,15 @@ class CallCounter(Protocol):
         """Stop counting; the count so far is kept."""
 
     @property
-    def count(self) -> int:
-        """Calls counted until now."""
+    def calls(self) -> Counter[str]:
+        """Calls counted until now, by function, as in "modules.Linear8bitLt.forward"."""
+
+
+def _name(code: CodeType) -> str:
+    """Name a function by its file and its place there; the last 64 letters of that."""
+    path = Path(code.co_filename.strip("<>").removeprefix("frozen "))
+    file = path.parent.name if path.stem == "__init__" else path.stem
+    return f"{file}.{code.co_qualname.replace('<locals>.', '')}"[-_NAME_LENGTH:]
 
 
 class _Profiled:
@@ -41,8 +53,12 @@ class _Profiled:
         self._profile.disable()
 
     @property
-    def count(self) -> int:
-        return sum(entry.callcount for entry in self._profile.getstats())
+    def calls(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for entry in self._profile.getstats():
+            if isinstance(entry.code, CodeType):
+                found[_name(entry.code)] += entry.callcount
+        return found
 
 
 if sys.version_info >= (3, 12):
@@ -53,7 +69,8 @@ if sys.version_info >= (3, 12):
         def __init__(self) -> None:
             self._thread = threading.get_ident()
             self._slot: int | None = None
-            self.count = 0
+            # By id, since code objects hash by all that they hold. The code keeps its id its own.
+            self._entered: dict[int, tuple[CodeType, int]] = {}
 
         def start(self) -> None:
             monitoring = sys.monitoring
@@ -67,7 +84,7 @@ if sys.version_info >= (3, 12):
             monitoring.use_tool_id(self._slot, "whisperbench")
             events = (monitoring.events.PY_START, monitoring.events.PY_RESUME)
             for event in events:
-                monitoring.register_callback(self._slot, event, self._entered)
+                monitoring.register_callback(self._slot, event, self._enter)
             monitoring.set_events(self._slot, events[0] | events[1])
 
         def stop(self) -> None:
@@ -78,8 +95,16 @@ if sys.version_info >= (3, 12):
                 sys.monitoring.free_tool_id(self._slot)
                 self._slot = None
 
-        def _entered(self, *_: object) -> None:
-            self.count += threading.get_ident() == self._thread
+        @property
+        def calls(self) -> Counter[str]:
+            found: Counter[str] = Counter()
+            for code, count in self._entered.values():
+                found[_name(code)] += count
+            return found
+
+        def _enter(self, code: CodeType, _: int) -> None:
+            if threading.get_ident() == self._thread:
+                self._entered[id(code)] = code, self._entered.get(id(code), (code, 0))[1] + 1
 
 
 def call_counter() -> CallCounter:

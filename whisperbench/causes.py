@@ -21,6 +21,8 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     stage, _, counted = metric.partition("_")
     by_time = metric.endswith("gpu_time_ms")
     before, after = (_parts(row, stage, counted) for row in (base, head))
+    if counted == "python_calls" and not before:
+        return []  # a file of before functions were kept
     changes = {
         key: after.get(key, 0.0) - before.get(key, 0.0) for key in before.keys() | after.keys()
     }
@@ -52,9 +54,13 @@ _COUNTED_IN: dict[str, tuple[tuple[str, ...], str]] = {
     "stream_syncs": (("sync",), "cudaStream"),
     "device_syncs": (("sync",), "cudaDevice"),
     "event_syncs": (("sync",), "cudaEvent"),
+    "python_calls": (("call",), ""),
+    # Least work follows from shapes, which parts do not know.
+    "weight_mib_read": ((), ""),
+    "gflop": ((), ""),
 }
-"""The kinds of parts that a metric counts, and how their names begin. Of any other metric all ops
-and kernels may be the cause."""
+"""The kinds of parts that a metric counts, and how their names begin. Of any other metric, such as
+allocations, all ops and kernels may be the cause."""
 
 
 def _makes_up(part: Part, counted: str) -> bool:
@@ -64,6 +70,10 @@ def _makes_up(part: Part, counted: str) -> bool:
         return part.kind == "op" and not part.name.startswith("aten::")
     kinds, beginning = _COUNTED_IN.get(counted, (("op", "kernel"), ""))
     return part.kind in kinds and part.name.startswith(beginning)
+
+
+def _what(part: Part) -> str:
+    return f"{part.kind} {part.name}".rstrip()
 
 
 class _Key(NamedTuple):
@@ -81,8 +91,8 @@ def _parts(row: Measurement, stage: str, counted: str) -> dict[_Key, float]:
     for part in row.parts:
         if part.stage != stage or not _makes_up(part, counted):
             continue
-        own = part.kind in ("op", "kernel")
-        name = part.name if own else f"{part.kind} {part.name} in {part.op or 'no op'}"
+        own = part.kind in ("op", "kernel", "call")
+        name = part.name if own else f"{_what(part)} in {part.op or 'no op'}"
         key = _Key(name, part.module, part.kind == "op" and bool(part.op))
         size = part.time_us if counted == "gpu_time_ms" else part.count
         found[key] = found.get(key, 0.0) + size

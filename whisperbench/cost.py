@@ -7,8 +7,9 @@ elsewhere, in two stages: `encoder`, and `decode` for all the rest of `generate(
 
 from __future__ import annotations
 
+import functools
 import platform
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from whisperbench.calls import call_counter
 from whisperbench.errors import InvalidMeasurementError, one_line
+from whisperbench.plain import require_same_requests, run_plain
 from whisperbench.profiling import (
+    differences,
     one_thread,
     profile_once,
     require_equal,
@@ -26,9 +29,7 @@ from whisperbench.profiling import (
 )
 from whisperbench.quiet import quiet_profiler
 from whisperbench.result import COST_STAGES, Metric, Part
-from whisperbench.stages import around_encoder
 from whisperbench.trace import ProfilerError, Tally
-from whisperbench.transcribe import synchronize
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.work import Work, count_work, floor_s
 
@@ -42,7 +43,9 @@ PROFILES = {"cpu": 2, "cuda": 3}
 """Profiled executions that are held against each other, after one that is not read. The
 GPU's time is their median."""
 
-WALL_ROUNDS = 3
+PLAIN_ROUNDS = 3
+"""Executions that nothing looks into: the wall time is their median, and the last two are held
+against each other by what they ask a GPU's allocator for."""
 
 _GPU_COUNTS = ("kernels", "memsets", "stream_syncs", "device_syncs", "event_syncs")
 
@@ -80,10 +83,11 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     def check() -> None:
         transcriber.require_count(transcriber.generate(features, tokens), tokens)
 
-    # The first executions load modules, tune, and fill what is cached. So they give what that does
-    # not change: least work, which follows from shapes, and wall time, the median of a few.
+    # The first execution loads modules, tunes, and fills what is cached. So it gives what that does
+    # not change: least work, which follows from shapes.
     work = count_work(check, encoder)
-    walls = _wall_s(execute, encoder, device)
+    plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
+    require_same_requests(plain)
     calls = _count_calls(execute, encoder)
     notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}
     tallies: list[Tally] = []
@@ -115,12 +119,14 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     python = conditions | {"python": ".".join(platform.python_version_tuple()[:2])}
     metrics = list(_metrics(tallies, kind, on_gpu, conditions))
     if kind == "cuda":
-        metrics += _allocations(execute, encoder, device, conditions)
+        for stage, last in plain[-1].items():
+            metrics += _of_allocator(stage, last.requests, last.peak_bytes, conditions)
     # Of several executions the parts are those of the one whose GPU time is in the middle.
     tallies.sort(key=lambda tally: sum(stage.gpu_time_us for stage in tally.stages.values()))
     middle = tallies[len(tallies) // 2] if tallies else None
+    parts = [*(middle.rows() if middle else ()), *_call_parts(calls)]
     for stage in COST_STAGES:
-        metrics.append(_exact(f"{stage}_python_calls", calls[stage], python))
+        metrics.append(_exact(f"{stage}_python_calls", calls[stage].total(), python))
         metrics.append(_exact(f"{stage}_weight_mib_read", mib(work[stage].weight_bytes), {}, "MiB"))
         flops = work[stage].layer_flops + work[stage].attention_flops
         metrics.append(_exact(f"{stage}_gflop", flops / 1e9, {}, "GFLOP"))
@@ -128,11 +134,11 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         notes |= {
             f"{stage}_floor_ms": 1e3 * floor,
             f"{stage}_floor_bound": bound,
-            f"{stage}_wall_ms": 1e3 * walls[stage],
+            f"{stage}_wall_ms": 1e3 * median(once[stage].wall_s for once in plain),
         }
         if on_gpu and middle is not None:
             notes[f"{stage}_gpu_busy_ms"] = middle.stages[stage].gpu_busy_us / 1e3
-    return Cost(metrics=metrics, parts=tuple(middle.rows()) if middle else (), notes=notes)
+    return Cost(metrics=metrics, parts=tuple(parts), notes=notes)
 
 
 def instruction_set() -> str:
@@ -148,26 +154,34 @@ def instruction_set() -> str:
     return f"{platform.machine()} {level}{' bf16' * native_bf16}"
 
 
-def _count_calls(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, int]:
-    """Count the Python calls of both stages, twice.
+def _count_calls(
+    execute: Callable[[], object], encoder: torch.nn.Module
+) -> dict[str, Counter[str]]:
+    """Count the Python calls of both stages by function, twice.
 
     Raises:
         InvalidMeasurementError: the second time differs.
     """
-    counted = [_calls_of_stages(execute, encoder) for _ in range(2)]
-    if counted[0] != counted[1]:
-        raise InvalidMeasurementError(
-            f"the same call made {sum(counted[0].values())} Python calls and then "
-            f"{sum(counted[1].values())}: something in it depends on what was before"
-        )
-    return counted[0]
+    first, second = (_calls_of_stages(execute, encoder) for _ in range(2))
+    for stage in COST_STAGES:
+        if first[stage] != second[stage]:
+            raise InvalidMeasurementError(
+                f"the {stage} stage made {first[stage].total()} Python calls and then "
+                f"{second[stage].total()}: something in it depends on what was before; "
+                f"{'; '.join(differences(first[stage], second[stage]))}"
+            )
+    return first
 
 
-def _calls_of_stages(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, int]:
+def _calls_of_stages(
+    execute: Callable[[], object], encoder: torch.nn.Module
+) -> dict[str, Counter[str]]:
     """Count the calls of one execution; those of the encoder's forward pass apart."""
     counters = {stage: call_counter() for stage in COST_STAGES}
     plain = encoder.forward
 
+    # transformers looks at the signature, to know what to pass.
+    @functools.wraps(plain)
     def forward(*arguments: Any, **options: Any) -> Any:
         counters["decode"].stop()
         counters["encoder"].start()
@@ -183,7 +197,13 @@ def _calls_of_stages(execute: Callable[[], object], encoder: torch.nn.Module) ->
             execute()
         finally:
             counters["decode"].stop()
-    return {stage: counter.count for stage, counter in counters.items()}
+    return {stage: counter.calls for stage, counter in counters.items()}
+
+
+def _call_parts(calls: dict[str, Counter[str]]) -> Iterator[Part]:
+    for stage, functions in calls.items():
+        for name, count in functions.most_common():
+            yield Part(kind="call", name=name, op="", module="", stage=stage, count=count)
 
 
 @contextmanager
@@ -199,67 +219,6 @@ def _replaced(encoder: torch.nn.Module, forward: Callable[..., Any]) -> Iterator
             encoder.forward = own
 
 
-def _allocations(
-    execute: Callable[[], object],
-    encoder: torch.nn.Module,
-    device: str,
-    conditions: dict[str, str],
-) -> Iterator[Metric]:
-    """Yield what a GPU's allocator was asked for: requests, and the most bytes over the start.
-
-    What was asked for, not the blocks that were given: those depend on what is cached.
-    """
-    import torch
-
-    marks: list[tuple[int, int, int]] = []
-
-    def mark() -> None:
-        stats = torch.cuda.memory_stats(device)
-        marks.append(
-            (
-                stats["allocation.all.allocated"],
-                stats["requested_bytes.all.current"],
-                stats["requested_bytes.all.peak"],
-            )
-        )
-        torch.cuda.reset_peak_memory_stats(device)
-
-    with around_encoder(encoder, mark, mark):
-        mark()
-        execute()
-        mark()
-    (begun, base, _), (entered, inside, before), (left, _, within), (ended, _, after) = marks
-    for stage, requests, peak in (
-        ("encoder", left - entered, within - inside),
-        ("decode", ended - left + entered - begun, max(before, after) - base),
-    ):
-        yield _exact(f"{stage}_allocations", requests, conditions)
-        yield _exact(f"{stage}_allocated_peak_mib", mib(max(0, peak)), conditions, "MiB")
-
-
-def _wall_s(
-    execute: Callable[[], object], encoder: torch.nn.Module, device: str
-) -> dict[str, float]:
-    """Time both stages, unprofiled: the median of a few."""
-    marks: list[float] = []
-
-    def mark() -> None:
-        synchronize(device)
-        marks.append(time.perf_counter())
-
-    encoding, decoding = [], []
-    with around_encoder(encoder, mark, mark):
-        for _ in range(WALL_ROUNDS):
-            marks.clear()
-            started_s = time.perf_counter()
-            execute()
-            synchronize(device)
-            whole_s = time.perf_counter() - started_s
-            encoding.append(marks[1] - marks[0])
-            decoding.append(whole_s - encoding[-1])
-    return {"encoder": median(encoding), "decode": median(decoding)}
-
-
 def _metrics(
     tallies: list[Tally], kind: str, on_gpu: bool, conditions: dict[str, str]
 ) -> Iterator[Metric]:
@@ -269,10 +228,7 @@ def _metrics(
         for name in ("aten_ops", "other_ops"):
             yield _exact(f"{stage}_{name}", counts[name], conditions)
         if kind == "cpu":
-            yield _exact(f"{stage}_allocations", counts["allocations"], conditions)
-            yield _exact(
-                f"{stage}_allocated_peak_mib", mib(counts["peak_bytes"]), conditions, "MiB"
-            )
+            yield from _of_allocator(stage, counts["allocations"], counts["peak_bytes"], conditions)
         if not on_gpu:
             continue
         directions = {"htod", "dtoh", "dtod"} | {
@@ -292,6 +248,13 @@ def _metrics(
             samples=tuple(tally.stages[stage].gpu_time_us / 1e3 for tally in tallies),
             conditions=conditions,
         )
+
+
+def _of_allocator(
+    stage: str, requests: int, peak_bytes: int, conditions: dict[str, str]
+) -> Iterator[Metric]:
+    yield _exact(f"{stage}_allocations", requests, conditions)
+    yield _exact(f"{stage}_allocated_peak_mib", mib(peak_bytes), conditions, "MiB")
 
 
 def _exact(name: str, value: float, conditions: dict[str, str], unit: str = "1") -> Metric:

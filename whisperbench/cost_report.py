@@ -204,7 +204,7 @@ def bound_by(row: Measurement, stage: str) -> str | None:
     if floor >= NEAR_FLOOR * (gpu if gpu is not None else wall):
         return f"is bound by {what} ({times})"
     if gpu is None:
-        return f"is bound by the host ({times})"
+        return f"is bound by neither memory nor arithmetic ({times})"
     launched = sum(_count(row, stage, part) or 0.0 for part in ("kernels", "copies_", "memsets"))
     if launched and 1e3 * gpu / launched < LAUNCH_US:
         return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"

@@ -51,13 +51,15 @@ KINDS: dict[Kind, Rule] = {
 }
 
 _STAGES = ("encoder", "decode")
-_DIRECTIONS = ("htod", "dtoh", "dtod", "ptop", "htoh")
+COPY_DIRECTIONS = ("htod", "dtoh", "dtod", "ptop", "htoh", "other")
+"""Which way a copy goes: from host or device to host or device, from one GPU to another, or as no
+program of ours does."""
 _COUNTS = (
     *("aten_ops", "other_ops", "python_calls", "allocations", "allocated_peak_mib"),
     *("kernels", "memsets", "stream_syncs", "device_syncs", "event_syncs"),
     *("weight_mib_read", "gflop"),
-    *(f"copies_{direction}" for direction in _DIRECTIONS),
-    *(f"copy_bytes_{direction}" for direction in _DIRECTIONS),
+    *(f"copies_{direction}" for direction in COPY_DIRECTIONS),
+    *(f"copy_bytes_{direction}" for direction in COPY_DIRECTIONS),
 )
 _PEAKS = tuple(
     f"{phase}peak_{what}_mib"

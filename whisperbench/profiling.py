@@ -126,11 +126,12 @@ def saw_the_gpu(tallies: list[Tally]) -> bool:
     """
     if not any(stage.counts["kernels"] for tally in tallies for stage in tally.stages.values()):
         return False
-    lost = max(tally.kernels_lost for tally in tallies)
+    lost = max((tally.lost for tally in tallies), key=Counter.total)
     if lost:
+        names = ", ".join(f"{count} by {name}" for name, count in sorted(lost.items()))
         raise InvalidMeasurementError(
-            f"the profile lacks {lost} of the kernels that were launched: CUPTI ran out of "
-            "buffers; lower cost_tokens in benchmarks/suite.toml"
+            f"the profile lacks GPU work that was launched ({names}): CUPTI ran out of buffers; "
+            "lower cost_tokens in benchmarks/suite.toml"
         )
     return True
 
@@ -161,23 +162,23 @@ def require_equal(tallies: list[Tally]) -> None:
                     for name in names
                     if one.counts[name] != two.counts[name]
                 ),
-                *_what_differed(*kinds),
+                *differences(*kinds),
             ]
             raise InvalidMeasurementError(
                 f"two executions of the {stage} stage did not cost the same: {'; '.join(differing)}"
             )
 
 
-def _by_kind(tally: StageTally) -> Counter[tuple[str, str]]:
+def _by_kind(tally: StageTally) -> Counter[str]:
     """Count a stage's parts, wherever they came from: a clock may put one just beside its op."""
-    found: Counter[tuple[str, str]] = Counter()
+    found: Counter[str] = Counter()
     for (kind, name, *_), (count, _) in tally.parts.items():
-        found[kind, name] += int(count)
+        found[f"{kind} {name}".rstrip()] += int(count)
     return found
 
 
-def _what_differed(one: Counter[tuple[str, str]], two: Counter[tuple[str, str]]) -> list[str]:
-    """Name the three kinds of parts that differ most."""
-    changes = {key: two[key] - one[key] for key in one.keys() | two.keys() if two[key] != one[key]}
+def differences(one: Counter[str], two: Counter[str]) -> list[str]:
+    """Name the three things whose counts differ most."""
+    changes = {name: two[name] - one[name] for name in one | two if two[name] != one[name]}
     most = sorted(changes.items(), key=lambda item: (-abs(item[1]), item[0]))[:3]
-    return [f"{change:+} {kind} {name}".rstrip() for (kind, name), change in most]
+    return [f"{change:+} {name}" for name, change in most]

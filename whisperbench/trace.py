@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
+from whisperbench.kinds import COPY_DIRECTIONS
 from whisperbench.result import Part, PartKind
 
 STAGE = "whisperbench stage "
@@ -25,8 +26,9 @@ STAGE = "whisperbench stage "
 MODULE = "whisperbench module "
 """Begins the name of an annotation that a module's forward pass runs in; its class follows."""
 
-MAX_BYTES = 2**30
-"""A longer trace is refused rather than read: reading takes several times its size."""
+MAX_BYTES = 2**28
+"""A longer trace is refused rather than read: reading takes several times its size. That of three
+tokens of large-v3 in int8 takes 43 MiB."""
 
 
 class ProfilerError(Exception):
@@ -41,7 +43,12 @@ SYNCHRONISATIONS = {
 """Runtime calls that wait for the GPU, and what they are counted as. Of the driver's calls the
 profiler keeps the launches alone."""
 
-_KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel")
+_LAUNCHES = (
+    *("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel"),
+    *("cudaMemcpy", "cudaMemset"),
+)
+"""How calls begin that give the GPU something to do."""
+
 _NAME_LENGTH = 64
 _TEMPLATE = re.compile(r"<[^<>]*>")
 _CUTLASS = re.compile(r"void cutlass::(?:Kernel2?|device_kernel)<([^<>(,]+)")
@@ -95,8 +102,8 @@ class Tally:
     """What a trace holds, stage by stage."""
 
     stages: dict[str, StageTally] = field(default_factory=dict)
-    kernels_lost: int = 0
-    """Kernel launches whose kernel the profiler has no record of."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Work for the GPU that the profiler has no record of, by the call that launched it."""
 
     def rows(self) -> Iterator[Part]:
         """Yield its parts, the most frequent of each stage first."""
@@ -173,7 +180,7 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
     # A GPU's work whose call has no record belongs to the whole, for nothing else runs meanwhile.
     unknown = _Place(end=0.0, stage=outermost, module="", op="")
     places: dict[int, _Place] = {}
-    launches: set[int] = set()
+    launches: dict[int, str] = {}
     held = 0
     starts: dict[str, int] = {}
     for thread in on_host.values():
@@ -186,8 +193,8 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
             if event.cat == "cpu_op":
                 _count_op(stage, event.name, place)
             elif event.cat in ("cuda_runtime", "cuda_driver"):
-                if event.args.correlation is not None and event.name.startswith(_KERNEL_LAUNCHES):
-                    launches.add(event.args.correlation)
+                if event.args.correlation is not None and event.name.startswith(_LAUNCHES):
+                    launches[event.args.correlation] = event.name
                 if event.name in SYNCHRONISATIONS:
                     stage.counts[SYNCHRONISATIONS[event.name]] += 1
                     stage.add(("sync", event.name, place.op, place.module))
@@ -201,9 +208,9 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
         correlation = event.args.correlation
         place = unknown if correlation is None else places.get(correlation, unknown)
         if place.stage:  # not of before or after the stages
-            launches.discard(correlation or 0)
+            launches.pop(correlation or 0, None)
             _count_on_gpu(found.stages[place.stage], event, place)
-    found.kernels_lost = len(launches)
+    found.lost.update(launches.values())
     return found
 
 
@@ -251,6 +258,8 @@ def _count_on_gpu(stage: StageTally, event: _Event, place: _Place) -> None:
     elif event.cat == "gpu_memcpy":
         # As in "Memcpy HtoD (Pageable -> Device)".
         direction = event.name.removeprefix("Memcpy ").partition(" ")[0].lower()
+        if direction not in COPY_DIRECTIONS:
+            direction = "other"
         stage.counts[f"copies_{direction}"] += 1
         stage.counts[f"copy_bytes_{direction}"] += event.args.moved_bytes
         stage.add(("copy", direction, place.op, place.module), event.dur)

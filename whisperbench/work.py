@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,9 +109,12 @@ def floor_s(
 
     The roofline of Williams, Waterman and Patterson, CACM 52(4), 2009: the greater of reading the
     weights once and doing the arithmetic, for the whole of a stage.
+
+    Raises:
+        ValueError: a rate is not above 0.
     """
+    if not min(bytes_per_s, layer_flops_per_s, attention_flops_per_s) > 0:
+        raise ValueError("rates must be above 0")
     reading = work.weight_bytes / bytes_per_s
     computing = work.layer_flops / layer_flops_per_s + work.attention_flops / attention_flops_per_s
-    if not math.isfinite(reading + computing):
-        raise ValueError("rates must be above 0")
     return (reading, "memory") if reading >= computing else (computing, "arithmetic")
