@@ -47,6 +47,9 @@ PLAIN_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
 against each other by what they ask a GPU's allocator for."""
 
+_CUPTI_SAID: list[str] = []
+"""Why CUPTI does not work in this process. It says so once, and not for each cell."""
+
 _GPU_COUNTS = ("kernels", "memsets", "stream_syncs", "device_syncs", "event_syncs")
 
 
@@ -107,11 +110,11 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         on_gpu = kind == "cuda" and saw_the_gpu(tallies)
         require_equal(tallies)
         if kind == "cuda" and not on_gpu:
-            cupti = [line for line in said if "CUPTI" in line.upper()]
+            _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
             notes["not_counted"] = (
                 "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
-                f"({'; '.join(cupti[:2]) or 'and gave no reason'}). Another profiler may hold it, "
-                "or the container may lack the right to it; the other counts are complete"
+                f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may "
+                "hold it, or the container may lack the right to it; the other counts are complete"
             )
     conditions = (
         {"device": device_key} if kind == "cuda" else {"instruction set": instruction_set()}
