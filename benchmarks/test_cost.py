@@ -33,5 +33,6 @@ def test_cost(
         record.cell_of(transcriber, plan.profile.cost_tokens),
         metrics=cost.metrics,
         parts=cost.parts,
+        calls=cost.calls,
         notes=timing.notes | cost.notes,
     )

@@ -48,6 +48,7 @@ def make_file() -> Tree:
     verdicts = (judged, missing)
     op = Part(kind="op", name="aten::to", op="", module="Linear", stage="decode", count=32)
     parts = (op, msgspec.structs.replace(op, kind="kernel", time_us=12.5))
+    calls = {"decode": {"modules.Linear8bitLt.forward": 160}}
     cost = make_cost(cell, {"aten_ops": 4000, "python_calls": 12_000}, gpu_ms=1.5)
     merged = Metric(name="wer", unit="1", kind="quality", better="lower", processes=(0.25,))
     cost = msgspec.structs.replace(cost, metrics=(*cost.metrics, merged))
@@ -64,7 +65,9 @@ def make_file() -> Tree:
     run = make_run(
         msgspec.structs.replace(heard, clips=(clip, msgspec.structs.replace(clip, name="yes"))),
         make_memory(cpu, {"peak_process_mib": 3000.5, "context_mib": -0.5}, verdicts=verdicts),
-        msgspec.structs.replace(cost, parts=parts, notes=cost.notes | {"throttled": False}),
+        msgspec.structs.replace(
+            cost, parts=parts, calls=calls, notes=cost.notes | {"throttled": False}
+        ),
         manifest=(
             ManifestEntry(benchmark="test_a[x]", cell="x", outcome="measured"),
             ManifestEntry(benchmark="test_b[x]", cell="x", outcome="skipped", reason="no GPU"),

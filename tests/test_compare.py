@@ -255,13 +255,29 @@ def test_ops_are_told_apart_by_their_library() -> None:
 
 
 def test_grown_calls_name_their_functions() -> None:
-    """Of Python calls the functions are the cause; of least work no part is known to be."""
-    few, many = (part("modules.forward", times, kind="call", module="") for times in (4, 8))
-    base, head = (a_cost(parts=(made, part("aten::mul", made.count))) for made in (few, many))
-    assert causes_of(base, head, "decode_python_calls") == ["+1 modules.forward a token"]
-    assert causes_of(base, head, "decode_gflop") == []
-    old = make_cost(base.cell, {"python_calls": 4})  # its file keeps no functions
+    """Of Python calls the functions are the cause, and what is new before what was there."""
+    before = {"decode": {"modules.forward": 4, "compiler.inner": 40}}
+    after = {"decode": {"modules.forward": 8, "compiler.inner": 48, "hooks.new": 4}}
+    base, head = a_cost(calls=before), a_cost(calls=after)
+    assert causes_of(base, head, "decode_python_calls") == [
+        "+1 hooks.new a token",
+        "+2 compiler.inner a token",
+        "+1 modules.forward a token",
+    ]
+    old = a_cost()  # its file keeps no functions
     assert causes_of(old, head, "decode_python_calls") == []
+    assert causes_of(head, old, "decode_python_calls") == []
+
+
+def test_grown_allocations_name_what_allocates() -> None:
+    """Of allocations the ops that made them are the cause; of least work no part is known to be."""
+    made = (part("", 8, kind="allocation", op="aten::mul"), part("aten::view", 80))
+    base, head = a_cost(), a_cost(parts=made)
+    assert causes_of(base, head, "decode_allocations") == [
+        "+2 allocation in aten::mul a token, from Linear8bitLt"
+    ]
+    assert causes_of(base, head, "decode_gflop") == []
+    assert causes_of(base, head, "decode_allocated_peak_mib") == []
 
 
 def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFi
     for part in first.parts:
         made_of[f"{part.stage} {part.kind}"] += part.count
     assert made_of["encoder op"] == found["encoder_aten_ops"] + found["encoder_other_ops"]
-    assert made_of["decode call"] == found["decode_python_calls"]
+    assert made_of["encoder allocation"] == found["encoder_allocations"]
+    assert first.calls["decode"].total() == found["decode_python_calls"]
     assert {part.module for part in first.parts} >= {"Linear8bitLt", "LayerNorm", "Conv1d"}
     assert "not_counted" not in first.notes
     assert not any("kernels" in name or "gpu_time" in name for name in found)
@@ -297,6 +298,7 @@ def test_without_cupti_the_rest_is_counted(
         ("start", RuntimeError("Kineto is not built in")),
         ("start", AssertionError("Kineto is not built in")),
         ("export_chrome_trace", OSError("Kineto is not built in, and the disk is full")),
+        ("export_chrome_trace", MemoryError("Kineto is not built in, and there is no room")),
     ],
 )
 def test_a_profiler_that_fails_leaves_the_calls(
@@ -322,7 +324,7 @@ def test_an_error_of_the_model_is_not_the_profilers(
 ) -> None:
     """What the model raises under the profiler, such as out of memory, comes as what it is."""
     monkeypatch.setattr(cost_module, "_count_calls", lambda *_: {"encoder": 1, "decode": 1})
-    left = iter([False] * (2 + 1 + 3) + [True])  # warm-up, least work and wall time come before
+    left = iter([False] * (1 + 3 + 1) + [True])  # least work, plain and warm-up come before
 
     def out_of_memory(*_: object) -> None:
         if next(left):
@@ -342,6 +344,8 @@ def test_a_profile_with_holes_is_invalid(
     """A profile that lacks kernels is no count."""
     with pytest.raises(InvalidMeasurementError, match=r"lacks GPU work .*3 by cudaMemsetAsync"):
         on_gpu(tiny, monkeypatch, [made_up(), made_up(lost=Counter(cudaMemsetAsync=3)), made_up()])
+    with pytest.raises(InvalidMeasurementError, match=r"lacks GPU work .*1 by cuLaunchKernelEx"):
+        on_gpu(tiny, monkeypatch, [made_up(lost=Counter(cuLaunchKernelEx=1))] * 3)
 
 
 def test_counts_that_differ_on_the_gpu_are_invalid(
@@ -350,6 +354,25 @@ def test_counts_that_differ_on_the_gpu_are_invalid(
     """One kernel more in one of three executions is enough, and is named."""
     with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel gemm"):
         on_gpu(tiny, monkeypatch, [made_up(), made_up(), made_up(kernels=6)])
+
+
+def test_an_allocator_without_statistics_is_no_zero(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under cudaMallocAsync torch counts nothing: its figures are left out, with the reason."""
+    cost = on_gpu(tiny, monkeypatch, [made_up()] * 3, [(0, 0, 0)] * 12)
+    assert not [name for name in values(cost) if "alloc" in name]
+    assert "backend:cudaMallocAsync" in str(cost.notes["not_counted"])
+    assert values(cost)["decode_kernels"] == 5
+
+
+def test_copies_of_no_bytes_are_none(tiny: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUPTI has no record of one, in each execution alike; one that lacks it once is incomplete."""
+    empty = Counter(cudaMemcpyAsync=2)
+    cost = on_gpu(tiny, monkeypatch, [made_up(lost=empty)] * 3)
+    assert values(cost)["decode_copies_dtoh"] == 2
+    with pytest.raises(InvalidMeasurementError, match="2 by cudaMemcpyAsync"):
+        on_gpu(tiny, monkeypatch, [made_up(lost=empty), made_up(), made_up(lost=empty)])
 
 
 def test_requests_that_differ_on_the_gpu_are_invalid(

@@ -143,6 +143,15 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
         assert found.clips[0].word_edits == 0
 
 
+def test_forcing_leaves_the_model_as_it_was(shallow: Path, audio: Audio) -> None:
+    """No hook stays: the cost pass counts calls, and must not count what ran before it."""
+    fresh = load(shallow, "fp32")
+    assert list(force(Transcriber(fresh, [audio])).layers) == ["encoder 0", "decoder 0"]
+    for module in fresh.model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
 def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) -> None:
     """Where 32-bit floats are too large, others are measured, and what needs them fails."""
     asked = []

@@ -59,8 +59,9 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert {metric.name for metric in numerics.metrics} >= {"logit_error", "weight_mib"}
     assert [row.verdict for row in numerics.verdicts] == ["ok"]
     cost = by_stage["cost", "int8"]
-    ops = sum(part.count for part in cost.parts if part.stage == "decode")
+    ops = sum(part.count for part in cost.parts if (part.stage, part.kind) == ("decode", "op"))
     assert ops > 1000
+    assert cost.calls["decode"]["modules.Linear8bitLt.forward"] > 10
     assert {part.module for part in cost.parts} >= {"Linear8bitLt", "WhisperAttention"}
     assert len(json.dumps(content["benchmarks"][-1])) < 50_000
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):

@@ -21,8 +21,8 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     stage, _, counted = metric.partition("_")
     by_time = metric.endswith("gpu_time_ms")
     before, after = (_parts(row, stage, counted) for row in (base, head))
-    if counted == "python_calls" and not before:
-        return []  # a file of before functions were kept
+    if counted == "python_calls" and not (before and after):
+        return []  # one of the files is of before functions were kept
     changes = {
         key: after.get(key, 0.0) - before.get(key, 0.0) for key in before.keys() | after.keys()
     }
@@ -30,6 +30,9 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     # What a module calls itself is the cause of what is called within it.
     outermost = {key: change for key, change in changed.items() if not key.within}
     most = sorted((outermost or changed).items(), key=lambda item: (-abs(item[1]), item[0]))
+    if counted == "python_calls":
+        # What is new says more than what all functions call.
+        most.sort(key=lambda item: item[0] in before and item[0] in after)
     tokens = (head.cell.tokens or 1) if stage == "decode" else 1
     return [_cause(key, change, tokens, by_time) for key, change in most[:CAUSES]]
 
@@ -54,13 +57,10 @@ _COUNTED_IN: dict[str, tuple[tuple[str, ...], str]] = {
     "stream_syncs": (("sync",), "cudaStream"),
     "device_syncs": (("sync",), "cudaDevice"),
     "event_syncs": (("sync",), "cudaEvent"),
-    "python_calls": (("call",), ""),
-    # Least work follows from shapes, which parts do not know.
-    "weight_mib_read": ((), ""),
-    "gflop": ((), ""),
+    "allocations": (("allocation",), ""),
 }
-"""The kinds of parts that a metric counts, and how their names begin. Of any other metric, such as
-allocations, all ops and kernels may be the cause."""
+"""The kinds of parts that a metric counts, and how their names begin. What any other metric, such
+as a peak or least work, is made of is not kept."""
 
 
 def _makes_up(part: Part, counted: str) -> bool:
@@ -68,7 +68,7 @@ def _makes_up(part: Part, counted: str) -> bool:
         return part.kind == "copy" and part.name == counted.rpartition("_")[2]
     if counted == "other_ops":
         return part.kind == "op" and not part.name.startswith("aten::")
-    kinds, beginning = _COUNTED_IN.get(counted, (("op", "kernel"), ""))
+    kinds, beginning = _COUNTED_IN.get(counted, ((), ""))
     return part.kind in kinds and part.name.startswith(beginning)
 
 
@@ -87,11 +87,13 @@ class _Key(NamedTuple):
 
 def _parts(row: Measurement, stage: str, counted: str) -> dict[_Key, float]:
     """Sum what makes a metric up, by count or by time; copies and waits by their op."""
+    if counted == "python_calls":
+        return {_Key(name, "", False): n for name, n in row.calls.get(stage, {}).items()}
     found: dict[_Key, float] = {}
     for part in row.parts:
         if part.stage != stage or not _makes_up(part, counted):
             continue
-        own = part.kind in ("op", "kernel", "call")
+        own = part.kind in ("op", "kernel")
         name = part.name if own else f"{_what(part)} in {part.op or 'no op'}"
         key = _Key(name, part.module, part.kind == "op" and bool(part.op))
         size = part.time_us if counted == "gpu_time_ms" else part.count

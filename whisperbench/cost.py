@@ -7,14 +7,12 @@ elsewhere, in two stages: `encoder`, and `decode` for all the rest of `generate(
 
 from __future__ import annotations
 
-import functools
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whisperbench.calls import call_counter
 from whisperbench.errors import InvalidMeasurementError, one_line
@@ -29,6 +27,7 @@ from whisperbench.profiling import (
 )
 from whisperbench.quiet import quiet_profiler
 from whisperbench.result import COST_STAGES, Metric, Part
+from whisperbench.stages import around_encoder
 from whisperbench.trace import ProfilerError, Tally
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.work import Work, count_work, floor_s
@@ -59,6 +58,8 @@ class Cost:
 
     metrics: list[Metric]
     parts: tuple[Part, ...]
+    calls: dict[str, Counter[str]]
+    """Python calls of each stage, by function."""
     notes: dict[str, str | float | bool] = field(default_factory=dict)
 
 
@@ -95,6 +96,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}
     tallies: list[Tally] = []
     said: list[str] = []
+    missing: list[str] = []
     try:
         with one_thread(), quiet_profiler() as said:
             # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU
@@ -104,14 +106,14 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             run_profiled(lambda: transcriber.generate(features, first), encoder, device)
             tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
     except ProfilerError as error:
-        notes["not_counted"] = f"torch.profiler does not work here: {one_line(error)}"
+        missing.append(f"torch.profiler does not work here: {one_line(error)}")
     on_gpu = False
     if tallies:
         on_gpu = kind == "cuda" and saw_the_gpu(tallies)
         require_equal(tallies)
         if kind == "cuda" and not on_gpu:
             _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
-            notes["not_counted"] = (
+            missing.append(
                 "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
                 f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may "
                 "hold it, or the container may lack the right to it; the other counts are complete"
@@ -121,13 +123,17 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     )
     python = conditions | {"python": ".".join(platform.python_version_tuple()[:2])}
     metrics = list(_metrics(tallies, kind, on_gpu, conditions))
-    if kind == "cuda":
+    if kind == "cuda" and all(last.requests for last in plain[-1].values()):
         for stage, last in plain[-1].items():
             metrics += _of_allocator(stage, last.requests, last.peak_bytes, conditions)
+    elif kind == "cuda":
+        missing.append(
+            "allocations and their peak: torch's allocator keeps no statistics under "
+            "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
+        )
     # Of several executions the parts are those of the one whose GPU time is in the middle.
     tallies.sort(key=lambda tally: sum(stage.gpu_time_us for stage in tally.stages.values()))
     middle = tallies[len(tallies) // 2] if tallies else None
-    parts = [*(middle.rows() if middle else ()), *_call_parts(calls)]
     for stage in COST_STAGES:
         metrics.append(_exact(f"{stage}_python_calls", calls[stage].total(), python))
         metrics.append(_exact(f"{stage}_weight_mib_read", mib(work[stage].weight_bytes), {}, "MiB"))
@@ -141,7 +147,10 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         }
         if on_gpu and middle is not None:
             notes[f"{stage}_gpu_busy_ms"] = middle.stages[stage].gpu_busy_us / 1e3
-    return Cost(metrics=metrics, parts=tuple(parts), notes=notes)
+    if missing:
+        notes["not_counted"] = "; ".join(missing)
+    parts = tuple(middle.rows()) if middle else ()
+    return Cost(metrics=metrics, parts=parts, calls=calls, notes=notes)
 
 
 def instruction_set() -> str:
@@ -180,46 +189,24 @@ def _calls_of_stages(
     execute: Callable[[], object], encoder: torch.nn.Module
 ) -> dict[str, Counter[str]]:
     """Count the calls of one execution; those of the encoder's forward pass apart."""
-    counters = {stage: call_counter() for stage in COST_STAGES}
-    plain = encoder.forward
+    encoding, decoding = call_counter(), call_counter()
 
-    # transformers looks at the signature, to know what to pass.
-    @functools.wraps(plain)
-    def forward(*arguments: Any, **options: Any) -> Any:
-        counters["decode"].stop()
-        counters["encoder"].start()
-        try:
-            return plain(*arguments, **options)
-        finally:
-            counters["encoder"].stop()
-            counters["decode"].start()
+    def enter() -> None:
+        decoding.stop()
+        encoding.start()
 
-    with _replaced(encoder, forward):
-        counters["decode"].start()
+    def leave() -> None:
+        encoding.stop()
+        decoding.start()
+
+    with around_encoder(encoder, enter, leave):
+        decoding.start()
         try:
             execute()
         finally:
-            counters["decode"].stop()
-    return {stage: counter.calls for stage, counter in counters.items()}
-
-
-def _call_parts(calls: dict[str, Counter[str]]) -> Iterator[Part]:
-    for stage, functions in calls.items():
-        for name, count in functions.most_common():
-            yield Part(kind="call", name=name, op="", module="", stage=stage, count=count)
-
-
-@contextmanager
-def _replaced(encoder: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Give a module another forward pass for a while; whether it had one of its own or not."""
-    own = vars(encoder).get("forward")
-    encoder.forward = forward
-    try:
-        yield
-    finally:
-        del encoder.forward
-        if own is not None:
-            encoder.forward = own
+            encoding.stop()
+            decoding.stop()
+    return {"encoder": encoding.calls, "decode": decoding.calls}
 
 
 def _metrics(

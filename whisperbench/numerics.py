@@ -6,8 +6,11 @@ transcript, and so on random weights too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.result import Metric
@@ -92,27 +95,39 @@ def force(transcriber: Transcriber) -> Forced:
     ids = loaded.processor.tokenizer(text, add_special_tokens=False).input_ids[:MOST_TOKENS]
     prompt = transcriber.prompt()[:1]
     forced = torch.cat([prompt, torch.tensor([ids], device=prompt.device)], dim=1)
-    with torch.no_grad():
-        made = loaded.model(
-            input_features=transcriber.front_end().mel[:1],
-            decoder_input_ids=forced,
-            output_hidden_states=True,
-        )
+    features = transcriber.front_end().mel[:1]
+    with _hidden_states(loaded.model) as layers, torch.no_grad():
+        made = loaded.model(input_features=features, decoder_input_ids=forced)
     if not bool(torch.isfinite(made.logits).all()):
         raise InvalidMeasurementError(
             f"{loaded.key.id}: the logits are not finite; the precision overflows, or a kernel is "
             "broken on this device"
         )
-    # The first hidden state of each half is its input, which no layer has made.
-    halves = {"encoder": made.encoder_hidden_states[1:], "decoder": made.decoder_hidden_states[1:]}
-    return Forced(
-        logits=_array(made.logits),
-        layers={
-            f"{half} {number}": _array(states)
-            for half, layers in halves.items()
-            for number, states in enumerate(layers)
-        },
-    )
+    return Forced(logits=_array(made.logits), layers=layers)
+
+
+@contextmanager
+def _hidden_states(model: Any) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Keep what each layer of a model makes; of a half's last one, what its last norm makes of it.
+
+    Those are transformers' `output_hidden_states`, which cannot be used: it leaves hooks in the
+    model, and their calls would count in what the model costs from then on.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    hooks = []
+
+    def keep(name: str, _module: Any, _inputs: Any, output: Any) -> None:
+        found[name] = _array(output[0] if isinstance(output, tuple) else output)
+
+    for half in ("encoder", "decoder"):
+        stack = getattr(model.model, half)
+        for number, module in enumerate([*stack.layers[:-1], stack.layer_norm]):
+            hooks.append(module.register_forward_hook(partial(keep, f"{half} {number}")))
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def difference(found: Forced, reference: Forced) -> Difference:

@@ -35,7 +35,7 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
 """Bounded, so that sums and products of them stay finite."""
 
-PartKind = Literal["op", "kernel", "copy", "memset", "sync", "call"]
+PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
 Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
 as far as it got, and so does what `regressed` against a baseline, or could not be held against it;
@@ -97,8 +97,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_un
 
     kind: PartKind
     name: Line
-    """Of the aten op, the kernel, the runtime call or the Python function; of a copy its direction,
-    as in htod."""
+    """Of the aten op, the kernel or the runtime call; of a copy its direction, as in htod."""
     op: Line
     """The op that it came from; empty where a module called it itself."""
     module: Line
@@ -211,6 +210,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One text per clip of the batch, where a transcript is made."""
     parts: tuple[Part, ...] = ()
     """What a cost is made of."""
+    calls: dict[Line, dict[Line, Count]] = {}
+    """Python calls of each stage, by function."""
     clips: tuple[ClipScore, ...] = ()
     """Of a quality pass: each clip's score; `transcripts` has what was heard of it."""
     notes: dict[Line, Line | Figure | bool] = {}

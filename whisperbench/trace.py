@@ -43,10 +43,8 @@ SYNCHRONISATIONS = {
 """Runtime calls that wait for the GPU, and what they are counted as. Of the driver's calls the
 profiler keeps the launches alone."""
 
-_LAUNCHES = (
-    *("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel"),
-    *("cudaMemcpy", "cudaMemset"),
-)
+KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel")
+_LAUNCHES = (*KERNEL_LAUNCHES, "cudaMemcpy", "cudaMemset")
 """How calls begin that give the GPU something to do."""
 
 _NAME_LENGTH = 64
@@ -201,7 +199,9 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
             elif event.name == "[memory]" and event.args.device_type == device_type:
                 start = starts.setdefault(place.stage, held)
                 held += event.args.allocated_bytes
-                stage.counts["allocations"] += event.args.allocated_bytes > 0
+                if event.args.allocated_bytes > 0:
+                    stage.counts["allocations"] += 1
+                    stage.add(("allocation", "", place.op, place.module))
                 peak = max(stage.counts["peak_bytes"], held - start)
                 stage.counts["peak_bytes"] = peak
     for event in on_gpu:

@@ -113,7 +113,7 @@ def floor_s(
     Raises:
         ValueError: a rate is not above 0.
     """
-    if not min(bytes_per_s, layer_flops_per_s, attention_flops_per_s) > 0:
+    if not all(rate > 0 for rate in (bytes_per_s, layer_flops_per_s, attention_flops_per_s)):
         raise ValueError("rates must be above 0")
     reading = work.weight_bytes / bytes_per_s
     computing = work.layer_flops / layer_flops_per_s + work.attention_flops / attention_flops_per_s
