@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+if os.environ.pop("PYTEST_XDIST_WORKER", None):
+    # What the tests start is no worker: benchmarks refuse to run in one. And one thread each:
+    # those of two workers would wait for each other's most of the time.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.dummy import ensure_dummy
 from whisperbench.models import ModelSpec

@@ -54,6 +54,17 @@ def tiny(shallow: Checkpoint) -> Iterator[Transcriber]:
     gc.enable()
 
 
+@pytest.fixture(scope="module")
+def counted(tiny: Transcriber) -> tuple[dict[str, Work], dict[str, Counter[str]]]:
+    """Its least work and Python calls in two tokens, which a made up GPU does not change."""
+    features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
+    work = count_work(lambda: tiny.generate(features, 2), encoder)
+    return work, cost_module._count_calls(lambda: tiny.generate(features, 2), encoder)
+
+
+OnGpu = Callable[..., Cost]
+
+
 def values(cost: Cost) -> dict[str, float]:
     """The counts of a pass by name."""
     return {metric.name: metric.value for metric in cost.metrics if metric.value is not None}
@@ -213,42 +224,50 @@ FIRST = ((0, 50, 99), (9, 60, 80), (29, 65, 95), (31, 50, 66))
 """The same of a first execution, which fills what is cached."""
 
 
+@pytest.fixture
 def on_gpu(
     tiny: Transcriber,
+    counted: tuple[dict[str, Work], dict[str, Counter[str]]],
     monkeypatch: pytest.MonkeyPatch,
-    profiles: list[Tally],
-    allocator: Sequence[tuple[int, int, int]] = (*FIRST, *ALLOCATOR, *ALLOCATOR),
-    warm_up: Callable[[], object] = lambda: None,
-) -> Cost:
-    """Measure as if the model were on a GPU, whose profiles and allocator are made up."""
-    kept = iter(profiles)
-    statistics = iter(
-        {
-            "allocation.all.allocated": requests,
-            "requested_bytes.all.current": held * MIB,
-            "requested_bytes.all.peak": peak * MIB,
-        }
-        for requests, held, peak in allocator
-    )
+) -> OnGpu:
+    """Measures as if the model were on a GPU, whose profiles and allocator are made up."""
     features = tiny.front_end()
-    with monkeypatch.context() as patch:
-        patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
-        patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
-        patch.setattr(plain_module, "synchronize", lambda _: None)
-        patch.setattr(torch.cuda, "memory_stats", lambda _: next(statistics))
-        patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
-        patch.setattr(tiny, "front_end", lambda: features)
-        patch.setattr(tiny.loaded, "device", "cuda:0")
-        rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
-        return measure_cost(tiny, 2, rates, "nvidia-some")
+    work, calls = counted
+
+    def measure(
+        profiles: list[Tally],
+        allocator: Sequence[tuple[int, int, int]] = (*FIRST, *ALLOCATOR, *ALLOCATOR),
+        warm_up: Callable[[], object] = lambda: None,
+    ) -> Cost:
+        kept = iter(profiles)
+        statistics = iter(
+            {
+                "allocation.all.allocated": requests,
+                "requested_bytes.all.current": held * MIB,
+                "requested_bytes.all.peak": peak * MIB,
+            }
+            for requests, held, peak in allocator
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(cost_module, "count_work", lambda *_: work)
+            patch.setattr(cost_module, "_count_calls", lambda *_: calls)
+            patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
+            patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
+            patch.setattr(plain_module, "synchronize", lambda _: None)
+            patch.setattr(torch.cuda, "memory_stats", lambda _: next(statistics))
+            patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+            patch.setattr(tiny, "front_end", lambda: features)
+            patch.setattr(tiny.loaded, "device", "cuda:0")
+            rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
+            return measure_cost(tiny, 2, rates, "nvidia-some")
+
+    return measure
 
 
-def test_a_gpu_gives_kernels_and_their_time(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
     """Counts once, the GPU's time of each execution, all of that device alone."""
     times = (1000.0, 1010.0, 990.0)
-    cost = on_gpu(tiny, monkeypatch, [made_up(gpu_time_us=time) for time in times])
+    cost = on_gpu([made_up(gpu_time_us=time) for time in times])
     found = {metric.name: metric for metric in cost.metrics}
     assert found["decode_kernels"].value == 5
     assert found["decode_copies_dtoh"].value == 2
@@ -274,17 +293,13 @@ def test_a_gpu_gives_kernels_and_their_time(
     )
 
 
-def test_without_cupti_the_rest_is_counted(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_cupti_the_rest_is_counted(on_gpu: OnGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where CUPTI tells nothing there is no kernel count of zero, but the reason, in each cell."""
     monkeypatch.setattr(cost_module, "_CUPTI_SAID", [])
     said = iter([b"CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED\n", b""])  # once a process
     for _ in range(2):
         line = next(said)
-        cost = on_gpu(
-            tiny, monkeypatch, [made_up(kernels=0)] * 3, warm_up=partial(os.write, 2, line)
-        )
+        cost = on_gpu([made_up(kernels=0)] * 3, warm_up=partial(os.write, 2, line))
         found = values(cost)
         assert found["decode_aten_ops"] == 9
         assert not [name for name in found if "kernels" in name or "copies" in name]
@@ -338,53 +353,45 @@ def test_an_error_of_the_model_is_not_the_profilers(
         hook.remove()
 
 
-def test_a_profile_with_holes_is_invalid(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_with_holes_is_invalid(on_gpu: OnGpu) -> None:
     """A profile that lacks kernels is no count."""
     with pytest.raises(InvalidMeasurementError, match=r"lacks GPU work .*3 by cudaMemsetAsync"):
-        on_gpu(tiny, monkeypatch, [made_up(), made_up(lost=Counter(cudaMemsetAsync=3)), made_up()])
+        on_gpu([made_up(), made_up(lost=Counter(cudaMemsetAsync=3)), made_up()])
     with pytest.raises(InvalidMeasurementError, match=r"lacks GPU work .*1 by cuLaunchKernelEx"):
-        on_gpu(tiny, monkeypatch, [made_up(lost=Counter(cuLaunchKernelEx=1))] * 3)
+        on_gpu([made_up(lost=Counter(cuLaunchKernelEx=1))] * 3)
 
 
-def test_counts_that_differ_on_the_gpu_are_invalid(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counts_that_differ_on_the_gpu_are_invalid(on_gpu: OnGpu) -> None:
     """One kernel more in one of three executions is enough, and is named."""
     with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel gemm"):
-        on_gpu(tiny, monkeypatch, [made_up(), made_up(), made_up(kernels=6)])
+        on_gpu([made_up(), made_up(), made_up(kernels=6)])
 
 
-def test_an_allocator_without_statistics_is_no_zero(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_allocator_without_statistics_is_no_zero(on_gpu: OnGpu) -> None:
     """Under cudaMallocAsync torch counts nothing: its figures are left out, with the reason."""
-    cost = on_gpu(tiny, monkeypatch, [made_up()] * 3, [(0, 0, 0)] * 12)
+    cost = on_gpu([made_up()] * 3, [(0, 0, 0)] * 12)
     assert not [name for name in values(cost) if "alloc" in name]
     assert "backend:cudaMallocAsync" in str(cost.notes["not_counted"])
     assert values(cost)["decode_kernels"] == 5
 
 
-def test_copies_of_no_bytes_are_none(tiny: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_of_no_bytes_are_none(on_gpu: OnGpu) -> None:
     """CUPTI has no record of one, in each execution alike; one that lacks it once is incomplete."""
     empty = Counter(cudaMemcpyAsync=2)
-    cost = on_gpu(tiny, monkeypatch, [made_up(lost=empty)] * 3)
+    cost = on_gpu([made_up(lost=empty)] * 3)
     assert values(cost)["decode_copies_dtoh"] == 2
     with pytest.raises(InvalidMeasurementError, match="2 by cudaMemcpyAsync"):
-        on_gpu(tiny, monkeypatch, [made_up(lost=empty), made_up(), made_up(lost=empty)])
+        on_gpu([made_up(lost=empty), made_up(), made_up(lost=empty)])
 
 
-def test_requests_that_differ_on_the_gpu_are_invalid(
-    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_that_differ_on_the_gpu_are_invalid(on_gpu: OnGpu) -> None:
     """An execution that asks the GPU's allocator for one thing more, or more of it, is refused."""
     for last, said in (
         ((34, 50, 66), "3 and 4 requests, at most 20971520 and 20971520 bytes"),
         ((33, 50, 71), "3 and 3 requests, at most 20971520 and 22020096 bytes"),
     ):
         with pytest.raises(InvalidMeasurementError, match=f"of the decode stage .*{said}"):
-            on_gpu(tiny, monkeypatch, [made_up()] * 3, (*FIRST, *ALLOCATOR, *ALLOCATOR[:3], last))
+            on_gpu([made_up()] * 3, (*FIRST, *ALLOCATOR, *ALLOCATOR[:3], last))
 
 
 def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:

@@ -14,7 +14,7 @@ from whisperbench.suite import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 RUN_COMMAND = "pip install -c constraints.txt -e . && pytest benchmarks/"
-TEST_COMMAND = 'pip install -c constraints.txt -e ".[test]" && pytest'
+TEST_COMMAND = 'pip install -c constraints.txt -e ".[test]" && pytest -n 2 --dist worksteal'
 
 
 def test_both_commands_are_on_the_readmes_first_screen() -> None:
