@@ -271,11 +271,12 @@ def test_grown_calls_name_their_functions() -> None:
 
 def test_grown_allocations_name_what_allocates() -> None:
     """Of allocations the ops that made them are the cause; of least work no part is known to be."""
-    made = (part("", 8, kind="allocation", op="aten::mul"), part("aten::view", 80))
-    base, head = a_cost(), a_cost(parts=made)
+    few, many = (part("", count, kind="allocation", op="aten::mul") for count in (8, 16))
+    base, head = a_cost(parts=(few,)), a_cost(parts=(many, part("aten::view", 80)))
     assert causes_of(base, head, "decode_allocations") == [
         "+2 allocation in aten::mul a token, from Linear8bitLt"
     ]
+    assert causes_of(a_cost(), head, "decode_allocations") == []  # its file keeps none
     assert causes_of(base, head, "decode_gflop") == []
     assert causes_of(base, head, "decode_allocated_peak_mib") == []
 

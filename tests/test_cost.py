@@ -369,10 +369,11 @@ def test_counts_that_differ_on_the_gpu_are_invalid(on_gpu: OnGpu) -> None:
 
 def test_an_allocator_without_statistics_is_no_zero(on_gpu: OnGpu) -> None:
     """Under cudaMallocAsync torch counts nothing: its figures are left out, with the reason."""
-    cost = on_gpu([made_up()] * 3, [(0, 0, 0)] * 12)
-    assert not [name for name in values(cost) if "alloc" in name]
-    assert "backend:cudaMallocAsync" in str(cost.notes["not_counted"])
-    assert values(cost)["decode_kernels"] == 5
+    for statistics in ([(0, 0, 0)] * 12, [(count, 0, 0) for count in range(12)]):
+        cost = on_gpu([made_up()] * 3, statistics)
+        assert not [name for name in values(cost) if "alloc" in name]
+        assert "backend:cudaMallocAsync" in str(cost.notes["not_counted"])
+        assert values(cost)["decode_kernels"] == 5
 
 
 def test_copies_of_no_bytes_are_none(on_gpu: OnGpu) -> None:
@@ -380,6 +381,7 @@ def test_copies_of_no_bytes_are_none(on_gpu: OnGpu) -> None:
     empty = Counter(cudaMemcpyAsync=2)
     cost = on_gpu([made_up(lost=empty)] * 3)
     assert values(cost)["decode_copies_dtoh"] == 2
+    assert cost.notes["copies_of_no_bytes"] == 2
     with pytest.raises(InvalidMeasurementError, match="2 by cudaMemcpyAsync"):
         on_gpu([made_up(lost=empty), made_up(), made_up(lost=empty)])
 

@@ -143,10 +143,30 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
         assert found.clips[0].word_edits == 0
 
 
+def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:
+    """They are what transformers itself calls hidden states, but for the first, an input."""
+    transcriber = Transcriber(load(ensure_dummy("tiny:2", cache), "int8"), [audio])
+    found = force(transcriber).layers
+    plain = transcriber.loaded.model.forward
+
+    def tell(**inputs: Any) -> Any:
+        made.append(plain(**inputs, output_hidden_states=True))
+        return made[-1]
+
+    made: list[Any] = []
+    transcriber.loaded.model.forward = tell
+    force(transcriber)
+    for half in ("encoder", "decoder"):
+        states = made[0][f"{half}_hidden_states"][1:]
+        assert len(states) == 2
+        for number, state in enumerate(states):
+            np.testing.assert_array_equal(found[f"{half} {number}"], state[0].float().numpy())
+
+
 def test_forcing_leaves_the_model_as_it_was(shallow: Path, audio: Audio) -> None:
     """No hook stays: the cost pass counts calls, and must not count what ran before it."""
     fresh = load(shallow, "fp32")
-    assert list(force(Transcriber(fresh, [audio])).layers) == ["encoder 0", "decoder 0"]
+    force(Transcriber(fresh, [audio]))
     for module in fresh.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks

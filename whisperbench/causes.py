@@ -21,8 +21,8 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     stage, _, counted = metric.partition("_")
     by_time = metric.endswith("gpu_time_ms")
     before, after = (_parts(row, stage, counted) for row in (base, head))
-    if counted == "python_calls" and not (before and after):
-        return []  # one of the files is of before functions were kept
+    if counted in ("python_calls", "allocations") and not (before and after):
+        return []  # one of the files does not say what they are made of
     changes = {
         key: after.get(key, 0.0) - before.get(key, 0.0) for key in before.keys() | after.keys()
     }
@@ -72,10 +72,6 @@ def _makes_up(part: Part, counted: str) -> bool:
     return part.kind in kinds and part.name.startswith(beginning)
 
 
-def _what(part: Part) -> str:
-    return f"{part.kind} {part.name}".rstrip()
-
-
 class _Key(NamedTuple):
     """What is told apart where causes are named."""
 
@@ -94,7 +90,9 @@ def _parts(row: Measurement, stage: str, counted: str) -> dict[_Key, float]:
         if part.stage != stage or not _makes_up(part, counted):
             continue
         own = part.kind in ("op", "kernel")
-        name = part.name if own else f"{_what(part)} in {part.op or 'no op'}"
+        name = (
+            part.name if own else f"{part.kind} {part.name}".rstrip() + f" in {part.op or 'no op'}"
+        )
         key = _Key(name, part.module, part.kind == "op" and bool(part.op))
         size = part.time_us if counted == "gpu_time_ms" else part.count
         found[key] = found.get(key, 0.0) + size

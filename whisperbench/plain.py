@@ -74,13 +74,12 @@ def _read_allocator(device: str) -> tuple[int, int, int]:
     )
 
 
-def require_same_requests(executions: list[dict[str, PlainStage]]) -> None:
+def require_same_requests(one: dict[str, PlainStage], two: dict[str, PlainStage]) -> None:
     """Refuse executions that asked the GPU's allocator for other things.
 
     Raises:
-        InvalidMeasurementError: with the stage, and what each of the last two asked for.
+        InvalidMeasurementError: with the stage, and what each of them asked for.
     """
-    one, two = executions[-2:]
     for stage in COST_STAGES:
         if one[stage].asked() != two[stage].asked():
             raise InvalidMeasurementError(
