@@ -64,6 +64,8 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
         return subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", path, "-p", "no:cacheprovider"),
+                # Who runs the suite has no hypothesis, whose plugin takes a second to import.
+                *("-p", "no:hypothesispytest"),
                 *("--device", "cpu", "--result", str(tmp_path / "run.json")),
                 *arguments,
             ],

@@ -52,6 +52,7 @@ def alone(tmp_path: Path) -> Alone:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
+                *("-p", "no:hypothesispytest"),  # takes a second to import
                 *(
                     "-p",
                     "pytest_benchmark.plugin",
