@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "SPEC[,SPEC]",
         "hub id (owner/name[@<40-hex revision>]), folder, dummy:<size>, or nano",
     )
-    overrides("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0 or nf4")
+    overrides("--precision", "NAME[,NAME]", "fp32, fp16, bf16, int8, int8-t0, nf4 or as-saved")
     overrides(
         "--clip", "CLIP[,CLIP]", "clip of the suite, or a wav, flac or mp3 file (text in .txt)"
     )
@@ -51,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rounds", "N", "timed rounds; of start-up, where each is a process, at most the profile's"
     )
     overrides("--language", "CODE", "language of the clips, for multilingual models")
+    group.addoption(
+        "--allow-unused",
+        action="store_true",
+        help="measure a model although an adapter or tensors that came with it are not used",
+    )
     group.addoption(
         "--device",
         metavar="DEVICE",

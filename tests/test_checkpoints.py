@@ -126,11 +126,11 @@ def _broken_tokenizer(folder: Path) -> None:
         (_broken_config, "not readable JSON"),
         (_listed_config, "holds no JSON object"),
         (_other_model, "is a bert model"),
-        (_missing_shard, "model-00001-of-00002.safetensors is missing or corrupt"),
+        (_missing_shard, "1 are not there, such as model-00001-of-00002.safetensors"),
         (_empty_index, "names no files"),
         (_another_size, "missing keys"),
         (_another_width, "mismatch"),
-        (_broken_tokenizer, "check the versions"),
+        (_broken_tokenizer, "its tokenizer or feature extractor cannot be loaded: KeyError"),
     ],
 )
 def test_broken_checkpoints_are_one_line(folder: Path, damage: object, word: str) -> None:

@@ -94,7 +94,7 @@ def test_a_language_that_is_not_known_is_found_before_any_clip_is_heard(
         hear(model, clips, 1, progress)
     assert "2 of 3 clips: bridge (tlh), library (xx); it knows af, am, ar, " in str(caught.value)
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(model.model.generation_config, "is_multilingual", False)
+    monkeypatch.setattr(model, "tokens", replace(model.tokens, languages={}, tasks={}))
     with pytest.raises(InputError, match=r"1 of 2 clips: bridge \(de\); it knows en: "):
         hear(model, [clip("yes"), clip("bridge", "de")], 1, progress)
 

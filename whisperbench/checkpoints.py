@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from whisperbench.blueprint import Blueprint, Fields, read_blueprint
+from whisperbench.checkpoint_files import (
+    WEIGHTS,
+    check_files,
+    read_json,
+    unused_adapters,
+    unused_tensors,
+)
 from whisperbench.dummy import RECIPE, ensure_dummy
-from whisperbench.errors import ModelError, one_line
+from whisperbench.errors import DeviceError, ModelError, one_line
 from whisperbench.models import ModelSpec
+from whisperbench.precisions import PRECISIONS, Precision
+from whisperbench.processors import load_processor, require_front_end
 from whisperbench.suite import NANO_FOLDER
 
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
+if TYPE_CHECKING:
+    from transformers import WhisperProcessor
+
+    from whisperbench.device import DeviceFacts
+
 # The weights in one file or in shards, and the small files. Not the same weights a second time
 # in another format or dtype, and never a pickle, because loading one can run code.
 _HUB_FILES = ("*.json", "*.txt", WEIGHTS, "model-?????-of-?????.safetensors")
-_NEEDED = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
-# Of nano more is known: transformers makes up a generation_config.json where there is none.
-_SHIPPED = (*_NEEDED, "generation_config.json", "tokenizer.json", WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +40,113 @@ class Checkpoint:
     spec: ModelSpec
     folder: Path
     fingerprint: str
+    blueprint: Blueprint | None = None
+    """What its small files say; None in a fresh process, which reads them when it loads."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about it, in sentences."""
+        return self.blueprint.remarks if self.blueprint is not None else ()
+
+
+class Opened(NamedTuple):
+    """A checkpoint without its weights."""
+
+    blueprint: Blueprint
+    processor: WhisperProcessor
+
+
+def open_folder(name: str, folder: Path) -> Opened:
+    """Read and check all of a checkpoint but its weights.
+
+    Args:
+        name: of the model, as tables show it.
+        folder: its files.
+
+    Raises:
+        ModelError: a file cannot be read, or they do not describe a Whisper.
+    """
+    where = f"{name} ({folder})"
+    config = read_json(where, folder / "config.json")
+    generation = folder / "generation_config.json"
+    settings = read_json(where, generation) if generation.is_file() else None
+    processor = load_processor(where, folder)
+    vocabulary = processor.tokenizer.get_vocab()
+    blueprint = read_blueprint(name, where, config, settings, vocabulary)
+    require_front_end(where, processor, blueprint.architecture["num_mel_bins"])
+    return Opened(blueprint, processor)
+
+
+def require_precision(where: str, precision: Precision, blueprint: Blueprint) -> None:
+    """Refuse to measure quantized weights under the name of another precision.
+
+    transformers obeys what the checkpoint says over what it is asked for.
+
+    Raises:
+        ModelError: they are quantized, and not asked for as they were saved; or by another library
+            than bitsandbytes, of which nobody here could say that it ran as it should.
+    """
+    quantization = blueprint.quantization
+    if quantization is None:
+        return
+    how = _how_quantized(quantization)
+    if not precision.as_saved:
+        raise ModelError(
+            f"{where}: its weights were saved quantized ({how}; quantization_config in "
+            f"config.json), and cannot be measured in {precision.name}: pass "
+            "--precision as-saved, or take the model that it was quantized from"
+        )
+    if not how.endswith("bitsandbytes"):
+        raise ModelError(
+            f"{where}: its weights were saved quantized ({how}); only those of bitsandbytes can be "
+            "measured: take the model that it was quantized from"
+        )
+
+
+def require_measurable(checkpoint: Checkpoint, precision: Precision, facts: DeviceFacts) -> None:
+    """Refuse a precision that a checkpoint's weights, or the device, cannot be measured in.
+
+    Raises:
+        ModelError: the weights cannot.
+        DeviceError: the device cannot, as far as it was not known without them.
+    """
+    blueprint = checkpoint.blueprint
+    assert blueprint is not None  # noqa: S101 - it was resolved
+    require_precision(f"{checkpoint.spec.name} ({checkpoint.folder})", precision, blueprint)
+    if not precision.as_saved:
+        return
+    like = [row for row in PRECISIONS.values() if _is_like(row, blueprint)]
+    reasons = [row.why_not(facts.kind, facts.compute_capability) for row in like]
+    if reasons and all(reasons):
+        raise DeviceError(
+            f"{checkpoint.spec.name}: saved as {like[0].name} is, which {facts.name} cannot run: "
+            f"{reasons[0]}; take another checkpoint, or another device"
+        )
+
+
+def _is_like(row: Precision, blueprint: Blueprint) -> bool:
+    """Whether a checkpoint was saved in a precision, as far as a device is concerned."""
+    if blueprint.quantization is None:
+        return not row.quantization and blueprint.dtype in row.dtype.values()
+    return any(
+        row.quantization.get(each) and blueprint.quantization.get(each)
+        for each in ("load_in_8bit", "load_in_4bit")
+    )
+
+
+def _how_quantized(quantization: Fields) -> str:
+    method = quantization.get("quant_method") or "bitsandbytes"
+    for bits in (8, 4):
+        if quantization.get(f"load_in_{bits}bit") is True:
+            return f"{bits} bits, by {method}"
+    return f"by {one_line(method)}" if method != "bitsandbytes" else "with nothing said of its bits"
 
 
 def resolve_checkpoint(
-    spec: ModelSpec, say: Callable[[str], object] = lambda _line: None
+    spec: ModelSpec,
+    say: Callable[[str], object] = lambda _line: None,
+    *,
+    allow_unused: bool = False,
 ) -> Checkpoint:
     """Build, find or download a checkpoint, and check that its files can be loaded.
 
@@ -42,9 +155,12 @@ def resolve_checkpoint(
     Args:
         spec: what was asked for.
         say: is given a line before anything that takes long.
+        allow_unused: whether there may be an adapter or tensors in it that are not used; they are
+            remarked on then.
 
     Raises:
-        ModelError: it is missing, unreachable, gated, corrupt or pickled, or not a Whisper.
+        ModelError: it is missing, unreachable, gated, corrupt or pickled, or not a Whisper; its
+            files contradict each other; or parts of it would not be used.
     """
     if spec.kind == "dummy":
         folder = ensure_dummy(
@@ -62,8 +178,23 @@ def resolve_checkpoint(
         assert spec.folder is not None  # noqa: S101 - ModelSpec.parse gives every folder one
         folder = spec.folder
         fingerprint = ""
-    weights = _check(spec, folder)
-    return Checkpoint(spec=spec, folder=folder, fingerprint=fingerprint or _digest(weights))
+    weights = check_files(spec, folder)
+    where = f"{spec.name} ({folder})"
+    blueprint = open_folder(spec.name, folder).blueprint
+    unused = [*unused_adapters(folder), *unused_tensors(where, weights, blueprint)]
+    if unused and not allow_unused:
+        raise ModelError(
+            f"{where}: {'; '.join(unused)}; merge an adapter into the model with "
+            "merge_and_unload() and save_pretrained() the result, take the rest away, or measure "
+            "without them: --allow-unused"
+        )
+    remarks = tuple(f"{spec.name}: {part}, which is not used." for part in unused)
+    return Checkpoint(
+        spec=spec,
+        folder=folder,
+        fingerprint=fingerprint or _digest(weights),
+        blueprint=replace(blueprint, remarks=(*blueprint.remarks, *remarks)),
+    )
 
 
 def _download(spec: ModelSpec) -> Path:
@@ -106,70 +237,6 @@ def _download(spec: ModelSpec) -> Path:
         raise ModelError(
             f"{spec.name}: cannot be had from the hub: {type(error).__name__}: {one_line(error)}"
         ) from error
-
-
-def _check(spec: ModelSpec, folder: Path) -> list[Path]:
-    """Check a checkpoint's files; return its weight files."""
-    where = f"{spec.name} ({folder})"
-    remedy = {
-        "dummy": "delete that folder, and it is built again",
-        "hub": "delete that folder, and it is downloaded again",
-        "folder": "copy it again, or write it again with save_pretrained(), processor included",
-        "nano": "it ships with the suite: git checkout -- fixtures/checkpoints/nano",
-    }[spec.kind]
-    needed = _SHIPPED if spec.kind == "nano" else _NEEDED
-    missing = [name for name in needed if not (folder / name).is_file()]
-    # transformers 5 saves a processor's feature extractor inside processor_config.json.
-    if (folder / "processor_config.json").is_file():
-        missing = [name for name in missing if name != "preprocessor_config.json"]
-    if missing:
-        raise ModelError(f"{where}: no {missing[0]} in it; {remedy}")
-    kind = _read_json(where, folder / "config.json", remedy).get("model_type")
-    if kind != "whisper":
-        raise ModelError(f"{where}: is a {kind} model; only whisper models can be measured")
-    weights = _weight_files(where, folder, remedy)
-    for path in weights:
-        _check_weights(where, path, remedy)
-    return weights
-
-
-def _weight_files(where: str, folder: Path, remedy: str) -> list[Path]:
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if (folder / WEIGHTS_INDEX).is_file():
-        shards = _read_json(where, folder / WEIGHTS_INDEX, remedy).get("weight_map")
-        if isinstance(shards, dict) and shards:
-            return [folder / str(name) for name in sorted(set(shards.values()))]
-        raise ModelError(f"{where}: {WEIGHTS_INDEX} names no files; {remedy}")
-    raise ModelError(
-        f"{where}: no {WEIGHTS} in it; pickled weights (pytorch_model.bin) are not loaded, because "
-        "a pickle can run code: load them where you trust them and save_pretrained() them again"
-    )
-
-
-def _check_weights(where: str, path: Path, remedy: str) -> None:
-    """Open a safetensors file: its header must be sound and span the file to its last byte."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{where}: {path.name} is missing or corrupt ({one_line(error)}); {remedy}"
-        ) from error
-
-
-def _read_json(where: str, path: Path, remedy: str) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{where}: {path.name} is not readable JSON: {one_line(error)}; {remedy}"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{where}: {path.name} holds no JSON object; {remedy}")
-    return content
 
 
 def _digest(files: list[Path]) -> str:

@@ -51,6 +51,7 @@ class Audio:
     samples: NDArray[np.float32]
     seconds: float
     sha256: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

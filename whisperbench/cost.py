@@ -89,7 +89,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
     # The first execution loads modules, tunes, and fills what is cached. So it gives what that does
     # not change: least work, which follows from shapes.
-    work = count_work(check, encoder)
+    with transcriber.bound(tokens):
+        work = count_work(check, encoder)
     plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
     require_same_requests(*plain[-2:])
     calls = _count_calls(execute, encoder)

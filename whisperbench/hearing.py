@@ -37,10 +37,10 @@ def hear(
         InputError: a clip cannot be read; or the model does not know its language, which is found
             before the first is heard.
     """
-    require_languages(loaded, clips)
+    require_languages(loaded.key.model.name, loaded.tokens.known_languages, clips)
     heard: dict[str, HeardClip] = {}
     for batch in _batches(map(load_audio, progress(clips)), batch_size):
-        transcriber = Transcriber(loaded, batch)
+        transcriber = Transcriber(loaded, batch, bounded=True)
         done = transcriber.transcribe(None)
         for place, audio in enumerate(batch):
             clip = audio.clip

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from whisperbench.as_named import require_as_named
+from whisperbench.checkpoints import open_folder, require_precision
 from whisperbench.errors import DeviceError, ModelError, one_line
+from whisperbench.plan import device_kind
 from whisperbench.residency import is_out_of_memory, memory_errors
+from whisperbench.transformers_config import generation_settings, model_config
 
 if TYPE_CHECKING:
     import torch
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
+    from whisperbench.blueprint import Tokens
     from whisperbench.checkpoints import Checkpoint
     from whisperbench.plan import CheckpointKey
 
@@ -27,7 +32,10 @@ class LoadedModel:
     dtype: torch.dtype
     model: WhisperForConditionalGeneration
     processor: WhisperProcessor
+    tokens: Tokens
     weight_bytes: int
+    paces: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
     def close(self) -> None:
         """Let go of the model. The handle is of no use afterwards."""
@@ -42,28 +50,35 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
         OutOfMemoryError: the device or the host has too little memory.
     """
     import torch
-    from transformers import (
-        AutoProcessor,
-        BitsAndBytesConfig,
-        WhisperForConditionalGeneration,
-    )
+    from transformers import BitsAndBytesConfig, WhisperForConditionalGeneration
 
     from whisperbench.quiet import quieten
 
     quieten()
-    kind = torch.device(device).type
-    dtype: torch.dtype = getattr(torch, key.precision.dtype[kind])  # type: ignore[index]
-    options: dict[str, Any] = {}
-    if key.precision.quantization:
-        quantization = dict(key.precision.quantization)
-        if quantization.get("load_in_4bit"):
-            quantization["bnb_4bit_compute_dtype"] = dtype
-        options["quantization_config"] = BitsAndBytesConfig(**quantization)
     what = f"loading {key.model.name} in {key.precision.name} on {device}"
     with memory_errors(what, device):
+        opened = open_folder(key.model.name, checkpoint.folder)
+        require_precision(
+            f"{key.model.name} ({checkpoint.folder})", key.precision, opened.blueprint
+        )
+        name = key.precision.dtype_on(device_kind(device), opened.blueprint.dtype)
+        dtype: torch.dtype = getattr(torch, name)
+        quantization = dict(key.precision.quantization)
+        config = model_config(opened.blueprint)
+        options: dict[str, Any] = {}
+        if key.precision.as_saved and opened.blueprint.quantization:
+            quantization = dict(opened.blueprint.quantization)
+            config.quantization_config = quantization
+        elif quantization:
+            if quantization.get("load_in_4bit"):
+                quantization["bnb_4bit_compute_dtype"] = dtype
+            options["quantization_config"] = BitsAndBytesConfig(**quantization)
         try:
             model, report = WhisperForConditionalGeneration.from_pretrained(
                 checkpoint.folder,
+                config=config,
+                # What generate() is not told it takes from here.
+                generation_config=generation_settings(opened.blueprint.tokens),
                 dtype=dtype,
                 device_map={"": device},
                 attn_implementation=key.attention,
@@ -71,7 +86,6 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
                 output_loading_info=True,
                 **options,
             )
-            processor = AutoProcessor.from_pretrained(checkpoint.folder)
         except Exception as error:  # a broken checkpoint fails in any of four libraries
             if is_out_of_memory(error):
                 raise
@@ -80,6 +94,7 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
                 "elsewhere, check the versions of torch, transformers and bitsandbytes"
             ) from error
     _require_complete(what, report)
+    require_as_named(what, model, quantization, name)
     model.eval()
     return LoadedModel(
         checkpoint=checkpoint,
@@ -87,7 +102,8 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
         device=device,
         dtype=dtype,
         model=model,
-        processor=processor,
+        processor=opened.processor,
+        tokens=opened.blueprint.tokens,
         weight_bytes=weight_bytes(model),
     )
 
@@ -110,7 +126,7 @@ def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) ->
         raise DeviceError(
             "--attention flash_attention_2: needs an NVIDIA GPU from Ampere on; use sdpa"
         )
-    if key.precision.dtype["cuda"] == "float32":
+    if key.precision.dtype.get("cuda") == "float32":
         raise DeviceError(
             "--attention flash_attention_2: has no fp32 kernels; leave fp32 out of --precision"
         )

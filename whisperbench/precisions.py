@@ -18,13 +18,25 @@ class Precision:
     name: str
     summary: str
     dtype: Mapping[DeviceKind, str]
-    """torch dtype, by device kind, of everything that is not quantized, activations included."""
+    """torch dtype, by device kind, of everything that is not quantized, activations included; empty
+    where the checkpoint says it."""
     quantization: Mapping[str, object] = field(default_factory=dict)
     """Keyword arguments of transformers' BitsAndBytesConfig; empty: no quantization."""
+    as_saved: bool = False
+    """Whether dtype and quantization are those that the checkpoint was saved with."""
     min_capability: tuple[int, int] = (0, 0)
     """The lowest CUDA compute capability that runs it."""
     below_capability: str = ""
     """Why a lower one does not."""
+
+    def dtype_on(self, kind: DeviceKind, saved: str) -> str:
+        """Return the torch dtype of everything that is not quantized.
+
+        Args:
+            kind: of the device.
+            saved: the dtype that the checkpoint was saved in.
+        """
+        return saved if self.as_saved else self.dtype[kind]
 
     def why_not(self, kind: DeviceKind, capability: tuple[int, int] | None) -> str | None:
         """Say why a device cannot run this precision, or None where it can.
@@ -90,6 +102,12 @@ PRECISIONS: dict[str, Precision] = {
             quantization={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
             min_capability=(6, 0),
             below_capability="bitsandbytes' 4-bit kernels are not built for it",
+        ),
+        Precision(
+            name="as-saved",
+            summary="as the checkpoint was saved: its own dtype, and quantization if it has any",
+            dtype={},
+            as_saved=True,
         ),
     )
 }

@@ -40,6 +40,7 @@ class DataSet:
     """Of all of them."""
     sha256: str
     """Of all audio and all texts: what was heard, and what it was held against."""
+    remarks: tuple[str, ...] = ()
 
     @property
     def language(self) -> str:

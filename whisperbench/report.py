@@ -40,6 +40,8 @@ def summarise(run: Run) -> str:
     )
     for line in _head(run.machine):
         console.print(line)
+    for remark in run.info.remarks:
+        console.print(f"note: {remark}")
     places: dict[Place, list[Measurement]] = {}
     for row in _ordered(row for row in run.measurements if row.stage not in _APART):
         places.setdefault(row.cell.place, []).append(row)

@@ -255,6 +255,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     manifest: tuple[ManifestEntry, ...]
     processes: Positive = 1
     """How many runs a baseline is made of."""
+    remarks: tuple[Line, ...] = ()
+    """What was odd about checkpoints and audio, in sentences; they were usable all the same."""
 
     def unmeasured(self) -> list[str]:
         """Name what was asked for and not measured, with the reasons; deselection is none."""

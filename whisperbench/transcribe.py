@@ -6,13 +6,17 @@ not itself; benchmarks/overhead.py shows the difference.
 
 from __future__ import annotations
 
-import copy
+import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from whisperbench.blueprint import POSITIONS
+from whisperbench.deadline import ended_after
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.recordings import SHOWN
 from whisperbench.suite import MAX_TOKENS
+from whisperbench.transformers_config import settings_for
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
 from whisperbench.words import normalizer, score
 
@@ -24,6 +28,12 @@ if TYPE_CHECKING:
 
     from whisperbench.clips import Audio, Clip
     from whisperbench.loading import LoadedModel
+
+SLOWEST = 10
+"""How many times as long as its tokens a transcription may take before it is ended."""
+
+AT_LEAST_S = 30.0
+"""How long any transcription may take."""
 
 _WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
 
@@ -58,7 +68,9 @@ class Transcription:
 class Transcriber:
     """A loaded model and a batch of clips: everything that a benchmark calls."""
 
-    def __init__(self, loaded: LoadedModel, batch: Sequence[Audio]) -> None:
+    def __init__(
+        self, loaded: LoadedModel, batch: Sequence[Audio], *, bounded: bool = False
+    ) -> None:
         """Bind them.
 
         Args:
@@ -66,6 +78,8 @@ class Transcriber:
             batch: clips that are transcribed at once: copies of one, or several of one language
                 of which all or none are longer than 30 s. Their language is fixed, so that no
                 detection pass is measured.
+            bounded: whether a transcription that does not end is ended. What one token takes is
+                measured for it, before the first transcription of the model and batch size.
 
         Raises:
             InputError: the model does not know the language.
@@ -73,17 +87,17 @@ class Transcriber:
         self.loaded = loaded
         self.audio = batch[0]
         self.batch_size = len(batch)
+        self._bounded = bounded
         self.language = _language_of(self.audio.clip)
         self._known_settings: dict[int | None, GenerationConfig] = {}
-        require_languages(loaded, [self.audio.clip])
-        self._multilingual = _is_multilingual(loaded)
+        require_languages(loaded.key.model.name, loaded.tokens.known_languages, [self.audio.clip])
         self._samples = [audio.samples for audio in batch]
         self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
 
     @property
     def end_of_text(self) -> int:
         """Id of the token that ends a transcript, and pads shorter ones of a batch."""
-        return int(cast("int", self.loaded.model.config.eos_token_id))
+        return self.loaded.tokens.end_of_text
 
     def front_end(self, window: int = 0) -> Features:
         """Make the features of one 30 s window, padded to it, and move them to the device."""
@@ -109,11 +123,12 @@ class Transcriber:
                 are decoded one after the other.
         """
         settings = self._settings(tokens)
-        if settings.return_timestamps:
-            batches = [self._features(self._samples, truncation=False, padding="longest")]
-        else:
-            batches = [self.front_end(window) for window in range(len(self._starts))]
-        sequences = tuple(self._generate(batch, settings) for batch in batches)
+        with self.bound(tokens) if self._bounded else nullcontext():
+            if settings.return_timestamps:
+                batches = [self._features(self._samples, truncation=False, padding="longest")]
+            else:
+                batches = [self.front_end(window) for window in range(len(self._starts))]
+            sequences = tuple(self._generate(batch, settings) for batch in batches)
         texts = [
             self.loaded.processor.batch_decode(ids, skip_special_tokens=True) for ids in sequences
         ]
@@ -131,6 +146,34 @@ class Transcriber:
             Their ids, of shape (batch, tokens).
         """
         return self._generate(features, self._settings(tokens))
+
+    def bound(self, tokens: int | None) -> AbstractContextManager[None]:
+        """Return a block that a transcription must end within, by what one token takes.
+
+        It is ten times as long as all tokens that a decode can make, and half a minute more: a
+        host that others use slows down by three, and later tokens take longer.
+        """
+        if self.batch_size not in self.loaded.paces:
+            self.loaded.paces[self.batch_size] = self._take_pace()
+        encoder_s, token_s = self.loaded.paces[self.batch_size]
+        window_s = encoder_s + (tokens or POSITIONS) * token_s
+        return ended_after(
+            SLOWEST * len(self._starts) * window_s + AT_LEAST_S,
+            f"{self.loaded.key.id}: a transcription of {self.audio.name}",
+        )
+
+    def _take_pace(self) -> tuple[float, float]:
+        """Return the seconds that the encoder and one token take, once warm."""
+        features = self.front_end()
+        step = self.token_step(at=0)
+        times_s = []
+        for call in (lambda: self.encode(features), step.step):
+            synchronize(self.loaded.device)
+            started_s = time.perf_counter()
+            call()
+            synchronize(self.loaded.device)
+            times_s.append(time.perf_counter() - started_s)
+        return times_s[0], times_s[1]
 
     def _generate(self, features: Features, settings: GenerationConfig) -> torch.Tensor:
         made = self.loaded.model.generate(
@@ -217,11 +260,7 @@ class Transcriber:
         """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
         import torch
 
-        model, settings = self.loaded.model, self.loaded.model.generation_config
-        ids = [model.config.decoder_start_token_id]
-        if self._multilingual:
-            ids += [settings.lang_to_id[f"<|{self.language}|>"], settings.task_to_id["transcribe"]]
-        ids.append(settings.no_timestamps_token_id)
+        ids = self.loaded.tokens.prompt(self.language)
         return torch.tensor([ids] * self.batch_size, device=self.loaded.device)
 
     def _features(self, samples: list[Any], **options: Any) -> Features:
@@ -238,20 +277,15 @@ class Transcriber:
         )
 
     def _settings(self, tokens: int | None) -> GenerationConfig:
-        """Copy the checkpoint's generation settings, once, and fix what must not vary."""
-        if tokens in self._known_settings:
-            return self._known_settings[tokens]
-        settings = copy.deepcopy(self.loaded.model.generation_config)
-        settings.do_sample = False
-        settings.num_beams = 1
-        settings.return_timestamps = tokens is None and len(self._starts) > 1
-        if self._multilingual:
-            settings.language = self.language
-            settings.task = "transcribe"
-        if tokens is not None:
-            settings.min_new_tokens = settings.max_new_tokens = tokens
-        self._known_settings[tokens] = settings
-        return settings
+        """Make the settings of a decode, once."""
+        if tokens not in self._known_settings:
+            self._known_settings[tokens] = settings_for(
+                self.loaded.tokens,
+                language=self.language,
+                count=tokens,
+                walks=tokens is None and len(self._starts) > 1,
+            )
+        return self._known_settings[tokens]
 
 
 class TokenStep:
@@ -298,24 +332,23 @@ class TokenStep:
         return self.logits().argmax(-1)
 
 
-def require_languages(loaded: LoadedModel, clips: Sequence[Clip]) -> None:
+def require_languages(model: str, known: Sequence[str], clips: Sequence[Clip]) -> None:
     """Refuse clips that are in a language that a model does not know.
+
+    Args:
+        model: its name.
+        known: codes of the languages that it knows.
+        clips: all that it is to transcribe.
 
     Raises:
         InputError: some are; they are named, with what the model knows.
     """
-    known = ["en"]
-    if _is_multilingual(loaded):
-        tokens = getattr(loaded.model.generation_config, "lang_to_id", None)
-        if not tokens:  # an old checkpoint that does not say
-            return
-        known = sorted(token.strip("<|>") for token in tokens)
     strange = [clip for clip in clips if _language_of(clip) not in known]
     if strange:
         named = ", ".join(f"{clip.name} ({clip.language})" for clip in strange[:SHOWN])
         more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
         raise InputError(
-            f"{loaded.key.model.name} does not know the language of {len(strange)} of {len(clips)} "
+            f"{model} does not know the language of {len(strange)} of {len(clips)} "
             f"clips: {named}{more}; it knows {', '.join(known)}: set --language, or lang in the "
             "manifest, or take another model"
         )
@@ -323,12 +356,6 @@ def require_languages(loaded: LoadedModel, clips: Sequence[Clip]) -> None:
 
 def _language_of(clip: Clip) -> str:
     return clip.language or "en"
-
-
-def _is_multilingual(loaded: LoadedModel) -> bool:
-    settings = loaded.model.generation_config
-    known = getattr(settings, "lang_to_id", None)
-    return bool(getattr(settings, "is_multilingual", known))
 
 
 def synchronize(device: str) -> None:

@@ -1,0 +1,228 @@
+"""The files of a checkpoint's folder: all there, whole, used, and of a kind that is loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whisperbench.errors import ModelError, one_line
+
+if TYPE_CHECKING:
+    from whisperbench.blueprint import Blueprint
+    from whisperbench.models import ModelSpec
+
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+_NEEDED = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
+# Of nano more is known: what it was made with must not be derived.
+_SHIPPED = (*_NEEDED, "generation_config.json", "tokenizer.json", WEIGHTS)
+_VOCABULARIES = ("tokenizer.json", "vocab.json")
+
+_REMEDIES = {
+    "dummy": "delete that folder, and it is built again",
+    "hub": "delete that folder, and it is downloaded again",
+    "folder": "copy it again, or write it again with save_pretrained(), processor included",
+    "nano": "it ships with the suite: git checkout -- fixtures/checkpoints/nano",
+}
+
+_UNFINISHED = ("*.incomplete", "*.part", "*.crdownload", "*.aria2", ".cache/**/*.incomplete")
+"""What downloaders call a file that is not all there yet."""
+
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+_OTHERS = {
+    "model.bin": "CTranslate2's",
+    "ggml*.bin": "whisper.cpp's",
+    "*.gguf": "whisper.cpp's",
+    "flax_model*.msgpack": "Flax's",
+    "tf_model*.h5": "TensorFlow's",
+    "*.onnx": "ONNX's",
+}
+"""Weights that transformers does not load here, and whose they are."""
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_BESIDE_A_WEIGHT = re.compile(r"(\.weight)?\.(SCB|weight_format)$|\.weight\.[\w.]+$")
+"""What bitsandbytes saves beside a quantized weight: scales and tables."""
+
+
+def check_files(spec: ModelSpec, folder: Path) -> list[Path]:
+    """Check a checkpoint's files; return its weight files.
+
+    Raises:
+        ModelError: one is missing, unfinished, a pointer to what was not fetched, corrupt or of
+            another kind; with what to do.
+    """
+    where = f"{spec.name} ({folder})"
+    remedy = _REMEDIES[spec.kind]
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        base = read_json(where, folder / "adapter_config.json").get("base_model_name_or_path")
+        raise ModelError(
+            f"{where}: is an adapter without its model: load {one_line(base or 'its base model')} "
+            "and it with peft, then merge_and_unload() and save_pretrained() the result, processor "
+            "included"
+        )
+    needed = _SHIPPED if spec.kind == "nano" else _NEEDED
+    missing = [name for name in needed if not (folder / name).is_file()]
+    # transformers 5 saves a processor's feature extractor inside processor_config.json.
+    if (folder / "processor_config.json").is_file():
+        missing = [name for name in missing if name != "preprocessor_config.json"]
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        missing.append(_VOCABULARIES[0])
+    if missing:
+        raise ModelError(f"{where}: no {missing[0]} in it{_unfinished(folder)}; {remedy}")
+    for path in sorted(folder.glob("*.json")):
+        if path.is_file():
+            _require_content(where, path, remedy)
+    kind = read_json(where, folder / "config.json", remedy).get("model_type")
+    if kind != "whisper":
+        raise ModelError(
+            f"{where}: is a {one_line(kind)} model; only whisper models can be measured"
+        )
+    weights = _weight_files(where, folder, remedy)
+    for path in weights:
+        _require_content(where, path, remedy)
+        _check_weights(where, path, remedy)
+    return weights
+
+
+def _require_content(where: str, path: Path, remedy: str) -> None:
+    """Refuse a file that stands for another, or holds nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    if not head:
+        raise ModelError(f"{where}: {path.name} is empty, as an unfinished copy is; {remedy}")
+    if head.startswith(b"version https://git-lfs.github.com/"):
+        raise ModelError(
+            f"{where}: {path.name} is a Git LFS pointer, not the file: run git lfs pull there"
+        )
+    if head.startswith((b"/annex/objects/", b"../.git/annex/", b".git/annex/")):
+        raise ModelError(
+            f"{where}: {path.name} is a git-annex pointer, not the file: run git annex get there"
+        )
+
+
+def _unfinished(folder: Path) -> str:
+    """Name a download that is not all there, where there is one."""
+    for pattern in _UNFINISHED:
+        if found := next(folder.glob(pattern), None):
+            return f", but an unfinished download, {one_line(found.name)}"
+    return ""
+
+
+def _weight_files(where: str, folder: Path, remedy: str) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / WEIGHTS_INDEX).is_file():
+        shards = read_json(where, folder / WEIGHTS_INDEX, remedy).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise ModelError(f"{where}: {WEIGHTS_INDEX} names no files; {remedy}")
+        paths = [folder / str(name) for name in sorted(set(map(str, shards.values())))]
+        if absent := [path for path in paths if not path.is_file()]:
+            raise ModelError(
+                f"{where}: of the {len(paths)} files that {WEIGHTS_INDEX} names {len(absent)} are "
+                f"not there, such as {one_line(absent[0].name)}{_unfinished(folder)}; {remedy}"
+            )
+        return paths
+    if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
+        raise ModelError(
+            f"{where}: no {WEIGHTS} in it; pickled weights (pytorch_model.bin) are not loaded, "
+            "because a pickle can run code: load them where you trust them and save_pretrained() "
+            "them again"
+        )
+    for pattern, whose in _OTHERS.items():
+        if found := next(folder.glob(pattern), None):
+            raise ModelError(
+                f"{where}: no {WEIGHTS} in it, and {found.name} is of {whose} format, which is not "
+                "loaded; take the model that it was converted from"
+            )
+    raise ModelError(
+        f"{where}: no {WEIGHTS} in it{_unfinished(folder) or ', as in an unfinished copy'}; "
+        f"{remedy}"
+    )
+
+
+def _check_weights(where: str, path: Path, remedy: str) -> None:
+    """Open a safetensors file: its header must be sound and span the file to its last byte."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{where}: {path.name} is missing or corrupt ({one_line(error)}); {remedy}"
+        ) from error
+
+
+def unused_adapters(folder: Path) -> Iterator[str]:
+    """Name an adapter that lies beside a model: transformers may load it, or pass it over."""
+    if (folder / "adapter_config.json").is_file():
+        yield "an adapter lies beside the model (adapter_config.json)"
+
+
+def unused_tensors(where: str, weights: Sequence[Path], blueprint: Blueprint) -> Iterator[str]:
+    """Name tensors that no layer of the model takes: transformers only logs them.
+
+    Raises:
+        ModelError: the weights are no floats, though config.json says nothing of it.
+    """
+    from safetensors import safe_open
+
+    expected = _expected_names(blueprint)
+    quantized = blueprint.quantization is not None
+    strange: list[str] = []
+    for path in weights:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                # A checkpoint of the bare WhisperModel lacks the prefix.
+                if not any(
+                    _is_taken(each, expected, quantized) for each in (name, f"model.{name}")
+                ):
+                    strange.append(name)
+                elif not quantized and (kind := file.get_slice(name).get_dtype()) not in _FLOATS:
+                    raise ModelError(
+                        f"{where}: {name} is of {kind}, as quantized weights are, and config.json "
+                        "has no quantization_config; take the model that it was quantized from"
+                    )
+    if strange:
+        them = f"{len(strange)} tensors of its weights are" if strange[1:] else "one tensor is"
+        yield f"{them} of no layer that config.json describes (such as {one_line(strange[0])})"
+
+
+def _is_taken(name: str, expected: frozenset[str], quantized: bool) -> bool:
+    """Whether a tensor is a weight of the model, or what bitsandbytes saves beside one."""
+    if name in expected:
+        return True
+    beside = _BESIDE_A_WEIGHT.search(name) if quantized else None
+    return beside is not None and f"{name[: beside.start()]}.weight" in expected
+
+
+def _expected_names(blueprint: Blueprint) -> frozenset[str]:
+    """Return the names of all tensors that the model has."""
+    import torch
+    from transformers import WhisperForConditionalGeneration
+
+    from whisperbench.transformers_config import model_config
+
+    with torch.device("meta"):
+        model = WhisperForConditionalGeneration(model_config(blueprint))
+    return frozenset(model.state_dict())
+
+
+def read_json(where: str, path: Path, remedy: str = "copy it again") -> dict[str, object]:
+    """Read a JSON object.
+
+    Raises:
+        ModelError: the file holds none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{where}: {path.name} is not readable JSON: {one_line(error)}; {remedy}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{where}: {path.name} holds no JSON object; {remedy}")
+    return content
