@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.runs import MACHINE, make_cell, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.compare import compare
-from whisperbench.quality import HeardClip, Quality, judge, lines_of, rate, read_lines
+from whisperbench.quality import HeardClip, Quality, judge, lines_of, rate
 from whisperbench.report import WIDTH, summarise
 from whisperbench.result import Measurement, Metric
 from whisperbench.suite import Limit, Tolerance
@@ -191,25 +191,12 @@ def test_clips_can_be_scored_again(tmp_path: Path) -> None:
     clips = heard(TEXT, TEXT.replace("rain", "train"))
     path = tmp_path / "run.clips.jsonl"
     path.write_bytes(b"\n".join(lines_of(make_cell("int8", model="tiny.en"), rate(clips, None))))
-    assert read_lines(path)[1].wer == pytest.approx(1 / 9)
     done = CliRunner().invoke(app, ["score", str(path)])
-    assert "tiny.en int8: 2 clips, 18 words: WER 5.56 %" in done.stdout
-    assert "clip 1: 1 of 9: the train began" in done.stdout
-    other = {"audio_filepath": "a.wav", "text": "hello", "pred_text": "hello", "duration": 1}
-    path.write_text(json.dumps(other), encoding="utf-8")
-    assert (
-        "all: 1 clips, 1 words: WER 0.00 %" in CliRunner().invoke(app, ["score", str(path)]).stdout
-    )
-
-
-@pytest.mark.parametrize("text", ["", "{", '{"text": 1}'])
-def test_a_broken_per_clip_file_is_one_line(tmp_path: Path, text: str) -> None:
-    """Empty, cut off, or of other types: refused, with the place."""
-    path = tmp_path / "clips.jsonl"
-    path.write_text(text, encoding="utf-8")
-    done = CliRunner().invoke(app, ["score", str(path)])
-    assert str(done.exception).startswith(str(path))
-    assert "\n" not in str(done.exception)
+    assert done.stdout.splitlines() == [
+        "tiny.en int8: 2 clips, 18 words: WER 5.56 %, CER 1.19 %; "
+        "language en, normalizer whisper-english",
+        "  clip 1: 1 of 9: the train began just as we reached the door",
+    ]
 
 
 def test_numerics_have_a_tolerance() -> None:
