@@ -147,6 +147,49 @@ def test_a_baseline_finds_the_clip_that_is_heard_worse() -> None:
     assert changed["wer"].sentence.endswith(": +2 wrong words in clip 1")
 
 
+def in_hindi(transcript: str) -> Measurement:
+    """Make up the measurement of a clip in Hindi, of which two of three words have marks."""
+    clip = msgspec.structs.replace(
+        heard(transcript, text="नदी के घर")[0], language="hi", name="river"
+    )
+    found = rate([clip], None)
+    return msgspec.structs.replace(
+        a_quality("int8", TEXT), metrics=found.metrics, clips=found.clips, notes=found.notes
+    )
+
+
+def test_the_normalizer_is_in_the_result_and_the_summary() -> None:
+    """By its name, with the wrong words that differ by marks alone."""
+    assert a_quality("int8", TEXT).notes["normalizer"] == "whisper-english"
+    row = in_hindi("नद के घर")
+    assert row.notes["normalizer"] == "whisper-basic-keeping-marks"
+    text = summarise(make_run(row))
+    assert "\nWords are compared after the normalizer whisper-basic-keeping-marks.\n" in text
+    assert "\nint8: 1 of 1 wrong words differ in combining marks alone" in text
+    assert "combining" not in summarise(make_run(in_hindi("नदी के घर")))
+
+
+def test_figures_of_two_normalizers_are_not_compared() -> None:
+    """A baseline of before names none: English had the same one, other languages had another."""
+
+    def before(row: Measurement) -> Measurement:
+        metrics = tuple(msgspec.structs.replace(each, conditions={}) for each in row.metrics)
+        return msgspec.structs.replace(row, metrics=metrics, notes={})
+
+    def verdicts(base: Measurement, head: Measurement) -> set[tuple[str, str]]:
+        return {
+            (each.verdict.verdict, each.verdict.sentence)
+            for each in compare(make_run(base), make_run(head), ())
+        }
+
+    english, hindi = a_quality("int8", TEXT), in_hindi("नदी के घर")
+    assert verdicts(before(english), english) == {("ok", "")}
+    assert verdicts(hindi, hindi) == {("ok", "")}
+    assert verdicts(before(hindi), hindi) == {
+        ("not-comparable", "normalizer was unknown and is whisper-basic-keeping-marks")
+    }
+
+
 def test_the_summary_says_what_was_heard() -> None:
     """Rates, the difference with its interval, the clips that differ, and what looks made up."""
     base = rate(heard(TEXT, TEXT), None)

@@ -29,12 +29,12 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
     heard = _by_place(run, QUALITY)
     for (model, clips, batch_size, attention), rows in heard.items():
         count = rows[0].number("clips")
-        normalizer = rows[0].notes.get("normalizer", "unknown")
         yield (
             f"\nquality: model {model}, {count:.0f} clip{'s' * (count != 1)} of {clips}, "
-            f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}, "
-            f"normalizer {normalizer}; in %"
+            f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
         )
+        if "normalizer" in rows[0].notes:
+            yield f"Words are compared after the normalizer {rows[0].notes['normalizer']}."
         yield _heard(rows, reference)
         for row in rows:
             if marks := row.number("mark_edits"):

@@ -127,8 +127,10 @@ def mark_edits(reference: str, transcript: str, language: str) -> int:
     import regex
 
     normalize = normalizer(language)
-    texts = normalize(reference), normalize(transcript)
+    texts = [normalize(reference), normalize(transcript)]
     bare = [regex.sub(r"\p{M}", "", text) for text in texts]
+    if bare == texts:
+        return 0
     return _edits(jiwer.process_words(*texts)) - _edits(jiwer.process_words(*bare))
 
 
