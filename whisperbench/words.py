@@ -127,11 +127,12 @@ def mark_edits(reference: str, transcript: str, language: str) -> int:
     import regex
 
     normalize = normalizer(language)
-    texts = [normalize(reference), normalize(transcript)]
-    bare = [regex.sub(r"\p{M}", "", text) for text in texts]
-    if bare == texts:
+    expected, heard = normalize(reference), normalize(transcript)
+    bare_expected, bare_heard = (regex.sub(r"\p{M}", "", text) for text in (expected, heard))
+    if (bare_expected, bare_heard) == (expected, heard):
         return 0
-    return _edits(jiwer.process_words(*texts)) - _edits(jiwer.process_words(*bare))
+    bare = jiwer.process_words(bare_expected, bare_heard)
+    return _edits(jiwer.process_words(expected, heard)) - _edits(bare)
 
 
 def language_code(text: str, where: str = "") -> str:
