@@ -56,6 +56,14 @@ def test_show_refuses_what_is_not_a_run(tmp_path: Path, content: str | None) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_score_refuses_a_language_that_nobody_knows(tmp_path: Path) -> None:
+    """It is one line on standard error and exit code 2, before the file is read."""
+    done = _command("score", str(tmp_path / "none.jsonl"), "--language", "klingon")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("whisperbench: --language: 'klingon' is no language that ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_list_names_everything() -> None:
     """`list` shows every size, precision and clip."""
     listed = _command("list").stdout

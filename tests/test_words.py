@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import random
+import unicodedata
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from whisper_normalizer.basic import BasicTextNormalizer
 
 from whisperbench.clips import read_manifest
+from whisperbench.errors import InputError
+from whisperbench.languages import CODES
+from whisperbench.recordings import find_clips
 from whisperbench.suite import CLIPS_FOLDER
-from whisperbench.words import Score, compression_ratio, difference_interval, pooled, score, signs
+from whisperbench.words import (
+    Score,
+    compression_ratio,
+    difference_interval,
+    language_code,
+    mark_edits,
+    normalizer,
+    pooled,
+    score,
+    signs,
+)
 
 SPEECH = [clip.text or "" for clip in read_manifest(CLIPS_FOLDER).values()]
 """What is said in the suite's clips: 79 s."""
@@ -41,6 +60,125 @@ def test_a_language_has_no_region() -> None:
     """en-US and EN are English, with its spellings and numbers."""
     for code in ("en-US", "EN", "en_gb"):
         assert score("colour twenty-one", "color 21", code).wer == 0.0
+
+
+@pytest.mark.parametrize(
+    ("language", "reference", "transcript", "edits", "words"),
+    [
+        ("hi", "नदी के किनारे गाँव में आँधी आई", "नदी के किनार गाव में आधी आई", 3, 7),
+        ("th", "ที่นี่ดี", "ทีนี่ดู", 2, 3),
+        ("lo", "ນ້ຳດີ", "ນ່ຳດີ", 1, 3),
+        ("my", "မြန်မာစာ", "မြန်မိစာ", 1, 4),
+        ("ar", "كَتَبَ الوَلَدُ", "كُتِبَ الوَلَدُ", 1, 2),
+        ("he", "סֵפֶר גדול", "סַפָּר גדול", 1, 2),
+        ("ta", "நன்றி வணக்கம்", "நனறி வணக்கம்", 1, 2),
+        ("bn", "তুমি কি করো", "তুমি কী করো", 1, 3),
+        ("yo", "ẹ̀kọ́ ni", "ẹ́kọ̀ ni", 1, 2),
+    ],
+)
+def test_marks_are_heard(
+    language: str, reference: str, transcript: str, edits: int, words: int
+) -> None:
+    """A wrong vowel sign, tone or point is a wrong word; a right one takes no word apart."""
+    assert score(reference, reference, language).word_edits == 0
+    found = score(reference, transcript, language)
+    assert (found.word_edits, found.words) == (edits, words)
+    decomposed = unicodedata.normalize("NFD", reference)
+    assert score(decomposed, transcript, language) == found
+
+
+def test_points_that_were_not_written_are_told_from_wrong_words() -> None:
+    """Against a transcript without vowel points each pointed word is wrong, by its marks alone."""
+    assert score("كَتَبَ الوَلَدُ رسالة", "كتب الولد", "ar").word_edits == 3
+    assert mark_edits("كَتَبَ الوَلَدُ رسالة", "كتب الولد", "ar") == 2
+    assert mark_edits("où est l'été", "ou est l'hiver", "fr") == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Die Straße (leise) über die Brücke: schön – 3,5 € [Musik]!"),
+        ("fr", "L’été où l´œuvre s'achève, ça va ?"),
+        ("pl", "Zażółć gęślą jaźń"),
+        ("vi", "Tiếng Việt rất đẹp"),
+        ("el", "Η Αθήνα, η πόλη"),
+        ("ko", "한국어를 말해요."),
+        ("ja", "ガラスの（パン）を食べた。"),
+        ("zh", "今天，天气很好！"),
+        ("ar", "ذهب الولد إلى المدرسة؟"),
+    ],
+)
+def test_what_has_no_marks_is_whispers_own(language: str, text: str) -> None:
+    """Where NFKC leaves no mark, published figures hold, whatever Unicode form a text is in."""
+    split = language in ("ja", "zh")
+    whispers = " ".join(BasicTextNormalizer(split_letters=split)(text).split())
+    for form in ("NFC", "NFD"):
+        assert normalizer(language)(unicodedata.normalize(form, text)) == whispers
+
+
+_LETTERS = st.text(st.characters(categories=["L", "M", "N", "Zs"]), max_size=12)
+
+
+@given(_LETTERS, st.sampled_from(["de", "hi", "ar", "th", "tr", "my"]))
+def test_unicode_forms_are_equal(text: str, language: str) -> None:
+    """Composed and decomposed, a text of any script is the same words, and keeps them twice."""
+    normalize = normalizer(language)
+    once = normalize(unicodedata.normalize("NFC", text))
+    assert normalize(unicodedata.normalize("NFD", text)) == once
+    assert normalize(once) == once
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "other"),
+    [
+        ("hi", "क्\u200dष", "क्ष"),
+        ("fa", "می\u200cروم", "میروم"),
+        ("ml", "\ufeffനന്ദി", "നന്ദി\u200c"),
+        ("de", "Donau\u00addampf ❤\ufe0fok 3\ufe0f\u20e3", "donaudampf ok 3"),
+        ("fr", "l´été", "l’été"),
+        ("tr", "İSTANBUL", "istanbul"),
+    ],
+)
+def test_what_nobody_hears_is_no_mark(language: str, one: str, other: str) -> None:
+    """Joiners, selectors and soft hyphens, marks on no letter, and the dot of a capital, go."""
+    assert score(one, other, language) == score(other, one, language)
+    assert score(one, other, language).word_edits == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        *(("EN", "en"), (" English ", "en"), ("en_US", "en"), ("eng", "en"), ("German", "de")),
+        *(("deu", "de"), ("pt-BR", "pt"), ("zh-Hans-CN", "zh"), ("cmn_hans_cn", "zh")),
+        *(("Burmese", "my"), ("nb-NO", "no"), ("fil", "tl"), ("jv", "jw"), ("yue-HK", "yue")),
+        *(("haitian creole", "ht"), ("iw", "he")),
+    ],
+)
+def test_a_language_has_many_names(text: str, code: str) -> None:
+    """Names, ISO 639 codes of two and three letters, and regions lead to Whisper's code."""
+    assert language_code(text) == code
+
+
+def test_every_language_of_whisper_is_known() -> None:
+    """By its code and its names, as transformers has them, and no other language is."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
+
+    assert set(CODES.values()) == set(LANGUAGES)
+    assert {name: language_code(name) for name in TO_LANGUAGE_CODE} == TO_LANGUAGE_CODE
+
+
+@pytest.mark.parametrize("text", ["klingon", "xx", "auto", "", "-US", "e\u200en", "en de"])
+def test_what_is_no_language_is_refused(text: str, tmp_path: Path) -> None:
+    """In one line, with what is known; in a manifest with its line; never scored otherwise."""
+    with pytest.raises(InputError, match=r"^--language: '.*' is no language that Whisper.* af am"):
+        language_code(text, "--language")
+    with pytest.raises(InputError, match="is no language"):
+        score("one", "one", text)
+    path = tmp_path / "data.jsonl"
+    line = {"audio_filepath": "a.wav", "text": "one", "lang": text or "?"}
+    path.write_text(json.dumps(line), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^--data .*, line 1: '.*' is no language"):
+        find_clips(path)
 
 
 def test_silence_has_no_rate_but_its_words_count() -> None:

@@ -64,12 +64,21 @@ def score(
     clips: Annotated[
         Path, typer.Argument(metavar="CLIPS.jsonl", help="JSON lines with text and pred_text.")
     ],
+    # Named outright, as in `limits`.
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language", metavar="LANGUAGE", help="Of the lines that do not name theirs (lang)."
+        ),
+    ] = None,
 ) -> None:
     """Score what was heard, clip by clip, again: ours, or what other tools have written."""
     from whisperbench.quality import read_lines
     from whisperbench.quality_report import score_lines
+    from whisperbench.words import language_code
 
-    for line in score_lines(read_lines(clips)):
+    code = language_code(language, "--language") if language is not None else None
+    for line in score_lines(read_lines(clips, code)):
         typer.echo(line)
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from whisperbench.errors import InputError, one_line
-from whisperbench.result import Cell, ClipScore, Line, Metric, Verdict
+from whisperbench.errors import InputError, one_line, printable
+from whisperbench.result import Cell, ClipScore, Metric, Verdict
 from whisperbench.suite import Limit, matches
-from whisperbench.words import difference_interval, pooled, score, signs
+from whisperbench.words import (
+    WHISPER_ENGLISH,
+    difference_interval,
+    language_code,
+    mark_edits,
+    normalizer_name,
+    pooled,
+    score,
+    signs,
+)
 
 QUALITY: Literal["quality"] = "quality"
 """The stage of a quality pass."""
@@ -71,21 +82,42 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
     """
     clips = tuple(map(_scored, heard))
     whole = pooled([clip.score for clip in clips])
+    normalizers = ", ".join(sorted({normalizer_name(clip.language) for clip in heard}))
+
+    def metric(name: str, value: float, *, derived: bool = False) -> Metric:
+        return Metric(
+            name=name,
+            unit="1",
+            kind="quality",
+            better="lower",
+            value=value,
+            derived=derived,
+            # Baselines of English are older than this condition, and still hold.
+            conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
+        )
+
     metrics = [
-        _metric(name, value)
+        metric(name, value)
         for name, value in (("wer", whole.wer), ("cer", whole.cer))
         if value is not None
     ]
     metrics += [
-        _metric(name, float(sum(sign in clip.signs for clip in clips)))
+        metric(name, float(sum(sign in clip.signs for clip in clips)))
         for sign, name in SIGN_METRICS.items()
     ]
-    notes: dict[str, str | float | bool] = {"clips": float(len(clips)), "words": float(whole.words)}
+    notes: dict[str, str | float | bool] = {
+        "clips": float(len(clips)),
+        "words": float(whole.words),
+        "normalizer": normalizers,
+        "mark_edits": float(
+            sum(mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard)
+        ),
+    }
     if reference is not None and whole.wer is not None:
         before = pooled([clip.score for clip in reference]).wer
         if before is not None:
             # The word error rates themselves are judged by a baseline, this by limits.
-            metrics.append(_metric("wer_over_reference", whole.wer - before, derived=True))
+            metrics.append(metric("wer_over_reference", whole.wer - before, derived=True))
         interval = difference_interval(
             [clip.score for clip in reference], [clip.score for clip in clips]
         )
@@ -102,14 +134,14 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
 class ClipLine(msgspec.Struct, omit_defaults=True):
     """A line of the per-clip file, with the keys that NeMo's tools write."""
 
-    audio_filepath: Line
+    audio_filepath: str
     text: str
     pred_text: str
+    lang: str
     duration: float | None = None
-    lang: str = "en"
-    model: Line = ""
-    precision: Line = ""
-    attention: Line = ""
+    model: str = ""
+    precision: str = ""
+    attention: str = ""
     batch_size: int = 1
     tokens: int = 0
     wer: float | None = None
@@ -141,26 +173,135 @@ def lines_of(cell: Cell, found: Quality) -> list[bytes]:
     ]
 
 
-def read_lines(path: Path) -> list[ClipLine]:
-    """Read a per-clip file.
+_TEXTS = (("text", "pred_text"), ("reference", "hypothesis"))
+"""The keys of what is said and what was heard: NeMo's and the Open ASR board's, and common ones."""
+
+_VISIBLE = re.compile(r"\S")
+_LANGUAGES = ("lang", "language", "target_lang")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardLine:
+    """What is scored of a line of a per-clip file, ours or another tool's."""
+
+    name: str
+    """Of the recording."""
+    made_by: str
+    """Model, precision and the like, as far as the line says so."""
+    language: str
+    reference: str
+    transcript: str
+
+
+def read_lines(path: Path, language: str | None) -> list[HeardLine]:
+    """Read a per-clip file: JSON lines, or an array. What is not scored may be of any type.
+
+    Args:
+        path: of the file.
+        language: the code of what lines without a language are in; None where nobody said.
 
     Raises:
-        InputError: it cannot be read, or a line is not what it should be.
+        InputError: it cannot be read, a line is not what it should be, or it is not known what
+            language one is in.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: {one_line(error.strerror)}") from error
+    name = printable(path)
     found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append(msgspec.json.decode(line, type=ClipLine))
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: {one_line(error)}") from error
+    untold = []
+    for where, row in _rows(path, name):
+        at = f"{name}, {where}"
+        if not isinstance(row, dict):
+            raise InputError(f"{at}: is no JSON object")
+        reference, transcript = _texts(row, at)
+        own = next((row[key] for key in _LANGUAGES if row.get(key)), None)
+        if own is None:
+            untold.append(where)
+        elif not isinstance(own, str):
+            raise InputError(f"{at}: its language is no text")
+        found.append(
+            HeardLine(
+                name=_word(row, "audio_filepath") or where,
+                made_by=_made_by(row),
+                language=language_code(own, at) if own is not None else language or "",
+                reference=reference,
+                transcript=transcript,
+            )
+        )
     if not found:
-        raise InputError(f"{path}: has no lines")
+        raise InputError(f"{name}: has no lines; each recording needs one")
+    if untold and language is None:
+        raise InputError(
+            f"{name}: {len(untold)} of {len(found)} lines, such as {untold[0]}, do not say what "
+            "language they are in (lang): say it with --language, as in --language en"
+        )
     return found
+
+
+def _rows(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the objects of a file, each with its place: one after the other, or in an array."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{name}: {one_line(error.strerror)}") from error
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{name}: is no UTF-8 text; save it as UTF-8")
+    # Not msgspec: Python's own writes NaN, as of a duration that is not known, and reads it.
+    decoder = json.JSONDecoder()
+    at, number = 0, 1
+    while visible := _VISIBLE.search(text, at):
+        start = visible.start()
+        number += text.count("\n", at, start)
+        try:
+            found, at = decoder.raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{name}, line {error.lineno}: is not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{name}, line {number}: {one_line(error)}") from error
+        if isinstance(found, list):
+            yield from ((f"entry {entry}", row) for entry, row in enumerate(found, start=1))
+        else:
+            yield f"line {number}", found
+        number += text.count("\n", start, at)
+
+
+def _texts(row: dict[str, Any], where: str) -> tuple[str, str]:
+    """Find what is said and what was heard."""
+    for said, heard in _TEXTS:
+        if said in row and heard in row:
+            return _text(row, said, where), _text(row, heard, where)
+    raise InputError(
+        f"{where}: needs text (what is said) and pred_text (what was heard), or reference and "
+        f"hypothesis, and has {one_line(', '.join(row) or 'nothing')}; write both into one object, "
+        'as in {"text": "Yes.", "pred_text": "yes", "lang": "en"}'
+    )
+
+
+def _text(row: dict[str, Any], key: str, where: str) -> str:
+    found = row[key]
+    if found is None:
+        raise InputError(f'{where}: {key} is null; write "" where there are no words')
+    if not isinstance(found, str):
+        raise InputError(f"{where}: {key} is no text")
+    return found
+
+
+def _made_by(row: dict[str, Any]) -> str:
+    batch_size, attention = row.get("batch_size"), _word(row, "attention")
+    batch = f"batch {batch_size}" if isinstance(batch_size, int) and batch_size > 1 else ""
+    parts = (
+        _word(row, "model"),
+        _word(row, "precision"),
+        batch,
+        "" if attention == "sdpa" else attention,
+    )
+    return " ".join(filter(None, parts))
+
+
+def _word(row: dict[str, Any], key: str) -> str:
+    """Return what only names a row; nothing where it is of another type."""
+    found = row.get(key)
+    return printable(found) if isinstance(found, str) else ""
 
 
 def _scored(heard: HeardClip) -> ClipScore:
@@ -174,10 +315,6 @@ def _scored(heard: HeardClip) -> ClipScore:
         tokens=heard.tokens,
         signs=signs(heard.reference, heard.transcript, heard.language),
     )
-
-
-def _metric(name: str, value: float, *, derived: bool = False) -> Metric:
-    return Metric(name=name, unit="1", kind="quality", better="lower", value=value, derived=derived)
 
 
 def judge(

@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.errors import printable
-from whisperbench.quality import NUMERICS, QUALITY, SIGN_METRICS, ClipLine
+from whisperbench.quality import NUMERICS, QUALITY, SIGN_METRICS, HeardLine
 from whisperbench.result import ClipScore, Measurement, Place, Run
-from whisperbench.words import pooled, score
+from whisperbench.words import mark_edits, normalizer_name, pooled, score
 
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
@@ -33,7 +33,13 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
             f"\nquality: model {model}, {count:.0f} clip{'s' * (count != 1)} of {clips}, "
             f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
         )
+        if "normalizer" in rows[0].notes:
+            yield f"Words are compared after the normalizer {rows[0].notes['normalizer']}."
         yield _heard(rows, reference)
+        for row in rows:
+            if marks := row.number("mark_edits"):
+                edits = sum(clip.word_edits for clip in row.clips)
+                yield f"{row.cell.precision}: {_of_marks(marks, edits)}"
         yield from _clips(rows, reference)
         yield from _said(rows)
     if heard:
@@ -57,28 +63,48 @@ def _by_place(run: Run, stage: str) -> dict[Place, list[Measurement]]:
     return places
 
 
-def score_lines(lines: Sequence[ClipLine]) -> Iterator[str]:
-    """Score the lines of a per-clip file, a table line for each model and precision."""
-    groups: dict[str, list[ClipLine]] = {}
+def score_lines(lines: Sequence[HeardLine]) -> Iterator[str]:
+    """Score the lines of a per-clip file, a table line for each model, precision and language."""
+    groups: dict[tuple[str, str], list[HeardLine]] = {}
     for line in lines:
-        batch = f"batch {line.batch_size}" if line.batch_size > 1 else ""
-        attention = "" if line.attention == "sdpa" else line.attention
-        name = " ".join(filter(None, (line.model, line.precision, batch, attention)))
-        groups.setdefault(name or "all", []).append(line)
-    for name, rows in groups.items():
-        scores = [score(row.text, row.pred_text, row.lang) for row in rows]
+        groups.setdefault((line.made_by or "all", line.language), []).append(line)
+    for (name, language), rows in groups.items():
+        scores = [score(row.reference, row.transcript, language) for row in rows]
         whole = pooled(scores)
         rates = ", ".join(
-            f"{name} {100 * rate:.2f} %"
-            for name, rate in (("WER", whole.wer), ("CER", whole.cer))
+            f"{rate_name} {100 * rate:.2f} %"
+            for rate_name, rate in (("WER", whole.wer), ("CER", whole.cer))
             if rate is not None
         )
-        yield f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}"
+        yield (
+            f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}; "
+            f"language {language}, normalizer {normalizer_name(language)}"
+        )
         worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
         for found, row in worst[:SHOWN]:
             if found.word_edits:
-                text = printable(row.pred_text)[:60]
-                yield f"  {row.audio_filepath}: {found.word_edits} of {found.words}: {text}"
+                text = printable(row.transcript)[:60]
+                yield f"  {row.name}: {found.word_edits} of {found.words}: {text}"
+        marks = sum(mark_edits(row.reference, row.transcript, language) for row in rows)
+        if marks:
+            yield f"  {_of_marks(marks, whole.word_edits)}"
+        wordless = [
+            row.name
+            for found, row in zip(scores, rows, strict=True)
+            if not found.words and row.reference.strip()
+        ]
+        if wordless:
+            yield (
+                f"  {len(wordless)} of the texts, such as that of {wordless[0]}, have no words and "
+                "count as silence: each word that was heard there is wrong"
+            )
+
+
+def _of_marks(marks: float, word_edits: int) -> str:
+    return (
+        f"{marks:.0f} of {word_edits} wrong words differ in combining marks alone, such as vowel "
+        "signs or points"
+    )
 
 
 def _table(*columns: str) -> Table:

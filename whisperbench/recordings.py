@@ -139,7 +139,7 @@ def _of_manifest(path: Path) -> list[Clip]:
                 name=str(file.relative_to(path.parent)) if inside else file.name,
                 file=str(file),
                 text=row.text,
-                language=language_code(row.lang) if row.lang else None,
+                language=language_code(row.lang, where) if row.lang else None,
             )
         )
     if not clips:

@@ -6,7 +6,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from whisperbench.errors import InputError, printable
+from whisperbench.languages import CODES
+
+if TYPE_CHECKING:
+    from jiwer import CharacterOutput, WordOutput
 
 Sign = Literal["empty", "loops", "length off", "talks in silence"]
 """What betrays a transcript that was not heard."""
@@ -41,6 +47,10 @@ _AT_ONCE = 10**6
 """Draws that are held in memory at once."""
 
 _WITHOUT_SPACES = ("zh", "yue", "ja", "th", "lo", "my")
+
+WHISPER_ENGLISH = "whisper-english"
+KEEPING_MARKS = "whisper-basic-keeping-marks"
+"""What a text goes through before it is compared: `normalizer` says which, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +89,10 @@ def pooled(scores: Sequence[Score]) -> Score:
 
 
 def score(reference: str, transcript: str, language: str) -> Score:
-    """Count the edits between a reference and a transcript, after Whisper's normalization.
+    """Count the edits between a reference and a transcript, after the language's normalization.
 
-    Its normalizers (Radford et al. 2022, appendix C) fold case, marks and, in English, spellings
-    and numbers, so that only what is heard counts.
+    It folds case, punctuation and, in English, spellings and numbers, so that only what is heard
+    counts.
 
     Args:
         reference: what is said; empty for silence.
@@ -98,26 +108,82 @@ def score(reference: str, transcript: str, language: str) -> Score:
     characters = jiwer.process_characters(expected, heard)
     return Score(
         words=words.hits + words.substitutions + words.deletions,
-        word_edits=words.substitutions + words.deletions + words.insertions,
+        word_edits=_edits(words),
         characters=characters.hits + characters.substitutions + characters.deletions,
-        character_edits=characters.substitutions + characters.deletions + characters.insertions,
+        character_edits=_edits(characters),
     )
 
 
-def language_code(language: str) -> str:
-    """Return Whisper's code of a language, which has no region: en of en-US.
+def _edits(found: WordOutput | CharacterOutput) -> int:
+    return found.substitutions + found.deletions + found.insertions
 
-    >>> language_code("en_US")
-    'en'
+
+def mark_edits(reference: str, transcript: str, language: str) -> int:
+    """Count the word edits that are due to combining marks alone.
+
+    A reference with vowel points against a transcript without is all such edits.
     """
-    return language.lower().replace("_", "-").partition("-")[0]
+    import jiwer
+    import regex
+
+    normalize = normalizer(language)
+    expected, heard = normalize(reference), normalize(transcript)
+    bare_expected, bare_heard = (regex.sub(r"\p{M}", "", text) for text in (expected, heard))
+    if (bare_expected, bare_heard) == (expected, heard):
+        return 0
+    bare = jiwer.process_words(bare_expected, bare_heard)
+    return _edits(jiwer.process_words(expected, heard)) - _edits(bare)
+
+
+def language_code(text: str, where: str = "") -> str:
+    """Return Whisper's code of a language: of its name, an ISO 639 code, or either with a region.
+
+    >>> [language_code(text) for text in ("en_US", "German", "hin")]
+    ['en', 'de', 'hi']
+
+    Args:
+        text: what a person or a file calls the language.
+        where: what an error begins with: the option, or the line of a file.
+
+    Raises:
+        InputError: it is no language that Whisper knows.
+    """
+    name = text.strip().lower().replace("_", "-")
+    code = CODES.get(name) or CODES.get(name.partition("-")[0])
+    if code is None:
+        begin = f"{where}: " if where else ""
+        known = " ".join(sorted(set(CODES.values())))
+        raise InputError(
+            f"{begin}'{printable(text)[:40]}' is no language that Whisper knows; write a name "
+            f"such as German, or one of {known}"
+        )
+    return code
+
+
+def normalizer_name(language: str) -> str:
+    """Return what results call the normalizer of a language."""
+    return WHISPER_ENGLISH if language_code(language) == "en" else KEEPING_MARKS
 
 
 @cache
 def normalizer(language: str) -> Callable[[str], str]:
     """Return what a text of a language goes through before it is compared.
 
-    Languages that are written without spaces are split into characters.
+    English has Whisper's own normalizer (Radford et al. 2022, appendix C). Other languages have
+    Whisper's basic one, but for combining marks: Whisper puts a space in place of each that NFKC
+    does not compose with its letter. Of Hindi, Thai or Tamil, whose vowel signs are such marks, it
+    leaves consonants, so that wrong words count as right and words fall apart (Manohar et al.,
+    *What is lost in Normalization?*, EMNLP 2024; openai/whisper#2849). Here they stay
+    (`preserve_marks`, kurianbenoy/whisper_normalizer#25), in every language: a text without such
+    marks, as French is in either Unicode form, becomes just what Whisper makes of it.
+
+    Vowel points of Arabic and Hebrew stay as well, though most people do not write them: without
+    them, two words that sound different are one. A reference with points is for a model that writes
+    them; against a transcript without, all its words are wrong, and `mark_edits` tells so.
+
+    What cannot be seen goes: joiners, soft hyphens, variation selectors. So do marks that stand on
+    no letter. Languages that are written without spaces are split into letters, each with its
+    marks.
     """
     language = language_code(language)
     if language == "en":
@@ -125,15 +191,29 @@ def normalizer(language: str) -> Callable[[str], str]:
 
         normalize: Callable[[str], str] = EnglishTextNormalizer()
     else:
-        from whisper_normalizer.basic import BasicTextNormalizer
-
-        normalize = BasicTextNormalizer(split_letters=language in _WITHOUT_SPACES)
+        normalize = _keeping_marks(split_letters=language in _WITHOUT_SPACES)
 
     def words_of(text: str) -> str:
         # The English one leaves marks that stand alone, as in "...".
         return " ".join(word for word in normalize(text).split() if any(map(str.isalnum, word)))
 
     return words_of
+
+
+def _keeping_marks(*, split_letters: bool) -> Callable[[str], str]:
+    import regex
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    basic = BasicTextNormalizer(preserve_marks=True)
+
+    def normalize(text: str) -> str:
+        text = regex.sub(r"\p{Default_Ignorable_Code_Point}|\p{Me}", "", text)
+        # Of the Turkish capital, lower() makes an i with another dot on it.
+        text = basic(text.lower().replace("i\N{COMBINING DOT ABOVE}", "i"))
+        text = regex.sub(r"(?<!\S)\p{M}+", "", text)
+        return " ".join(regex.findall(r"\P{M}\p{M}*", text)) if split_letters else text
+
+    return normalize
 
 
 def _without_split(text: str, language: str) -> str:

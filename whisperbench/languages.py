@@ -1,0 +1,110 @@
+"""The languages that Whisper knows, by every name that manifests give them. Pure data."""
+
+from __future__ import annotations
+
+_ROWS = """
+af, afr, afrikaans
+am, amh, amharic
+ar, ara, arb, arabic
+as, asm, assamese
+az, aze, azj, azerbaijani
+ba, bak, bashkir
+be, bel, belarusian
+bg, bul, bulgarian
+bn, ben, bengali, bangla
+bo, bod, tib, tibetan
+br, bre, breton
+bs, bos, bosnian
+ca, cat, catalan, valencian
+cs, ces, cze, czech
+cy, cym, wel, welsh
+da, dan, danish
+de, deu, ger, german
+el, ell, gre, greek
+en, eng, english
+es, spa, spanish, castilian
+et, est, ekk, estonian
+eu, eus, baq, basque
+fa, fas, per, pes, persian, farsi
+fi, fin, finnish
+fo, fao, faroese
+fr, fra, fre, french
+gl, glg, galician
+gu, guj, gujarati
+ha, hau, hausa
+haw, hawaiian
+he, heb, iw, hebrew
+hi, hin, hindi
+hr, hrv, croatian
+ht, hat, haitian creole, haitian
+hu, hun, hungarian
+hy, hye, arm, armenian
+id, ind, in, indonesian
+is, isl, ice, icelandic
+it, ita, italian
+ja, jpn, japanese
+jw, jv, jav, javanese
+ka, kat, geo, georgian
+kk, kaz, kazakh
+km, khm, khmer
+kn, kan, kannada
+ko, kor, korean
+la, lat, latin
+lb, ltz, luxembourgish, letzeburgesch
+ln, lin, lingala
+lo, lao
+lt, lit, lithuanian
+lv, lav, lvs, latvian
+mg, mlg, plt, malagasy
+mi, mri, mao, maori
+mk, mkd, mac, macedonian
+ml, mal, malayalam
+mn, mon, khk, mongolian
+mr, mar, marathi
+ms, msa, may, zsm, malay
+mt, mlt, maltese
+my, mya, bur, myanmar, burmese
+ne, nep, npi, nepali
+nl, nld, dut, dutch, flemish
+nn, nno, nynorsk
+no, nor, nb, nob, norwegian
+oc, oci, occitan
+pa, pan, punjabi, panjabi
+pl, pol, polish
+ps, pus, pbt, pashto, pushto
+pt, por, portuguese
+ro, ron, rum, mo, romanian, moldavian, moldovan
+ru, rus, russian
+sa, san, sanskrit
+sd, snd, sindhi
+si, sin, sinhala, sinhalese
+sk, slk, slo, slovak
+sl, slv, slovenian
+sn, sna, shona
+so, som, somali
+sq, sqi, alb, als, albanian
+sr, srp, serbian
+su, sun, sundanese
+sv, swe, swedish
+sw, swa, swh, swahili
+ta, tam, tamil
+te, tel, telugu
+tg, tgk, tajik
+th, tha, thai
+tk, tuk, turkmen
+tl, tgl, fil, tagalog, filipino
+tr, tur, turkish
+tt, tat, tatar
+uk, ukr, ukrainian
+ur, urd, urdu
+uz, uzb, uzn, uzbek
+vi, vie, vietnamese
+yi, yid, ydd, ji, yiddish
+yo, yor, yoruba
+yue, cantonese
+zh, zho, chi, cmn, chinese, mandarin
+"""
+
+CODES = {name: row.split(", ")[0] for row in _ROWS.strip().splitlines() for name in row.split(", ")}
+"""Whisper's code of each language, by the code itself, those of ISO 639 (the old ones too, and of
+a group the member that is meant), and the English names that Whisper knows."""
