@@ -80,11 +80,11 @@ def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> 
         _interrupted_by(_FORWARDED),
         subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
-            env=os.environ | {RECORDER: str(os.getpid())},
+            env=os.environ | {RECORDER: str(os.getpid()), "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             pass_fds=() if lock is None else (lock,),
         ) as process,
