@@ -11,6 +11,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from whisperbench import __version__
+from whisperbench.errors import InputError
+from whisperbench.paths import expanded
 
 STACK = (
     "torch",
@@ -36,9 +38,24 @@ CACHE_VARIABLE = "WHISPERBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return where dummies, measured rates and locks are kept."""
+    """Return where dummies, measured rates and locks are kept.
+
+    Raises:
+        InputError: nobody says where, and there is no home folder.
+    """
     override = os.environ.get(CACHE_VARIABLE)
-    return Path(override).expanduser() if override else user_cache_path("whisperbench")
+    if override:
+        return expanded(override)
+    try:
+        folder = user_cache_path("whisperbench")
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[0] == "~":
+        raise InputError(
+            f"there is no home folder for the cache: set HOME, or {CACHE_VARIABLE} to a folder "
+            "that can be written"
+        )
+    return folder
 
 
 def versions() -> dict[str, str]:
