@@ -90,9 +90,21 @@ def v2(root: Path, own: str, files: dict[str, str], mounts: str = V2_MOUNTS) -> 
         ("/a/b", {"a/cpu.max": "100000 100000\n", "a/b/cpu.max": "400000 100000\n"}, 1),
         ("/not/mounted/here", {"cpu.max": "200000 100000\n"}, 2),
         ("/../../elsewhere", {"cpu.max": "200000 100000\n"}, 2),
+        ("/", {"cpu.max": f"{'9' * 30} 100000\n"}, 8),
         *(
             ("/", {"cpu.max": garbage}, 8)
-            for garbage in ("", "\n", "x y", "200000", "200000 0", "-1 100000", "2 3 4", "٢ ٣", "é")
+            for garbage in (
+                "",
+                "\n",
+                "x y",
+                "200000",
+                "200000 0",
+                "-1 100000",
+                "2 3 4",
+                "٢ ٣",
+                "é",
+                "9" * 5000,
+            )
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import select
+import sys
 from typing import Any, TextIO
 
 _PLAINER = {"─": "-", "×": "x", "±": "+-", "…": "..."}
@@ -13,12 +14,17 @@ _PLAINER = {"─": "-", "×": "x", "±": "+-", "…": "..."}
 _HANDLER = "whisperbench.legible"
 
 
-def legible(text: str, encoding: str) -> str:
+def legible(text: str, encoding: str | None = None) -> str:
     r"""Write what an encoding lacks with signs that it has, or with JSON's escapes.
 
     >>> legible("1.5 × Ω", "ascii")
     '1.5 x \\u03a9'
+
+    Args:
+        text: of one line or of many.
+        encoding: standard output's by default.
     """
+    encoding = encoding or getattr(sys.__stdout__, "encoding", None) or "utf-8"
     return text.encode(encoding, _HANDLER).decode(encoding)
 
 

@@ -139,7 +139,7 @@ def _numbers(folder: Path, *choices: list[str]) -> list[int]:
     """
     for names in choices:
         if words := [word for name in names for word in _read(folder / name).split()]:
-            limited = all(word.isdecimal() and int(word) for word in words)
+            limited = all(_is_number(word) and int(word) for word in words)
             return [int(word) for word in words] if limited else []
     return []
 
@@ -147,7 +147,11 @@ def _numbers(folder: Path, *choices: list[str]) -> list[int]:
 def _facts(path: Path) -> dict[str, int]:
     """Read lines of a name and a number."""
     pairs = (line.partition(" ")[::2] for line in _read(path).splitlines())
-    return {name: int(number) for name, number in pairs if number.isdecimal()}
+    return {name: int(number) for name, number in pairs if _is_number(number)}
+
+
+def _is_number(word: str) -> bool:
+    return word.isdecimal() and len(word) < 20  # what 64 bits hold, signed
 
 
 def _read(path: Path) -> str:
