@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from whisperbench.environment import STACK, device_key, operating_system, versions
-from whisperbench.errors import DeviceError
+from whisperbench import environment
+from whisperbench.clips import find_clip
+from whisperbench.environment import (
+    CACHE_VARIABLE,
+    STACK,
+    cache_folder,
+    device_key,
+    operating_system,
+    versions,
+)
+from whisperbench.errors import DeviceError, InputError
 from whisperbench.hardware import open_device, resolve
 from whisperbench.host import HostDevice
+from whisperbench.models import ModelSpec
 from whisperbench.nvml import NvmlDevice
+from whisperbench.paths import expanded
 
 NO_GPU = not torch.cuda.is_available()
 
@@ -83,3 +94,32 @@ def test_the_stack_is_recorded() -> None:
     """The versions of what is under test are there, and the system has no host name in it."""
     assert set(versions()) == {*STACK, "whisperbench"}
     assert len(operating_system().split()) == 2
+
+
+@pytest.mark.parametrize("without_home", ["raises", "stays"])
+def test_no_home_for_the_cache(monkeypatch: pytest.MonkeyPatch, without_home: str) -> None:
+    """Without a home folder one line says what to set, and no folder called ~ is made."""
+
+    def user_cache_path(name: str) -> Path:
+        # As platformdirs does from 4.5 on, and as it did before.
+        if without_home == "raises":
+            raise RuntimeError("could not determine the home directory")
+        return Path("~") / ".cache" / name
+
+    monkeypatch.setattr(environment, "user_cache_path", user_cache_path)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    with pytest.raises(InputError, match="set HOME, or WHISPERBENCH_CACHE to a folder"):
+        cache_folder()
+    monkeypatch.setenv(CACHE_VARIABLE, "~nobody-of-this-name/cache")
+    assert cache_folder() == Path("~nobody-of-this-name/cache")
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name", "~nobody-of-this-name/a", "~\udcff"])
+def test_a_home_of_nobody(text: str) -> None:
+    """A ~ with no user's name is a path like others, and is looked for as such."""
+    assert expanded(text) == Path(text)
+    assert expanded("~/a") == Path.home() / "a"
+    with pytest.raises(InputError, match="no such folder"):
+        ModelSpec.parse(text)
+    with pytest.raises(InputError, match="no such file"):
+        find_clip(text, {})

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.devices import MIB, SCRIPTED_GPU, ScriptedDevice
-from whisperbench import checks, doctor
+from whisperbench import checks, doctor, usable
 from whisperbench.checks import Patient, judge_cpu_load
 from whisperbench.cli import app
 from whisperbench.device import Conditions, DeviceFacts, DeviceMemory
@@ -277,11 +277,40 @@ def test_the_governor(
     assert checks.governor(Patient(name="cpu", device=ScriptedDevice()))[0] == state
 
 
-def test_too_little_host_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host whose free memory a run could exceed is unfit."""
-    monkeypatch.setattr(checks, "HOST_MIB", 2**40)
-    state, text = checks.host_memory(Patient(name="cpu", device=ScriptedDevice()))
-    assert (state, text.endswith("free some")) == ("unfit", True)
+@pytest.mark.parametrize(
+    ("size_mib", "free_mib", "state", "end"),
+    [
+        (16384, 8192, "fine", "8192 of 16384 MiB free"),
+        (16384, 1024, "unfit", "free some"),
+        (2048, 2000, "unfit", "raise the container's limit, or move"),
+    ],
+)
+def test_too_little_host_memory(
+    monkeypatch: pytest.MonkeyPatch, size_mib: int, free_mib: int, state: str, end: str
+) -> None:
+    """Memory that a run could exceed is unfit; where it is never enough, freeing does not help."""
+    monkeypatch.setattr(usable, "memory_bytes", lambda: size_mib * MIB)
+    monkeypatch.setattr(usable, "free_bytes", lambda: free_mib * MIB)
+    found, text = checks.host_memory(Patient(name="cpu", device=ScriptedDevice()))
+    assert (found, text.endswith(end)) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("busy", "allowed", "cores", "percent"),
+    [
+        (4.0, 16, 16, 25),  # all of the machine
+        (1.0, 2, 2, 50),  # bound to two of its CPUs
+        (60.0, 64, 2, 0),  # a quota: there is room for it
+        (63.5, 64, 2, 75),
+        (64.0, 64, 1.5, 100),
+        (1.75, 2, 0.5, 50),
+    ],
+)
+def test_what_others_take_of_a_container(
+    busy: float, allowed: int, cores: float, percent: float
+) -> None:
+    """What others take counts as far as it leaves less than this process may use."""
+    assert checks.taken_percent(busy, allowed, cores) == percent
 
 
 def test_bitsandbytes_works_on_this_cpu() -> None:

@@ -31,7 +31,7 @@ from tests import workloads
 from tests.conftest import RunSuite
 from tests.devices import MIB, ScriptedDevice, taken
 from tests.workloads import GONE, Card, Play, Step, play
-from whisperbench import belief, memory
+from whisperbench import belief, memory, usable
 from whisperbench.belief import MIN_POLLS, require_believable
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import read_manifest
@@ -741,7 +741,7 @@ def test_a_process_that_dies_before_its_answer(card: Card, watched_by: str) -> N
 def test_killed_for_want_of_memory(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill that the kernel has counted is the host's, with the remedy."""
     counts = iter([4, 5])
-    monkeypatch.setattr(memory, "_out_of_memory_kills", lambda: next(counts))
+    monkeypatch.setattr(usable, "out_of_memory_kills", lambda: next(counts))
     ending = partial(workloads.signal_itself, signal.SIGKILL)
     refused(
         a_play(card, START, CONTEXT, ending=ending),
@@ -761,28 +761,6 @@ def test_kills_that_nobody_counts(card: Card, monkeypatch: pytest.MonkeyPatch) -
 def no_such_file(*_: Any, **__: Any) -> str:
     """Read a file that is not there."""
     raise FileNotFoundError
-
-
-KERNEL = {
-    "/sys/fs/cgroup/memory.events": "low 0\nhigh 0\nmax 5\noom 4\noom_kill 3\noom_group_kill 2\n",
-    "/proc/vmstat": "nr_free_pages 1\noom_kill 9\n",
-}
-
-
-@pytest.mark.parametrize(
-    ("there", "count"),
-    [(list(KERNEL), 3), (["/proc/vmstat"], 9), (["/sys/fs/cgroup/memory.events"], 3)],
-)
-def test_the_kernels_count_of_kills(
-    monkeypatch: pytest.MonkeyPatch, there: list[str], count: int
-) -> None:
-    """A container's own count goes before the machine's."""
-
-    def read_text(path: Path, **_: Any) -> str:
-        return KERNEL[str(path)] if str(path) in there else no_such_file()
-
-    monkeypatch.setattr(Path, "read_text", read_text)
-    assert memory._out_of_memory_kills() == count
 
 
 def test_an_uncaught_error_is_one_line() -> None:

@@ -116,6 +116,14 @@ def test_a_model_that_is_timed_and_heard_is_in_the_plan_once(suite: Suite) -> No
     assert plan.listening == {"nano-fp32", "nano-int8"}
 
 
+@pytest.mark.parametrize("text", ["en-US", "EN", "en_GB", "English"])
+def test_language_is_read_as_manifests_are(suite: Suite, text: str) -> None:
+    """A region, capitals or the name of a language say what its code says, of nano's clips too."""
+    plan = make_plan(suite, "cpu", {"language": [text]})
+    assert {clip.language for clip in (*plan.clips.values(), *plan.heard)} == {"en"}
+    assert plan == make_plan(suite, "cpu", {"language": ["en"]})
+
+
 def test_language_comes_from_the_clip(suite: Suite) -> None:
     """Without --language a clip's own language holds."""
     assert make_plan(suite, "cpu", {"clip": ["yes"]}).clips["yes"].language == "en"

@@ -12,7 +12,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from whisperbench.compare import Gate, differ, spread_of
-from whisperbench.environment import cache_folder
+from whisperbench.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.errors import (
     InputError,
     InvalidMeasurementError,
@@ -66,7 +66,10 @@ def replacing() -> Iterator[None]:
     except Timeout:
         raise InputError("another process is replacing a baseline: try again") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be locked: {one_line(error.strerror)}") from error
+        raise InputError(
+            f"{path}: cannot be locked: {one_line(error.strerror)}; set {CACHE_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from whisperbench import usable
 from whisperbench.belief import CONTEXT_MIB, HIDDEN_IDLE_MIB
 from whisperbench.errors import DeviceError
 from whisperbench.exercise import Work
@@ -292,19 +293,35 @@ def bitsandbytes(patient: Patient) -> Answer:
 
 
 def cpu_load(patient: Patient) -> Answer:
-    """Whether others use the CPU."""
+    """Whether others use the CPU, as far as it is this process's to use."""
     import psutil
 
-    cores = psutil.cpu_count() or 1
     own_s = time.process_time()
-    everyone = psutil.cpu_percent(interval=CPU_SECONDS)
-    own = 100 * (time.process_time() - own_s) / CPU_SECONDS / cores
-    return judge_cpu_load(max(0.0, everyone - own), cores, on_gpu=patient.on_gpu)
+    busy_percent = psutil.cpu_percent(interval=CPU_SECONDS, percpu=True)
+    own = (time.process_time() - own_s) / CPU_SECONDS
+    numbers = usable.cpus() or range(len(busy_percent))
+    busy = sum(busy_percent[number] for number in numbers if number < len(busy_percent)) / 100
+    return judge_cpu_load(
+        taken_percent(max(0.0, busy - own), len(numbers), usable.cores()),
+        usable.cores(),
+        on_gpu=patient.on_gpu,
+    )
 
 
-def judge_cpu_load(percent: float, cores: int, *, on_gpu: bool) -> Answer:
+def taken_percent(busy: float, allowed: int, cores: float) -> float:
+    """Return what others take of the cores that may be used.
+
+    Args:
+        busy: how many cores others keep busy, of those that
+        allowed: this process may run on.
+        cores: how many of them it may take. Of more than these, some may be busy without harm.
+    """
+    return 100 * min(1.0, max(0.0, busy - (allowed - cores)) / cores)
+
+
+def judge_cpu_load(percent: float, cores: float, *, on_gpu: bool) -> Answer:
     """Judge what others take of all cores: a GPU needs one of them, a run on the CPU needs all."""
-    text = f"others take {percent:.0f} % of {cores} cores"
+    text = f"others take {percent:.0f} % of {cores:g} cores"
     if percent <= CPU_CALM_PERCENT:
         return "fine", text
     if on_gpu and percent <= CPU_BUSY_PERCENT:
@@ -324,13 +341,13 @@ def governor(_patient: Patient) -> Answer:
 
 
 def host_memory(_patient: Patient) -> Answer:
-    """Whether a run fits into the memory that the host has free."""
-    import psutil
-
-    free_mib = mib(psutil.virtual_memory().available)
-    if free_mib < HOST_MIB:
-        return "unfit", f"{free_mib:.0f} MiB free, a run takes up to {HOST_MIB}: free some"
-    return "fine", f"{free_mib:.0f} MiB free"
+    """Whether a run fits into the memory that this process can get."""
+    size_mib, free_mib = mib(usable.memory_bytes()), mib(usable.free_bytes())
+    text = f"{free_mib:.0f} of {size_mib:.0f} MiB free"
+    if free_mib >= HOST_MIB:
+        return "fine", text
+    remedy = "free some" if size_mib >= HOST_MIB else "raise the container's limit, or move"
+    return "unfit", f"{text}, a run takes up to {HOST_MIB}: {remedy}"
 
 
 def _memory(patient: Patient) -> DeviceMemory:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from whisperbench import __version__
 from whisperbench.errors import (
@@ -17,13 +20,30 @@ from whisperbench.errors import (
     InputError,
     RegressedError,
     WhisperbenchError,
+    one_line,
 )
+from whisperbench.output import Output
 
 if TYPE_CHECKING:
     from whisperbench.result import Run
     from whisperbench.verdict_report import Comparison
 
+
+class _Commands(TyperGroup):
+    """The commands. Ctrl-C has a code of its own: Typer may exit with 1, which is `regressed`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("whisperbench: interrupted", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except (OSError, EOFError) as error:  # Typer takes some of these for an interruption
+            raise RuntimeError(repr(error)) from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="What 8-bit quantization really costs Whisper on your hardware. "
     "Measure with `pytest benchmarks/`; look at what was measured with this.",
     no_args_is_help=True,
@@ -334,9 +354,40 @@ def doctor(
 
 
 def main() -> None:
+    """Run the command, and exit; with 1 for a verdict alone, so never for an accident."""
+    if sys.stdout is None:
+        typer.echo(
+            "whisperbench: standard output is closed; send it to /dev/null if nobody reads it",
+            err=True,
+        )
+        sys.exit(ExitCode.USAGE)
+    out, err = Output(sys.stdout), sys.stderr and Output(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = _run()
+        out.flush()
+        # Whatever the command found: nobody has read it.
+        if isinstance(out.failure, BrokenPipeError):
+            code = ExitCode.UNREAD
+        elif out.failure is not None:
+            why = one_line(out.failure.strerror)
+            typer.echo(f"whisperbench: the output cannot be written: {why}", err=True)
+            code = ExitCode.USAGE
+        if err is not None:
+            err.flush()
+    sys.exit(code)
+
+
+def _run() -> int:
     """Run the command; an error of ours is one line on standard error and its exit code."""
     try:
         app()
+    except SystemExit as ended:
+        return int(ended.code or 0)
     except WhisperbenchError as error:
         typer.echo(f"whisperbench: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - whatever it is, it is no verdict
+        traceback.print_exc()
+        typer.echo("whisperbench: this is a fault of whisperbench; please report it", err=True)
+        return ExitCode.INVALID
+    return ExitCode.OK

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from whisperbench.errors import InputError, one_line
+from whisperbench.paths import expanded
 from whisperbench.units import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def find_clip(text: str, manifest: dict[str, Clip]) -> Clip:
     """
     if text in manifest:
         return manifest[text]
-    path = Path(text).expanduser()
+    path = expanded(text)
     try:
         if not path.is_file():
             raise InputError(

@@ -11,6 +11,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from whisperbench import __version__
+from whisperbench.errors import InputError
+from whisperbench.paths import expanded
 
 STACK = (
     "torch",
@@ -36,9 +38,24 @@ CACHE_VARIABLE = "WHISPERBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return where dummies, measured rates and locks are kept."""
+    """Return where dummies, measured rates and locks are kept.
+
+    Raises:
+        InputError: nobody says where, and there is no home folder.
+    """
     override = os.environ.get(CACHE_VARIABLE)
-    return Path(override).expanduser() if override else user_cache_path("whisperbench")
+    if override:
+        return expanded(override)
+    try:
+        folder = user_cache_path("whisperbench")
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[0] == "~":
+        raise InputError(
+            f"there is no home folder for the cache: set HOME, or {CACHE_VARIABLE} to a folder "
+            "that can be written"
+        )
+    return folder
 
 
 def versions() -> dict[str, str]:
@@ -53,20 +70,25 @@ def versions() -> dict[str, str]:
 
 
 def device_key(
-    name: str, *, capability: tuple[int, int] | None, memory_mib: int, cores: int
+    name: str, *, capability: tuple[int, int] | None, memory_mib: int, cores: float
 ) -> str:
     """Make the slug of what must be equal before two runs are compared.
 
-    A GPU's is its name, compute capability and memory; a CPU's its model and core count. Memory
-    is rounded to GiB, because drivers differ by a few MiB in what they keep for themselves.
+    A GPU's is its name, compute capability and memory; a CPU's its model and the cores that may be
+    used of it. Memory is rounded to GiB, because drivers differ by a few MiB in what they keep for
+    themselves. A container's part of a core is not rounded: 1.5 and 2 cores take different times.
+    It is given in thousandths, as Kubernetes does.
 
     >>> device_key("NVIDIA H200", capability=(9, 0), memory_mib=143771, cores=16)
     'nvidia-h200-sm90-140gib'
     >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=2)
     'cpu-amd-epyc-9r14-2c'
+    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=1.5)
+    'cpu-amd-epyc-9r14-1500mc'
     """
     if capability is None:
-        return _slug(f"cpu {name} {cores}c")
+        share = f"{cores:.0f}c" if cores == int(cores) else f"{1000 * cores:.0f}mc"
+        return _slug(f"cpu {name} {share}")
     return _slug(f"{name} sm{capability[0]}{capability[1]} {round(memory_mib / 1024)}gib")
 
 

@@ -24,6 +24,10 @@ class ExitCode(IntEnum):
     USAGE = 2
     INCONCLUSIVE = 3
     INVALID = 4
+    INTERRUPTED = 130
+    """By Ctrl-C: 128 and the signal's number, as a shell has it."""
+    UNREAD = 141
+    """Who read the output went away before its end, as of a command that SIGPIPE ends."""
 
 
 class WhisperbenchError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whisperbench import usable
 from whisperbench.environment import device_key
 from whisperbench.errors import DeviceError
 from whisperbench.host import HostDevice
@@ -50,11 +51,9 @@ def open_device(device: str) -> Device:
 
 def key_of(facts: DeviceFacts) -> str:
     """Return the device key of a device of this machine."""
-    import psutil
-
     return device_key(
         facts.name,
         capability=facts.compute_capability,
         memory_mib=facts.memory_mib,
-        cores=psutil.cpu_count(logical=True) or 1,
+        cores=usable.cores(),
     )

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from whisperbench import usable
 from whisperbench.device import Conditions, DeviceFacts, DeviceMemory
 from whisperbench.errors import DeviceError, printable
 from whisperbench.units import mib
@@ -32,13 +33,11 @@ class HostDevice:
 
     def facts(self) -> DeviceFacts:
         """Return the host's facts."""
-        import psutil
-
         return DeviceFacts(
             kind="cpu",
             torch_name="cpu",
             name=cpu_name(),
-            memory_mib=round(mib(psutil.virtual_memory().total)),
+            memory_mib=round(mib(usable.memory_bytes())),
         )
 
     def memory(self) -> DeviceMemory | None:

@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from whisperbench import usable
 from whisperbench.belief import MIN_POLLS, SLACK_MIB, require_believable, require_complete
 from whisperbench.errors import DeviceError, InvalidMeasurementError
 from whisperbench.fresh import start_process
@@ -90,7 +90,7 @@ def measure_memory(
     ours = frozenset({os.getpid()})
     idle_bytes = _idle_level(what, device, ours)
     pace = Pace.measure(device, os.getpid())
-    kills = _out_of_memory_kills()
+    kills = usable.out_of_memory_kills()
     process, connection = start_process(target, request, forked=request.device != "cpu")
     try:
         assert process.pid is not None  # noqa: S101 - it has been started
@@ -228,7 +228,7 @@ def _death(exit_code: int | None, kills_before: int | None) -> str:
         name = f"signal {-exit_code}"
     if exit_code != -signal.SIGKILL:
         return f"the cell's process was ended by {name}"
-    kills = _out_of_memory_kills()
+    kills = usable.out_of_memory_kills()
     if kills is None or kills_before is None:
         return (
             f"the cell's process was killed from outside by {name}; this system does not tell "
@@ -236,24 +236,10 @@ def _death(exit_code: int | None, kills_before: int | None) -> str:
         )
     if kills > kills_before:
         return (
-            "the cell's process was killed by the system: the host is out of memory; free "
-            "some, or take a smaller model"
+            f"the cell's process was killed by the system: {usable.memory_holder()} is out of "
+            "memory; free some, or take a smaller model"
         )
     return f"the cell's process was killed from outside by {name}; the host had memory left"
-
-
-def _out_of_memory_kills() -> int | None:
-    """Count the processes that Linux has killed for want of memory; None where it does not tell.
-
-    A container's own count comes first: /proc/vmstat is the whole machine's.
-    """
-    for source in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
-        with suppress(OSError):
-            for line in Path(source).read_text(encoding="ascii").splitlines():
-                name, _, count = line.partition(" ")
-                if name == "oom_kill":
-                    return int(count)
-    return None
 
 
 def _require_idle(what: str, device: Device, idle_bytes: int | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from whisperbench.errors import InputError, one_line
+from whisperbench.paths import expanded
 
 DUMMY_PREFIX = "dummy:"
 NANO = "nano"
@@ -108,7 +109,7 @@ class ModelSpec:
             size = text.removeprefix(DUMMY_PREFIX)
             size_named(size)
             return cls(kind="dummy", name=text, size=size)
-        folder = Path(text).expanduser()
+        folder = expanded(text)
         try:
             if text and folder.is_dir():
                 return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -14,9 +13,11 @@ import msgspec
 from whisperbench.clips import Clip, find_clip, read_manifest
 from whisperbench.errors import InputError, printable
 from whisperbench.models import ModelSpec
+from whisperbench.paths import expanded
 from whisperbench.precisions import DeviceKind, Precision, precision_named
 from whisperbench.recordings import find_clips
 from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
+from whisperbench.words import language_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,7 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         startup_rounds = min(rounds, profile.startup_rounds)
         changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
     if options.get("language"):
-        changes["language"] = options["language"][-1]
+        changes["language"] = language_code(options["language"][-1])
     return msgspec.structs.replace(profile, **changes)
 
 
@@ -207,7 +208,9 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
 
     def told(clips: Sequence[Clip]) -> list[Clip]:
         return [
-            msgspec.structs.replace(clip, language=explicit or clip.language or profile.language)
+            msgspec.structs.replace(
+                clip, language=language_code(explicit or clip.language or profile.language)
+            )
             for clip in clips
         ]
 
@@ -217,7 +220,7 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     data = options.get("data")
     heard_name = "clips"
     if data:
-        path = Path(data[-1]).expanduser()
+        path = expanded(data[-1])
         heard, heard_name = find_clips(path), printable(path.resolve().stem)
     else:
         heard = [find_clip(text, manifest) for text in profile.quality_clips]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whisperbench.environment import cache_folder
+from whisperbench.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.suite import BENCHMARKS
 
@@ -80,11 +80,11 @@ def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> 
         _interrupted_by(_FORWARDED),
         subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
-            env=os.environ | {RECORDER: str(os.getpid())},
+            env=os.environ | {RECORDER: str(os.getpid()), "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             pass_fds=() if lock is None else (lock,),
         ) as process,
@@ -188,7 +188,10 @@ def _lock(*, exclusive: bool, refusal: str) -> Iterator[int | None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise InputError(f"{path}: cannot be locked: {one_line(error.strerror)}") from error
+        raise InputError(
+            f"{path}: cannot be locked: {one_line(error.strerror)}; set {CACHE_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
     try:
         try:
             fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)

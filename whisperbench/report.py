@@ -73,7 +73,7 @@ def spread(samples: tuple[float, ...]) -> float | None:
 def _head(machine: Machine) -> list[str]:
     device = [machine.device]
     if machine.device_kind == "cpu":
-        device.append(f"{machine.cpu_cores} cores")
+        device.append(f"{machine.cpu_cores:g} cores")
     if machine.driver:
         device.append(f"driver {machine.driver}")
     if machine.cuda:

@@ -275,9 +275,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     device: Line
     device_kind: DeviceName
     memory_mib: Count
-    """Of the GPU, or the host's for a CPU run."""
+    """Of the GPU; for a CPU run what the process may use of the host's."""
     cpu: Line
-    cpu_cores: Positive
+    cpu_cores: Positive | Annotated[float, msgspec.Meta(gt=0, le=2**53)]
+    """As many as the process may use: a container can have a part of one."""
     os: Line
     python: Line
     versions: dict[Line, Line]

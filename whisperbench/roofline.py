@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from whisperbench.environment import cache_folder
+from whisperbench.environment import CACHE_VARIABLE, cache_folder
+from whisperbench.errors import InputError, one_line
 from whisperbench.run_file import write_whole
 from whisperbench.transcribe import synchronize
 
@@ -41,6 +42,9 @@ def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
         device: as torch calls it.
         device_key: names the file that they are kept in.
         dtypes: of matrices: float32, float16, bfloat16 or int8.
+
+    Raises:
+        InputError: the rates cannot be kept.
     """
     import torch
 
@@ -52,7 +56,13 @@ def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
     for dtype in dict.fromkeys(dtypes):
         best[dtype] = max(best.get(dtype, 0.0), _matrix_rate(device, dtype))
     rates = Rates(bytes_per_s=max(known.bytes_per_s, _copy_rate(device)), operations_per_s=best)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made: {one_line(error.strerror)}; set {CACHE_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
     write_whole(path, msgspec.json.encode(rates))
     return rates
 
