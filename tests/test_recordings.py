@@ -17,7 +17,7 @@ from whisperbench.recordings import check_clips, find_clips
 def speak(path: Path, text: str | None, seconds: float = 0.5) -> None:
     """Write some samples, and the text beside them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.full(round(16_000 * seconds), 0.1), 16_000)
+    soundfile.write(path, 0.1 * np.sin(0.1 * np.arange(round(16_000 * seconds))), 16_000)
     if text is not None:
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
 
@@ -52,8 +52,17 @@ def test_a_manifest(tmp_path: Path) -> None:
         ('{"text": "x"}', "line 1: Object missing required field `audio_filepath`"),
         ("{", "line 1"),
         ('{"audio_filepath": "a\\u0000", "text": "x"}', "cannot be printed; rename it"),
-        ('{"audio_filepath": "a", "text": "x", "offset": 3}', "is a part of a recording, from 3 s"),
-        ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording twice"),
+        ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording or a part twice"),
+        ('{"audio_filepath": "a", "text": "x", "offset": -1}', "line 1: Expected `float` >= 0"),
+        ('{"audio_filepath": "a", "text": "x", "duration": 0}', "line 1: Expected `float` > 0"),
+        ('{"audio_filepath": "a", "text": "x", "duration": NaN}', "line 1: JSON is malformed"),
+        (
+            '{"audio_filepath": "a", "text": "x", "duration": "3"}',
+            "line 1: Expected `float | null`",
+        ),
+        ('{"audio_filepath": "a", "text": "x", "start": 3, "duration": 2}', "has start.*no offset"),
+        ('{"audio_filepath": "a", "text": "x", "end_time": "0:03"}', "has end_time.*no duration"),
+        ('{"audio_filepath": "a", "text": "x", "offset_ms": 30}', "has offset_ms.*no offset"),
     ],
 )
 def test_a_manifest_that_cannot_be_used(tmp_path: Path, lines: str, message: str) -> None:
