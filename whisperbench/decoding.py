@@ -31,6 +31,10 @@ SLACK_S = 0.01
 MP3_PADDING_S = 0.3
 """How much longer an mp3 is to tools that keep what its encoder filled up: some 2,300 samples."""
 
+LONGEST_PAGE_S = 60
+"""What a page of Ogg holds no more of. One that ends later was cut out of a stream, as of a radio,
+that had counted from its own beginning."""
+
 RATES_HZ = (1_000, 768_000)
 """Between these lie sample rates. Others come from damaged headers, and would fill the memory."""
 
@@ -100,6 +104,7 @@ def decode(
         InputError: the file is damaged, is cut off, is none that libsndfile reads, holds nothing or
             what is not finite, or ends before the part does.
     """
+    _require_one(data, where)
     data = _with_length(data)
     source = _open(data, where)
     rate = source.samplerate
@@ -211,30 +216,40 @@ def _promised(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
     if source.format == "OGG":
         return _promised_ogg(data, source, where)
     if source.format == "FLAC":
-        _require_one(data.find(b"fLaC\0\0\0\x22", 4) < 0, where)
         return (source.frames if source.frames < _UNKNOWN else _counted(data, where)), []
     place = _samples_place(data)
     if place is None:
         return source.frames, []
     start, size = place
-    _require_one(data.find(b"WAVEfmt ", start) < 0, where)
     there = len(data) - start
     if _says_nothing(size):
         return source.frames, []
     if size > there > 0:
         return source.frames * size // there, []
     behind_s = (there - size) * source.frames / max(1, size) / source.samplerate
-    if behind_s > LOSS_S and not _is_chunk(data, start + size + size % 2):
-        return source.frames, [f"goes on for {behind_s:.3f} s behind the end that its header says"]
+    is_chunk = data[:4] in _CHUNKS and _is_chunk(data, start + size + size % 2)
+    if behind_s > LOSS_S and not is_chunk:
+        return source.frames, [f"goes on for {behind_s:.3f} s behind the end of its header"]
     return source.frames, []
 
 
-def _require_one(is_one: bool, where: str) -> None:
-    if not is_one:
-        raise InputError(
-            f"{where} is several recordings, one behind the other, and libsndfile reads the first; "
-            "make one file of each, or one of them all, with ffmpeg or sox"
-        )
+def _require_one(data: bytes, where: str) -> None:
+    """Refuse what was made of several files as by cat, but for mp3s, which may be."""
+    marks: tuple[bytes, ...] = ()
+    start = 4
+    if data[:4] == b"fLaC":
+        marks = (b"fLaC\0\0\0\x22",)
+    elif (place := _samples_place(data)) is not None:
+        marks, start = (b"WAVEfmt ", b"WAVEds64"), place[0]
+    if any(data.find(mark, start) >= 0 for mark in marks):
+        raise InputError(_several(where))
+
+
+def _several(where: str) -> str:
+    return (
+        f"{where} is several recordings, one behind the other, of which libsndfile reads the "
+        "first; make one file of each, or one of them all, with ffmpeg or sox"
+    )
 
 
 def _counted(data: bytes, where: str) -> int:
@@ -377,22 +392,26 @@ def _promised_ogg(data: bytes, source: Any, where: str) -> tuple[int, list[str]]
     Raises:
         InputError: it ends within a page that does not say so; or another stream follows.
     """
-    at, last, ended = 0, 0, False
-    # Opus counts at 48 kHz, whatever it was recorded at.
-    per_frame = source.samplerate / (48_000 if b"OpusHead" in data[:64] else source.samplerate)
+    opus = data.find(b"OpusHead", 0, 64)
+    # Opus counts at 48 kHz, whatever it was recorded at, and from before the beginning.
+    rate = 48_000 if opus > 0 else source.samplerate
+    origin = int.from_bytes(data[opus + 10 : opus + 12], "little") if opus > 0 else 0
+    at, last, ended = 0, origin, False
     while (at := data.find(b"OggS", at)) >= 0:
         head = data[at : at + 27]
         granule = int.from_bytes(head[6:14], "little", signed=True)
         parts = data[at + 27 : at + 27 + head[26]] if len(head) == 27 else b""
-        end = at + 27 + len(parts) + sum(parts)
-        is_whole = len(head) == 27 and len(parts) == head[26] and end <= len(data)
+        at += 27 + len(parts) + sum(parts)
+        is_whole = len(head) == 27 and len(parts) == head[26] and at <= len(data)
         if ended:
-            _require_one(not is_whole or not head[5] & 2, where)
-        elif not is_whole:
-            if len(head) < 14 or granule < 0:
-                raise InputError(_breaks_off(where, source.frames / source.samplerate))
-            return int(source.frames + (granule - last) * per_frame), []
-        ended = ended or bool(head[5] & 4)
+            if is_whole and head[5] & 2:
+                raise InputError(_several(where))
+            continue
+        if not is_whole and (len(head) < 14 or granule < 0):
+            raise InputError(_breaks_off(where, source.frames / source.samplerate))
+        if last == origin and granule > origin + LONGEST_PAGE_S * rate:
+            origin = granule
         last = max(last, granule)
-        at = min(end, len(data))
-    return int(source.frames), [] if ended else ["has no mark at its end: more may have followed"]
+        ended = not is_whole or bool(head[5] & 4)
+    total = max(int(source.frames), round((last - origin) / rate * source.samplerate))
+    return total, [] if ended else ["has no mark at its end: more may have followed"]

@@ -53,13 +53,17 @@ class Levels:
 
     def add(self, frames: NDArray[np.float32], mono: NDArray[np.float32]) -> None:
         """Take in a block: of shape (n, channels), and the mean of its channels."""
-        self._low = np.minimum(self._low, frames.min(axis=0))
-        self._high = np.maximum(self._high, frames.max(axis=0))
-        signals = np.column_stack((frames, mono)).astype(np.float64)
-        self._sums += signals.sum(axis=0)
-        self._squares += np.square(signals).sum(axis=0)
+        # A row each, for numpy is ten times slower across rows.
+        signals = np.vstack((frames.T, mono), dtype=np.float64)
+        channels = signals[:-1]
+        low, high = channels.min(axis=1), channels.max(axis=1)
+        self._low = np.minimum(self._low, low)
+        self._high = np.maximum(self._high, high)
+        self._sums += signals.sum(axis=1)
+        self._squares += np.einsum("ij,ij->i", signals, signals)
         self._frames += len(frames)
-        self._at_full_scale += int((np.abs(frames) >= AT_FULL_SCALE).sum())
+        if max(-low.min(), high.max()) >= AT_FULL_SCALE:
+            self._at_full_scale += int(np.count_nonzero(np.abs(channels) >= AT_FULL_SCALE))
 
     @property
     def peak(self) -> float:
@@ -109,20 +113,20 @@ class Levels:
         said = []
         if channels > 1 and kept < WEAKENED:
             said.append(
-                f"averaging its {channels} channels takes {-10 * math.log10(kept):.0f} dB away: "
+                f"loses {-10 * math.log10(kept):.0f} dB when its {channels} channels are averaged: "
                 "they are partly of opposite phase"
             )
         if peak > OVER:
             said.append(f"peaks at {peak:.2f} times full scale ({_db(peak)})")
-        elif self._at_full_scale > CLIPPED_SHARE * self._frames * channels:
-            share = self._at_full_scale / (self._frames * channels)
+        share = self._at_full_scale / (self._frames * channels)
+        if peak <= 1 and share > CLIPPED_SHARE:
             said.append(f"is clipped: {share:.1%} of its samples are at full scale")
         if swing < QUIET and text != "":
             said.append(f"is very quiet: its samples move by {_db(swing)}")
         offset = float(means[np.abs(means).argmax()])
         if abs(offset) > OFFSET:
             said.append(f"has an offset: its samples are {offset:+.3f} of full scale on average")
-        return [f"Clip {name}: {what}." for what in said]
+        return [f"Clip {name} {what}." for what in said]
 
 
 def _db(level: float) -> str:
