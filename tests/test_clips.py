@@ -115,7 +115,7 @@ def _wav(samples: object) -> bytes:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        (b"", "not a readable"),
+        (b"", r"is empty \(0 bytes\)"),
         (b"not audio at all", "not a readable"),
         (_wav(np.zeros(0)), "zero length"),
         (_wav([0.0, float("nan")]), "not finite"),

@@ -204,3 +204,12 @@ def test_suite_file_mistakes_are_errors(tmp_path: Path, old: str, new: str) -> N
     broken.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError):
         read_suite(broken)
+
+
+def test_a_text_without_words_is_refused(suite: Suite, tmp_path: Path) -> None:
+    """By --clip and by --data in the same words, when the plan is made."""
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "a.txt").write_text("...", encoding="utf-8")
+    for given in ({"clip": [str(tmp_path / "a.wav")]}, {"data": [str(tmp_path)]}):
+        with pytest.raises(InputError, match=r"^the text of a.*, '\.\.\.', has no words"):
+            make_plan(suite, "cpu", given)

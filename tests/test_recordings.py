@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from whisperbench.clips import Clip
+from whisperbench.clips import Clip, find_clip
 from whisperbench.errors import InputError
-from whisperbench.recordings import check_clips, find_clips
+from whisperbench.recordings import check_clips, find_clips, require_words
 
 
 def speak(path: Path, text: str | None, seconds: float = 0.5) -> None:
     """Write some samples, and the text beside them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.full(round(16_000 * seconds), 0.1), 16_000)
+    soundfile.write(path, 0.1 * np.sin(0.1 * np.arange(round(16_000 * seconds))), 16_000)
     if text is not None:
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
 
@@ -52,8 +54,17 @@ def test_a_manifest(tmp_path: Path) -> None:
         ('{"text": "x"}', "line 1: Object missing required field `audio_filepath`"),
         ("{", "line 1"),
         ('{"audio_filepath": "a\\u0000", "text": "x"}', "cannot be printed; rename it"),
-        ('{"audio_filepath": "a", "text": "x", "offset": 3}', "is a part of a recording, from 3 s"),
-        ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording twice"),
+        ('{"audio_filepath": "a", "text": "x"}\n' * 2, "names a recording or a part twice"),
+        ('{"audio_filepath": "a", "text": "x", "offset": -1}', "line 1: Expected `float` >= 0"),
+        ('{"audio_filepath": "a", "text": "x", "duration": 0}', "line 1: Expected `float` > 0"),
+        ('{"audio_filepath": "a", "text": "x", "duration": NaN}', "line 1: JSON is malformed"),
+        (
+            '{"audio_filepath": "a", "text": "x", "duration": "3"}',
+            "line 1: Expected `float | null`",
+        ),
+        ('{"audio_filepath": "a", "text": "x", "start": 3, "duration": 2}', "has start.*no offset"),
+        ('{"audio_filepath": "a", "text": "x", "end_time": "0:03"}', "has end_time.*no duration"),
+        ('{"audio_filepath": "a", "text": "x", "offset_ms": 30}', "has offset_ms.*no offset"),
     ],
 )
 def test_a_manifest_that_cannot_be_used(tmp_path: Path, lines: str, message: str) -> None:
@@ -130,3 +141,176 @@ def test_a_data_set_is_known_by_audio_and_text(tmp_path: Path) -> None:
         for text in ("x", "y")
     }
     assert len(digests) == 2
+
+
+def test_parts_of_one_recording_have_names_of_their_own(tmp_path: Path) -> None:
+    """Each row is the part that it says, two are two clips, and a whole one keeps its name."""
+    speak(tmp_path / "a.wav", None, seconds=3.0)
+    rows: list[dict[str, object]] = [
+        {"offset": 0, "duration": 1.0},
+        {"offset": 1.25, "duration": 1},
+        {"offset": 2.5},
+        {"audio_filepath": "b.wav", "duration": 0.5, "start": 0, "end": 0.5},
+    ]
+    speak(tmp_path / "b.wav", None, seconds=0.5)
+    manifest = tmp_path / "m.json"
+    manifest.write_text(
+        "\n".join(json.dumps({"audio_filepath": "a.wav", "text": "x"} | row) for row in rows),
+        encoding="utf-8",
+    )
+    clips = find_clips(manifest)
+    assert [clip.name for clip in clips] == ["a.wav@0+1", "a.wav@1.25+1", "a.wav@2.5", "b.wav"]
+    assert [(clip.offset_s, clip.duration_s) for clip in clips] == [
+        (0.0, 1.0),
+        (1.25, 1.0),
+        (2.5, None),
+        (0.0, 0.5),
+    ]
+    assert check_clips("m", clips, lambda clips: clips).seconds == 3.0
+
+
+def test_linked_folders_are_looked_into(tmp_path: Path) -> None:
+    """Once each, and not round in a circle; what git keeps to itself is let be."""
+    data = tmp_path / "data"
+    speak(data / "a.wav", "x")
+    speak(tmp_path / "other" / "b.wav", "x")
+    speak(data / ".git" / "annex" / "objects" / "c.wav", None)
+    (data / "more").symlink_to("../other")
+    (data / "more-again").symlink_to("../other")
+    (data / "round").symlink_to(".")
+    (tmp_path / "other" / "back").symlink_to("../data")
+    assert [clip.name for clip in find_clips(data)] == ["a.wav", "more/b.wav"]
+
+
+@pytest.mark.parametrize("name", ["talk.wav", "talk.m4a"])
+def test_recordings_behind_broken_links_are_named(tmp_path: Path, name: str) -> None:
+    """As git-annex, DVC or an unmounted disk leaves them; by --clip and in a manifest, too."""
+    speak(tmp_path / "a.wav", "x")
+    (tmp_path / name).symlink_to(".git/annex/objects/x.wav")
+    (tmp_path / "talk.txt").write_text("x", encoding="utf-8")
+    message = rf"{name} is a link to .git/annex/objects/x.wav, which is not there; fetch it"
+    with pytest.raises(InputError, match=f"1 of 2 clips cannot be used: clip {name}: .*{message}"):
+        check_clips("mine", find_clips(tmp_path), lambda clips: clips)
+    with pytest.raises(InputError, match=r"^--clip .*: is a link to .*, which is not there"):
+        find_clip(str(tmp_path / name), {})
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("more", _link, "more is a link to nowhere, which is not there; fetch it"),
+        ("2024.1", _link, "is a link to nowhere, which is not there"),
+        ("round", _loop, "round is a link to round, which is not there"),
+        ("a.txt", _link, r"a\.txt is a link to nowhere, which is not there"),
+        ("b.wav.part", Path.touch, "is half a download"),
+        ("b.MP3.crdownload", Path.touch, "is half a download"),
+        ("a.wav.aria2", Path.touch, "says that a download is not complete"),
+        ("b.wav.gz", Path.touch, "is compressed; unpack it"),
+        (".b.wav.icloud", Path.touch, "is in iCloud, not here"),
+        ("b.wav.dvc", Path.touch, "is in DVC, not here; fetch it with dvc pull"),
+        ("recordings.dvc", Path.touch, "is in DVC, not here"),
+        ("._a.wav", Path.touch, "is an AppleDouble file, what macOS notes about another; delete"),
+    ],
+)
+def test_what_stands_for_recordings_is_not_passed_over(
+    tmp_path: Path, name: str, make: Callable[[Path], None], said: str
+) -> None:
+    """A name that says that recordings are elsewhere, or not yet here, with what to do."""
+    speak(tmp_path / "a.wav", None)
+    (tmp_path / "notes.md").symlink_to("nowhere")
+    (tmp_path / "model.bin.dvc").touch()
+    (tmp_path / "a.wav.zip").touch()
+    if name != "a.txt":
+        (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+        assert len(find_clips(tmp_path)) == 1
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=said) as caught:
+        find_clips(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than passed over. A test that root runs too has to refuse in the system's place."""
+    speak(tmp_path / "a.wav", "x")
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"--data .*/locked: Permission denied"):
+        find_clips(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What is no file, in a folder or a manifest, is refused and not opened."""
+    os.mkfifo(tmp_path / "a.wav")
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.wav is no file"):
+        check_clips("mine", find_clips(tmp_path), lambda clips: clips)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s3--1.wav\n", "git annex get"),
+        (b"../../.git/annex/objects/SHA256E-s3--1.wav", "git annex get"),
+        (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "AppleDouble file.*delete it"),
+        (b"\n <!DOCTYPE html><title>404</title>", "a web page.*fetch it again"),
+        (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML text.*fetch it again"),
+        (b'{"error": "not found"}', "a JSON text.*fetch it again"),
+        (b"PK\x03\x04\x14", "compressed; unpack it"),
+        (bytes(5000), "holds zeros alone.*fetch it again"),
+    ],
+)
+def test_what_lies_in_a_files_place_is_told(tmp_path: Path, data: bytes, said: str) -> None:
+    """As a recording, and as the text beside one: nobody is told to convert it."""
+    speak(tmp_path / "a.wav", None)
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.txt .*{said}"):
+        find_clips(tmp_path)
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.wav .*{said}") as caught:
+        check_clips("mine", find_clips(tmp_path), lambda clips: clips)
+    assert "convert" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("...", "en"), ("[music]", "de"), ("Um, uh...", "en"), ("♪ – ♪", "ja")]
+)
+def test_a_text_without_words_is_neither_silence_nor_speech(text: str, language: str) -> None:
+    """It is refused before anything is loaded; an empty one is silence."""
+    clip = Clip(name="a", file="a.wav", text=text, language=language)
+    with pytest.raises(InputError, match=r"the text of a, .* has no words"):
+        require_words([clip])
+    silent, untold, spoken = (
+        Clip(name="a", file="a.wav", text=said, language="en") for said in ("", None, "Yes.")
+    )
+    require_words([silent, untold, spoken])
+
+
+def test_remarks_are_kept_within_bounds(tmp_path: Path) -> None:
+    """Each odd clip is named, up to ten."""
+    clips = []
+    for number in range(12):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, 0.1 * np.sin(np.arange(1600)) + 0.2, 16_000)
+        clips.append(Clip(name=path.name, file=str(path), text="x"))
+    found = check_clips("mine", clips, lambda clips: clips).remarks
+    assert found[0] == "Clip 0.wav has an offset: its samples are +0.200 of full scale on average."
+    assert found[10:] == ("2 more remarks on clips are not shown.",)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import msgspec
 
 from whisperbench.errors import InputError, one_line
 from whisperbench.paths import expanded
+from whisperbench.placeholders import why_no_content, why_no_file
 from whisperbench.units import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sha256: str | None = None
     licence: str = ""
     voice: str = ""
+    offset_s: float = 0.0
+    """Where in the file it begins."""
+    duration_s: float | None = None
+    """How much of the file it is; None for all that follows."""
 
 
 class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,14 +50,16 @@ class Audio:
     """A decoded clip.
 
     `samples` is float32 of shape (n,), mono, at 16 kHz, full scale at 1.0. `seconds` is the real
-    duration of the file, before any padding.
+    duration, before any padding.
     """
 
     clip: Clip
     samples: NDArray[np.float32]
     seconds: float
     sha256: str
+    """Of the file; of the file and the place in it where the clip is a part of one."""
     remarks: tuple[str, ...] = ()
+    """Whole sentences about what can be heard, but is odd."""
 
     @property
     def name(self) -> str:
@@ -94,12 +101,15 @@ def find_clip(text: str, manifest: dict[str, Clip]) -> Clip:
         return manifest[text]
     path = expanded(text)
     try:
-        if not path.is_file():
-            raise InputError(
-                f"--clip {text}: no such file, and not a clip of the suite ({', '.join(manifest)})"
-            )
+        why = why_no_file(path)
     except OSError as error:  # a name that is too long, a parent that may not be read
         raise InputError(f"--clip {text[:80]}: {one_line(error.strerror)}") from error
+    if why is not None:
+        raise InputError(
+            f"--clip {text}: {why}"
+            if os.path.lexists(path)
+            else f"--clip {text}: no such file, and not a clip of the suite ({', '.join(manifest)})"
+        )
     words = transcript_beside(path)
     if words == "":
         transcript = path.with_suffix(".txt")
@@ -114,65 +124,67 @@ def transcript_beside(path: Path) -> str | None:
         InputError: it is no text.
     """
     transcript = path.with_suffix(".txt")
-    if not transcript.is_file():
+    if not os.path.lexists(transcript):
         return None
     try:
-        return transcript.read_text(encoding="utf-8-sig").strip()
+        if (why := why_no_file(transcript)) is not None:
+            raise InputError(f"{transcript} {why}")
+        data = transcript.read_bytes()
+        # An empty one says that nothing is said.
+        if data and (why := why_no_content(data)) is not None:
+            raise InputError(f"{transcript} {why}")
+        return data.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{transcript}: not a UTF-8 text: {one_line(error)}") from error
 
 
 def load_audio(clip: Clip) -> Audio:
-    """Decode a clip to 16 kHz mono.
+    """Decode a clip to 16 kHz mono, the part of its file that it is.
 
     Channels are averaged and the rate is converted by soxr at its high quality setting.
 
     Raises:
-        InputError: the file is missing, corrupt, empty, not finite, or not the one that the
-            manifest describes.
+        InputError: the file is missing, corrupt, cut off, empty, not finite, or not the one that
+            the manifest describes; or nothing sensible can be heard in it.
     """
     import numpy as np
-    import soundfile
     import soxr
 
+    from whisperbench.decoding import decode
+
+    where = f"clip {clip.name}: {clip.file}"
+    path = Path(clip.file)
     try:
-        data = Path(clip.file).read_bytes()
+        if (why := why_no_file(path)) is not None:
+            raise InputError(f"{where} {why}")
+        data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"clip {clip.name}: {clip.file}: {one_line(error.strerror)}") from error
+        raise InputError(f"{where}: {one_line(error.strerror)}") from error
+    if (why := why_no_content(data)) is not None:
+        raise InputError(f"{where} {why}")
     digest = hashlib.sha256(data).hexdigest()
     if clip.sha256 is not None and digest != clip.sha256:
         raise InputError(
-            f"clip {clip.name}: {clip.file} is not the manifest's file (SHA-256 {digest[:12]}, "
+            f"{where} is not the manifest's file (SHA-256 {digest[:12]}, "
             f"expected {clip.sha256[:12]}); restore it with git checkout"
         )
-    try:
-        frames, rate = soundfile.read(BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        # Of libsndfile's own errors the whole text names the stream, not the file.
-        why = one_line(getattr(error, "error_string", error)).removesuffix(".")
-        raise InputError(
-            f"clip {clip.name}: {clip.file} is not a readable wav, flac or mp3: {why}; convert it "
-            "to flac or wav with ffmpeg"
-        ) from error
-    if not frames.size:
-        raise InputError(f"clip {clip.name}: {clip.file} holds no audio (zero length)")
-    if not np.isfinite(frames).all():
-        raise InputError(f"clip {clip.name}: {clip.file} holds samples that are not finite numbers")
-    seconds = len(frames) / rate
+    sound = decode(data, where, clip.offset_s, clip.duration_s)
+    seconds = len(sound.samples) / sound.rate_hz
     if clip.seconds is not None and abs(seconds - clip.seconds) > 0.001:
-        raise InputError(
-            f"clip {clip.name}: {clip.file} lasts {seconds:.3f} s, the manifest says "
-            f"{clip.seconds:.3f} s"
-        )
-    mono = frames.mean(axis=1, dtype=np.float32)
-    samples = soxr.resample(mono, rate, SAMPLE_RATE_HZ) if rate != SAMPLE_RATE_HZ else mono
+        raise InputError(f"{where} lasts {seconds:.3f} s, the manifest says {clip.seconds:.3f} s")
+    remarks = [f"Clip {clip.name} {what}." for what in sound.remarks]
+    remarks += sound.levels.remarks(clip.name, clip.file, clip.text)
+    samples = sound.samples
+    if sound.rate_hz != SAMPLE_RATE_HZ:
+        samples = soxr.resample(samples, sound.rate_hz, SAMPLE_RATE_HZ)
     if not len(samples):
-        raise InputError(
-            f"clip {clip.name}: {clip.file} is shorter than one sample at {SAMPLE_RATE_HZ} Hz"
-        )
+        raise InputError(f"{where} is shorter than one sample at {SAMPLE_RATE_HZ} Hz")
+    if sound.part is not None:
+        digest = hashlib.sha256(f"{digest} {sound.part}".encode()).hexdigest()
     return Audio(
         clip=clip,
         samples=np.ascontiguousarray(samples, dtype=np.float32),
         seconds=seconds,
         sha256=digest,
+        remarks=tuple(remarks),
     )

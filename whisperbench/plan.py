@@ -15,7 +15,7 @@ from whisperbench.errors import InputError, printable
 from whisperbench.models import ModelSpec
 from whisperbench.paths import expanded
 from whisperbench.precisions import DeviceKind, Precision, precision_named
-from whisperbench.recordings import find_clips
+from whisperbench.recordings import find_clips, require_words
 from whisperbench.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
 from whisperbench.words import language_code
 
@@ -224,6 +224,9 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
         heard, heard_name = find_clips(path), printable(path.resolve().stem)
     else:
         heard = [find_clip(text, manifest) for text in profile.quality_clips]
+    heard = told([clip for clip in heard if clip.text is not None])
+    # Of the suite's own clips, a test knows that they have words.
+    require_words(clip for clip in (*clips, *heard) if clip.sha256 is None)
     return Plan(
         device=device,
         profile=profile,
@@ -231,6 +234,6 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
         timed=frozenset(timed),
         listening=frozenset(listening),
         clips={clip.name: clip for clip in clips},
-        heard=tuple(told([clip for clip in heard if clip.text is not None])),
+        heard=tuple(heard),
         heard_name=heard_name,
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,20 +16,26 @@ import msgspec
 
 from whisperbench.clips import Clip, load_audio, transcript_beside
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.words import language_code
+from whisperbench.placeholders import why_no_file, why_unfinished
+from whisperbench.words import language_code, normalizer
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 """What is taken for audio in a folder; libsndfile reads all of it."""
 
 OTHER_SUFFIXES = (
-    *(".3gp", ".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".au", ".caf", ".m4a", ".m4b"),
-    *(".mka", ".mkv", ".mov", ".mp2", ".mp4", ".oga", ".spx", ".webm", ".wma", ".wv"),
+    *(".3g2", ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".alac", ".amr", ".ape", ".asf"),
+    *(".au", ".avi", ".awb", ".caf", ".dsf", ".dss", ".dts", ".eac3", ".flv", ".gsm", ".m2a"),
+    *(".m4a", ".m4b", ".m4r", ".m4v", ".mka", ".mkv", ".mov", ".mp1", ".mp2", ".mp4", ".mpc"),
+    *(".mpeg", ".mpg", ".mpga", ".oga", ".ogv", ".ra", ".rf64", ".shn", ".snd", ".sph", ".spx"),
+    *(".tak", ".tta", ".voc", ".w64", ".weba", ".webm", ".wma", ".wmv", ".wv"),
 )
 """Audio too, and so not to be passed over: what libsndfile does not read is named."""
 
+_KNOWN = (*SUFFIXES, *OTHER_SUFFIXES)
+
 MANIFEST_SUFFIXES = (".json", ".jsonl")
 SHOWN = 10
-"""Unreadable clips that are named one by one."""
+"""Clips that are named one by one: those that are unreadable, and those that are odd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +50,7 @@ class DataSet:
     sha256: str
     """Of all audio and all texts: what was heard, and what it was held against."""
     remarks: tuple[str, ...] = ()
+    """Whole sentences about clips that can be heard, but are odd."""
 
     @property
     def language(self) -> str:
@@ -53,8 +63,17 @@ class _Line(msgspec.Struct):
 
     audio_filepath: Annotated[str, msgspec.Meta(min_length=1)]
     text: str
-    offset: float | None = None
+    offset: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    duration: Annotated[float, msgspec.Meta(gt=0)] | None = None
     lang: str | None = None
+
+
+_UNIT = r"(_?(at|time|s|sec|secs|seconds|ms|msec|samples?|frames?))?"
+_OTHER_CUTS = (
+    # What another tool calls the offset, and the end, of a part.
+    ("offset", re.compile(rf"(\w+_)?(start|begin|onset|from){_UNIT}|offset_\w+", re.IGNORECASE)),
+    ("duration", re.compile(rf"(\w+_)?(end|stop|until){_UNIT}|duration_\w+", re.IGNORECASE)),
+)
 
 
 def find_clips(path: Path) -> list[Clip]:
@@ -62,7 +81,8 @@ def find_clips(path: Path) -> list[Clip]:
 
     An empty text says that nothing is said.
 
-    A line of a manifest has audio_filepath (relative to the manifest), text, and perhaps lang.
+    A line of a manifest has audio_filepath (relative to the manifest), text, and perhaps lang; and
+    offset and duration, in seconds, of a part of a recording.
 
     Raises:
         InputError: there is neither, or a clip has no text, or a line is not as it should be.
@@ -77,10 +97,14 @@ def find_clips(path: Path) -> list[Clip]:
 
 
 def _of_folder(folder: Path) -> list[Clip]:
-    known = (*SUFFIXES, *OTHER_SUFFIXES)
-    files = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in known and file.is_file()
-    )
+    entries = sorted(_entries(folder))
+    absent = [
+        f"{entry.relative_to(folder)} {why}" for entry in entries if (why := _why_absent(entry))
+    ]
+    if absent:
+        more = f" (the first of {len(absent)})" if len(absent) > 1 else ""
+        raise InputError(f"--data {folder}: {printable(absent[0])}{more}")
+    files = [entry for entry in entries if entry.suffix.lower() in _KNOWN]
     # What another one has been converted to is heard in its place.
     plain = {file.with_suffix("") for file in files if file.suffix.lower() in SUFFIXES}
     files = [
@@ -106,6 +130,47 @@ def _of_folder(folder: Path) -> list[Clip]:
     ]
 
 
+def _entries(folder: Path) -> Iterator[Path]:
+    """Find what lies in a folder and in those within it, linked ones too, each once.
+
+    Raises:
+        InputError: one of them cannot be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"--data {printable(error.filename)}: {one_line(error.strerror)}")
+
+    seen = {folder.resolve()}
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(place)
+        yield from (here / name for name in files)
+        inner = sorted(folders)
+        folders.clear()
+        for name in inner:
+            # Links may lead round in a circle. What git and DVC keep to themselves has no texts.
+            target = (here / name).resolve()
+            if name not in (".git", ".dvc") and target not in seen:
+                seen.add(target)
+                folders.append(name)
+
+
+def _why_absent(entry: Path) -> str | None:
+    """Say why something in a folder stands for recordings that are not there; None if it does not.
+
+    A link that leads nowhere and has the name of a recording is a clip, and named as such.
+    """
+    suffix = entry.suffix.lower()
+    if entry.name.startswith("._") and suffix in _KNOWN:
+        return "is an AppleDouble file, what macOS notes about another; delete it"
+    inner = entry.with_suffix("").suffix.lower()
+    # Folders have names without a dot, or with a number behind it.
+    if inner in _KNOWN or (suffix == ".dvc" and not inner[1:2].isalpha()):
+        return why_unfinished(entry)
+    if not suffix[1:2].isalpha() and entry.is_symlink() and not entry.is_dir():
+        return why_no_file(entry)
+    return None
+
+
 def _require_plain(name: str, where: str) -> None:
     """Refuse a name that no result file can hold."""
     if printable(name) != name:
@@ -126,11 +191,7 @@ def _of_manifest(path: Path) -> list[Clip]:
             row = msgspec.json.decode(line, type=_Line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: {one_line(error)}") from error
-        if row.offset:
-            raise InputError(
-                f"{where}: is a part of a recording, from {row.offset:g} s on; cut it out into a "
-                "file of its own"
-            )
+        _require_known_cut(row, msgspec.json.decode(line), where)
         file = path.parent / row.audio_filepath
         _require_plain(row.audio_filepath, where)
         inside = file.is_relative_to(path.parent)
@@ -140,15 +201,64 @@ def _of_manifest(path: Path) -> list[Clip]:
                 file=str(file),
                 text=row.text,
                 language=language_code(row.lang, where) if row.lang else None,
+                offset_s=row.offset or 0.0,
+                duration_s=row.duration,
             )
         )
     if not clips:
         raise InputError(f"--data {path}: has no lines")
+    # Whether a row that begins at 0 is a part is seen when its file is read.
+    rows = Counter(clip.file for clip in clips)
+    clips = [
+        msgspec.structs.replace(clip, name=_name_of_part(clip))
+        if clip.offset_s or rows[clip.file] > 1
+        else clip
+        for clip in clips
+    ]
     if len({clip.name for clip in clips}) < len(clips):
         raise InputError(
-            f"--data {path}: names a recording twice, or two that are called alike in other folders"
+            f"--data {path}: names a recording or a part twice, or two that are called alike in "
+            "other folders"
         )
     return clips
+
+
+def _require_known_cut(row: _Line, said: dict[str, object], where: str) -> None:
+    """Refuse a part of a recording whose place is told in other words: it would be another part."""
+    for ours, theirs in _OTHER_CUTS:
+        found = [key for key, value in said.items() if theirs.fullmatch(key) and _is_time(value)]
+        if found and getattr(row, ours) is None:
+            raise InputError(
+                f"{where}: has {printable(found[0])}, as of a part of a recording, and no {ours}; "
+                "say offset and duration, in seconds"
+            )
+
+
+def _is_time(value: object) -> bool:
+    """Whether this is a number other than 0, or a time such as 00:01:30."""
+    return re.fullmatch(r"[\d.,:]*[1-9][\d.,:]*", str(value)) is not None
+
+
+def _name_of_part(clip: Clip) -> str:
+    length = "" if clip.duration_s is None else f"+{clip.duration_s:.12g}"
+    return f"{clip.name}@{clip.offset_s:.12g}{length}"
+
+
+def require_words(clips: Iterable[Clip]) -> None:
+    """Refuse texts that have no words, but are not empty: they are neither silence nor speech.
+
+    Args:
+        clips: each with a language.
+
+    Raises:
+        InputError: one has marks alone, or only what Whisper's normalization leaves away.
+    """
+    for clip in clips:
+        if clip.text and not normalizer(clip.language or "en")(clip.text):
+            raise InputError(
+                f"the text of {clip.name}, {printable(clip.text[:40])!r}, has no words to compare "
+                "with; write what is said, or nothing where nothing is said"
+            )
 
 
 def check_clips(
@@ -169,6 +279,7 @@ def check_clips(
     digest = hashlib.sha256()
     seconds = 0.0
     broken = []
+    remarks: list[str] = []
     for clip in progress(clips):
         try:
             audio = load_audio(clip)
@@ -176,10 +287,19 @@ def check_clips(
             broken.append(str(error))
             continue
         seconds += audio.seconds
+        remarks += audio.remarks
         digest.update(f"{audio.sha256} {clip.text}\n".encode())
     if broken:
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
         raise InputError(
             f"{len(broken)} of {len(clips)} clips cannot be used: {'; '.join(broken[:SHOWN])}{more}"
         )
-    return DataSet(name=name, clips=tuple(clips), seconds=seconds, sha256=digest.hexdigest())
+    if len(remarks) > SHOWN:
+        remarks[SHOWN:] = [f"{len(remarks) - SHOWN} more remarks on clips are not shown."]
+    return DataSet(
+        name=name,
+        clips=tuple(clips),
+        seconds=seconds,
+        sha256=digest.hexdigest(),
+        remarks=tuple(remarks),
+    )
