@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import ModelError, one_line
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+TIED = "proj_out.weight"
+"""The output projection's tensor, which is the decoder's embedding and need not be in a file."""
+
 _NEEDED = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 # Of nano more is known: what it was made with must not be derived.
 _SHIPPED = (*_NEEDED, "generation_config.json", "tokenizer.json", WEIGHTS)
@@ -166,41 +169,59 @@ def unused_tensors(where: str, weights: Sequence[Path], blueprint: Blueprint) ->
     """Name tensors that no layer of the model takes: transformers only logs them.
 
     Raises:
-        ModelError: the weights are no floats, though config.json says nothing of it.
+        ModelError: the weights are not those of the model that config.json describes: a tensor is
+            missing, or of another shape, or no floats though nothing is said of quantization.
     """
     from safetensors import safe_open
 
-    expected = _expected_names(blueprint)
+    expected = _expected_shapes(blueprint)
     quantized = blueprint.quantization is not None
+    missing = expected.keys() - {TIED}
     strange: list[str] = []
     for path in weights:
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 # A checkpoint of the bare WhisperModel lacks the prefix.
-                if not any(
-                    _is_taken(each, expected, quantized) for each in (name, f"model.{name}")
-                ):
-                    strange.append(name)
-                elif not quantized and (kind := file.get_slice(name).get_dtype()) not in _FLOATS:
-                    raise ModelError(
-                        f"{where}: {name} is of {kind}, as quantized weights are, and config.json "
-                        "has no quantization_config; take the model that it was quantized from"
-                    )
+                whole = f"model.{name}" if f"model.{name}" in expected else name
+                missing.discard(whole)
+                if whole not in expected:
+                    if not (quantized and _is_beside(whole, expected)):
+                        strange.append(name)
+                elif not quantized:
+                    tensor = file.get_slice(name)
+                    _require_tensor(where, name, tensor, expected[whole])
+    if missing:
+        raise ModelError(
+            f"{where}: {len(missing)} tensors of the model that config.json describes are not in "
+            f"its weights, such as {min(missing)}; the files are not of one model: copy it again"
+        )
     if strange:
         them = f"{len(strange)} tensors of its weights are" if strange[1:] else "one tensor is"
         yield f"{them} of no layer that config.json describes (such as {one_line(strange[0])})"
 
 
-def _is_taken(name: str, expected: frozenset[str], quantized: bool) -> bool:
-    """Whether a tensor is a weight of the model, or what bitsandbytes saves beside one."""
-    if name in expected:
-        return True
-    beside = _BESIDE_A_WEIGHT.search(name) if quantized else None
+def _require_tensor(where: str, name: str, tensor: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor that is no floats, or of another shape than the model's."""
+    if (kind := tensor.get_dtype()) not in _FLOATS:
+        raise ModelError(
+            f"{where}: {name} is of {kind}, as quantized weights are, and config.json has no "
+            "quantization_config; take the model that it was quantized from"
+        )
+    if (found := tuple(tensor.get_shape())) != shape:
+        raise ModelError(
+            f"{where}: {name} is of shape {found}, and of {shape} by config.json; the files are "
+            "not of one model: copy it again"
+        )
+
+
+def _is_beside(name: str, expected: Container[str]) -> bool:
+    """Whether a tensor is what bitsandbytes saves beside a weight of the model."""
+    beside = _BESIDE_A_WEIGHT.search(name)
     return beside is not None and f"{name[: beside.start()]}.weight" in expected
 
 
-def _expected_names(blueprint: Blueprint) -> frozenset[str]:
-    """Return the names of all tensors that the model has."""
+def _expected_shapes(blueprint: Blueprint) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors that the model has, by name."""
     import torch
     from transformers import WhisperForConditionalGeneration
 
@@ -208,7 +229,7 @@ def _expected_names(blueprint: Blueprint) -> frozenset[str]:
 
     with torch.device("meta"):
         model = WhisperForConditionalGeneration(model_config(blueprint))
-    return frozenset(model.state_dict())
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def read_json(where: str, path: Path, remedy: str = "copy it again") -> dict[str, object]:

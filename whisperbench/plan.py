@@ -140,7 +140,7 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         startup_rounds = min(rounds, profile.startup_rounds)
         changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
     if options.get("language"):
-        changes["language"] = language_code(options["language"][-1])
+        changes["language"] = language_code(options["language"][-1], "--language")
     return msgspec.structs.replace(profile, **changes)
 
 
