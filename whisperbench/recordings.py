@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from whisperbench.clips import Clip, load_audio, transcript_beside
-from whisperbench.errors import InputError, one_line, printable
+from whisperbench.errors import InputError, one_line, require_plain
 from whisperbench.words import language_code
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
@@ -90,7 +90,7 @@ def _of_folder(folder: Path) -> list[Clip]:
     if not files:
         raise InputError(f"--data {folder}: holds no {', '.join(SUFFIXES)} files")
     for file in files:
-        _require_plain(str(file.relative_to(folder)), f"--data {folder}")
+        require_plain(str(file.relative_to(folder)), f"--data {folder}")
     if len({file.with_suffix("") for file in files}) < len(files):
         raise InputError(f"--data {folder}: two recordings have one text; keep one of them")
     texts = {file: transcript_beside(file) for file in files}
@@ -103,12 +103,6 @@ def _of_folder(folder: Path) -> list[Clip]:
         Clip(name=str(file.relative_to(folder)), file=str(file), text=text)
         for file, text in texts.items()
     ]
-
-
-def _require_plain(name: str, where: str) -> None:
-    """Refuse a name that no result file can hold."""
-    if printable(name) != name:
-        raise InputError(f"{where}: the name {printable(name)} cannot be printed; rename it")
 
 
 def _of_manifest(path: Path) -> list[Clip]:
@@ -131,7 +125,7 @@ def _of_manifest(path: Path) -> list[Clip]:
                 "file of its own"
             )
         file = path.parent / row.audio_filepath
-        _require_plain(row.audio_filepath, where)
+        require_plain(row.audio_filepath, where)
         inside = file.is_relative_to(path.parent)
         clips.append(
             Clip(
