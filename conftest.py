@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of `pytest benchmarks/`; their defaults are in benchmarks/suite.toml."""
     group = parser.getgroup("whisperbench")
 
+    # All of them append: of one that takes one value a second is refused, and not forgotten.
     def overrides(name: str, metavar: str, text: str) -> None:
         group.addoption(name, metavar=metavar, action="append", default=[], help=text)
 
@@ -56,22 +57,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="measure a model although an adapter or tensors that came with it are not used",
     )
-    group.addoption(
+    overrides(
         "--device",
-        metavar="DEVICE",
-        default="auto",
-        help="cpu, cuda or cuda:<index>; by default the first GPU, or the CPU where there is none",
+        "DEVICE",
+        "cpu, cuda or cuda:<index>; by default the first GPU, or the CPU where there is none",
     )
     group.addoption(
         "--baseline",
         metavar="PATH",
         nargs="?",
         action="append",
+        default=[],
         const="the device's own",
         help="judge by a baseline (default: baselines/<device key>/default.json)",
     )
-    group.addoption(
+    overrides(
         "--result",
-        metavar="PATH",
-        help="where to write the run's JSON file (default: results/<time>-<device key>.json)",
+        "PATH",
+        "where to write the run's JSON file (default: results/<time>-<device key>.json)",
     )

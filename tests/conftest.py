@@ -60,13 +60,15 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     ) -> subprocess.CompletedProcess[str]:
         # Plugins that a test writes lie in its tmp_path.
         paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+        usual = {"--device": "cpu", "--result": str(tmp_path / "run.json")}
         inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
         return subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", path, "-p", "no:cacheprovider"),
                 # Who runs the suite has no hypothesis, whose plugin takes a second to import.
                 *("-p", "no:hypothesispytest"),
-                *("--device", "cpu", "--result", str(tmp_path / "run.json")),
+                # Each may be given once.
+                *(text for pair in usual.items() if pair[0] not in arguments for text in pair),
                 *arguments,
             ],
             cwd=ROOT,

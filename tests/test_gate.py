@@ -72,7 +72,7 @@ Transcriber.front_end = front_end
     ("arguments", "path", "line"),
     [
         (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
-        (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline stands twice"),
+        (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline: was given 2 times"),
         (("--baseline", "--collect-only"), "benchmarks/", "--collect-only judges nothing"),
         (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
     ],

@@ -33,6 +33,14 @@ def test_folder_is_named_without_its_path(tmp_path: Path) -> None:
     assert (spec.kind, spec.name, spec.folder) == ("folder", "my-whisper", folder)
 
 
+def test_a_folder_whose_path_cannot_be_printed(tmp_path: Path) -> None:
+    """A link to it has a plain name, and the folder's own is what results would hold."""
+    (tmp_path / "new\nline").mkdir()
+    (tmp_path / "plain").symlink_to(tmp_path / "new\nline")
+    with pytest.raises(InputError, match=r"new\\nline cannot be printed; rename it$"):
+        ModelSpec.parse(str(tmp_path / "plain"))
+
+
 def test_existing_folder_wins_over_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on disk is not looked up on the hub."""
     (tmp_path / "openai" / "whisper-tiny").mkdir(parents=True)

@@ -157,6 +157,45 @@ def test_bad_options_name_themselves_and_the_remedy(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["data", "tokens", "rounds", "language"])
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        (["1", "2"], "was given 2 times"),
+        (["1", "1"], "was given 2 times"),
+        ([""], "an empty value"),
+        (["de\n"], r"the name de\\n cannot be printed"),
+    ],
+)
+def test_an_option_of_one_value_takes_one(
+    suite: Suite, option: str, texts: list[str], word: str
+) -> None:
+    """None of two values is forgotten, not even of equal ones; and a value is no nothing."""
+    with pytest.raises(InputError, match=f"^--{option}: {word}"):
+        make_plan(suite, "cpu", {option: texts})
+
+
+@pytest.mark.parametrize("name", ["new\nline", "caf\udce9", "tab\t", "lrm\u200e", "red\x1b[31m"])
+@pytest.mark.parametrize("option", ["model", "clip", "data"])
+def test_names_that_cannot_be_printed(suite: Suite, tmp_path: Path, option: str, name: str) -> None:
+    """No result can hold them: they are refused in a line that can be printed."""
+    path = tmp_path / name
+    path.mkdir()
+    with pytest.raises(InputError, match="cannot be printed; rename it") as caught:
+        make_plan(suite, "cpu", {option: [str(path)]})
+    assert str(caught.value).isprintable()
+
+
+def test_data_is_one_path(suite: Suite, tmp_path: Path) -> None:
+    """Two with a comma between them are none; one that has a comma in its name is one."""
+    with pytest.raises(InputError, match="it takes one alone"):
+        make_plan(suite, "cpu", {"data": [f"{tmp_path},{tmp_path}"]})
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    with pytest.raises(InputError, match="holds no"):
+        make_plan(suite, "cpu", {"data": [str(folder)]})
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "mps", ""])
 def test_unknown_devices(suite: Suite, device: str) -> None:
     """A device is cpu, cuda or cuda with an index."""

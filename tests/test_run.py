@@ -266,6 +266,13 @@ def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path)
         (("--benchmark-disable",), "--benchmark-disable is set"),
         (("--benchmark-skip",), "--benchmark-skip is set"),
         (("--attention", "flash_attention_2"), "needs an NVIDIA GPU from Ampere on; use sdpa"),
+        (("--rounds", "1", "--rounds=2"), "--rounds: was given 2 times (look at addopts"),
+        (("--clip", "new\nline.wav"), r"--clip: the name new\nline.wav cannot be printed"),
+        (
+            (*QUICK, "--keep-duplicates", "benchmarks/"),
+            "would be measured 2 times in one run: drop",
+        ),
+        ((*QUICK, "--result", "a.clips.jsonl"), "a.clips.jsonl: is a name for what was heard"),
     ],
 )
 def test_bad_options_end_the_run_in_one_line(
@@ -280,6 +287,91 @@ def test_bad_options_end_the_run_in_one_line(
     assert line in errors[0]
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "run.json").exists()
+
+
+AGAIN = """
+import pytest
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc):
+    metafunc.fixturenames.append("step")
+    metafunc.parametrize("step", [1, 2])
+@pytest.fixture
+def step(request):
+    return request.param
+"""
+
+
+def test_a_cell_is_measured_once(run_suite: RunSuite, tmp_path: Path) -> None:
+    """What pytest-repeat does to tests, in the order that they were given: one line, no result."""
+    (tmp_path / "again.py").write_text(AGAIN, encoding="utf-8")
+    done = run_suite(*QUICK, "-p", "again", PYTEST_ADDOPTS="-k front_end --precision=fp32")
+    assert done.returncode == 4
+    line = "ERROR: test_stages.py::test_front_end[dummy:tiny-fp32-yes-1] would be measured 2 times"
+    assert done.stderr.startswith(line)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_option_of_addopts_is_not_forgotten(run_suite: RunSuite) -> None:
+    """A value from PYTEST_ADDOPTS and another of the command line are one too many."""
+    done = run_suite(*QUICK, PYTEST_ADDOPTS="--tokens=4")
+    assert done.returncode == 4
+    assert "--tokens: was given 2 times" in done.stderr
+
+
+OTHERS = r"""
+import pytest
+from _pytest.runner import runtestprotocol
+
+class Mute:
+    def __str__(self):
+        raise RuntimeError("says nothing")
+
+tried = set()
+
+def pytest_runtest_protocol(item, nextitem):
+    # As pytest-rerunfailures does.
+    first = runtestprotocol(item, log=False, nextitem=nextitem)
+    if not any(report.failed for report in first):
+        reports = first
+    else:
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    result = yield
+    info = pyfuncitem.funcargs["benchmark"].extra_info
+    info["odd"] = {"a name": "caf\udce9", 1: Mute(), "itself": info}
+    if "token" in pyfuncitem.name:
+        info["whisperbench"]["cell"]["clip"] = "new\nline"
+    if pyfuncitem.name not in tried:
+        tried.add(pyfuncitem.name)
+        raise RuntimeError("\ud800 the first time")
+    return result
+
+def pytest_benchmark_update_json(output_json):
+    raise KeyError("not there")
+"""
+
+
+def test_other_plugins_take_no_result_away(run_suite: RunSuite, tmp_path: Path) -> None:
+    """Second attempts, facts that JSON cannot hold, a hook that fails: one whole file, and said."""
+    (tmp_path / "others.py").write_text(OTHERS, encoding="utf-8")
+    done = run_suite(
+        *QUICK, "--precision", "fp32", "-p", "others", path="benchmarks/test_stages.py"
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "for one of them failed: KeyError: 'not there'" in done.stdout
+    run = read_run(tmp_path / "run.json")
+    # Once each, by the attempt that passed.
+    assert [row.stage for row in run.measurements] == ["front end", "encoder"]
+    assert [entry.outcome for entry in run.info.manifest] == ["measured", "measured", "failed"]
+    assert "recorded what is no result: " in run.info.manifest[2].reason
+    kept = _run_file(tmp_path)["benchmarks"][0]["extra_info"]["odd"]
+    assert kept == {"a name": r"caf\udce9", "1": "Mute", "itself": "..."}
 
 
 def test_unreachable_model_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:

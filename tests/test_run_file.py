@@ -14,7 +14,14 @@ import pytest
 
 from tests.runs import make_run_file
 from whisperbench.errors import InputError
-from whisperbench.run_file import SCHEMA, read_run, require_writable, write_whole
+from whisperbench.run_file import (
+    SCHEMA,
+    clips_beside,
+    read_run,
+    require_own_name,
+    require_writable,
+    write_whole,
+)
 from whisperbench.suite import ROOT
 
 
@@ -146,3 +153,29 @@ def test_an_unwritable_place_is_found_before(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         require_writable(tmp_path / "file" / "run.json")
     require_writable(tmp_path / "a" / "b" / "run.json")
+
+
+def test_only_a_regular_file_is_replaced(tmp_path: Path) -> None:
+    """A pipe, as /dev/stdout may be, is refused; so is a name that leaves no room for a part."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is not a regular file"):
+        require_writable(tmp_path / "pipe")
+    with pytest.raises(InputError, match="File name too long"):
+        require_writable(tmp_path / ("a" * 250))
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_results_share_no_clip_by_clip_file() -> None:
+    """Whatever two results are called, theirs are two; and none of them is a result's own name."""
+    names = [
+        *("a.json", "a", "a.x", "a.y", "a.json.json", "a.JSON", ".json", "json", "a-clips.json"),
+        *("a.clips", "a.clips.json", "a.jsonl"),
+    ]
+    beside = [clips_beside(Path("out", name)) for name in names]
+    assert beside[0] == Path("out", "a.clips.jsonl")
+    assert len(set(beside)) == len(names)
+    for path in beside:
+        with pytest.raises(InputError, match=r"name a \.json file"):
+            require_own_name(path)
+    for name in names:
+        require_own_name(Path(name))

@@ -95,3 +95,13 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub(
         lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text)
     )
+
+
+def require_plain(name: str, where: str) -> None:
+    """Refuse a name that cannot be printed as it is: no result file can hold it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if printable(name) != name:
+        raise InputError(f"{where}: the name {printable(name)} cannot be printed; rename it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from whisperbench.errors import InputError, one_line
+from whisperbench.errors import InputError, one_line, require_plain
 from whisperbench.paths import expanded
 
 DUMMY_PREFIX = "dummy:"
@@ -101,7 +101,8 @@ class ModelSpec:
         A folder called nano is `./nano`.
 
         Raises:
-            InputError: the text is none of these, or the folder is missing.
+            InputError: the text is none of these, the folder is missing, or its path cannot be
+                printed.
         """
         if text == NANO:
             return cls(kind="nano", name=NANO)
@@ -112,7 +113,10 @@ class ModelSpec:
         folder = expanded(text)
         try:
             if text and folder.is_dir():
-                return cls(kind="folder", name=folder.resolve().name, folder=folder.resolve())
+                folder = folder.resolve()
+                # All of the path: fresh processes and libraries that are not Python's are told it.
+                require_plain(str(folder), "--model")
+                return cls(kind="folder", name=folder.name, folder=folder)
             if text and folder.exists():
                 raise InputError(
                     f"--model {text}: is a file; give the folder that holds config.json and "

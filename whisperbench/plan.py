@@ -11,7 +11,7 @@ from typing import get_args
 import msgspec
 
 from whisperbench.clips import Clip, find_clip, read_manifest
-from whisperbench.errors import InputError, printable
+from whisperbench.errors import InputError, printable, require_plain
 from whisperbench.models import ModelSpec
 from whisperbench.paths import expanded
 from whisperbench.precisions import DeviceKind, Precision, precision_named
@@ -75,11 +75,32 @@ def device_kind(device: str) -> DeviceKind:
     raise InputError(f"--device {device}: choose cpu, cuda, cuda:<index> or auto")
 
 
+def only(option: str, texts: Sequence[str]) -> str | None:
+    """Return the value of an option that takes one; None where it was not given.
+
+    Raises:
+        InputError: it was given twice, so that one would be forgotten; or it is empty, or cannot
+            be printed.
+    """
+    if len(texts) > 1:
+        raise InputError(
+            f"{option}: was given {len(texts)} times (look at addopts and PYTEST_ADDOPTS too); "
+            "give it once"
+        )
+    for text in texts:
+        if not text.strip():
+            raise InputError(f"{option}: an empty value; give it one, or leave the option out")
+        require_plain(text, option)
+    return texts[0] if texts else None
+
+
 def _listed(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """Split repeated and comma-separated values; keep the first of equal ones.
 
     A path that exists is taken whole: it may have a comma in its name.
     """
+    for text in texts:
+        require_plain(text, option)
     values = [
         value.strip()
         for text in texts
@@ -105,10 +126,9 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
     Args:
         profile: the defaults.
         options: option texts by option name without its dashes; absent or empty: the default.
-            Of an option that takes one value the last text counts.
 
     Raises:
-        InputError: a value is out of its range or unknown.
+        InputError: a value is out of its range or unknown, or one too many.
     """
     changes: dict[str, object] = {}
     for option, field in (("model", "models"), ("precision", "precisions"), ("clip", "clips")):
@@ -132,15 +152,18 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
                 raise InputError(
                     f"--attention {value}: unknown; choose from {', '.join(get_args(Attention))}"
                 )
-    if options.get("tokens"):
-        changes["tokens"] = _whole("--tokens", options["tokens"][-1], 1, MAX_TOKENS)
-    if options.get("rounds"):
-        rounds = _whole("--rounds", options["rounds"][-1], 1)
+    tokens, text, language = (
+        only(f"--{option}", options.get(option, ())) for option in ("tokens", "rounds", "language")
+    )
+    if tokens is not None:
+        changes["tokens"] = _whole("--tokens", tokens, 1, MAX_TOKENS)
+    if text is not None:
+        rounds = _whole("--rounds", text, 1)
         # A start-up round is a whole process: the option asks for fewer of them, never for more.
         startup_rounds = min(rounds, profile.startup_rounds)
         changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
-    if options.get("language"):
-        changes["language"] = language_code(options["language"][-1], "--language")
+    if language is not None:
+        changes["language"] = language_code(language, "--language")
     return msgspec.structs.replace(profile, **changes)
 
 
@@ -217,10 +240,15 @@ def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -
     clips = told([find_clip(text, manifest) for text in profile.clips])
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("--clip: two of the clips have the same name; rename a file")
-    data = options.get("data")
+    data = only("--data", options.get("data", ()))
     heard_name = "clips"
-    if data:
-        path = expanded(data[-1])
+    if data is not None:
+        path = expanded(data)
+        if "," in data and not path.exists():
+            raise InputError(
+                f"--data {data}: no such folder or manifest; it takes one alone, so put all "
+                "recordings into one"
+            )
         heard, heard_name = find_clips(path), printable(path.resolve().stem)
     else:
         heard = [find_clip(text, manifest) for text in profile.quality_clips]

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from whisperbench.clips import Clip, load_audio, transcript_beside
-from whisperbench.errors import InputError, one_line, printable
+from whisperbench.errors import InputError, one_line, printable, require_plain
 from whisperbench.placeholders import why_no_file, why_unfinished
 from whisperbench.words import language_code, normalizer
 
@@ -115,7 +115,7 @@ def _of_folder(folder: Path) -> list[Clip]:
     if not files:
         raise InputError(f"--data {folder}: holds no {', '.join(SUFFIXES)} files")
     for file in files:
-        _require_plain(str(file.relative_to(folder)), f"--data {folder}")
+        require_plain(str(file.relative_to(folder)), f"--data {folder}")
     if len({file.with_suffix("") for file in files}) < len(files):
         raise InputError(f"--data {folder}: two recordings have one text; keep one of them")
     texts = {file: transcript_beside(file) for file in files}
@@ -171,12 +171,6 @@ def _why_absent(entry: Path) -> str | None:
     return None
 
 
-def _require_plain(name: str, where: str) -> None:
-    """Refuse a name that no result file can hold."""
-    if printable(name) != name:
-        raise InputError(f"{where}: the name {printable(name)} cannot be printed; rename it")
-
-
 def _of_manifest(path: Path) -> list[Clip]:
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
@@ -193,7 +187,7 @@ def _of_manifest(path: Path) -> list[Clip]:
             raise InputError(f"{where}: {one_line(error)}") from error
         _require_known_cut(row, msgspec.json.decode(line), where)
         file = path.parent / row.audio_filepath
-        _require_plain(row.audio_filepath, where)
+        require_plain(row.audio_filepath, where)
         inside = file.is_relative_to(path.parent)
         clips.append(
             Clip(

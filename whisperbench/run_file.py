@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -79,8 +78,12 @@ def decode_run(data: bytes, name: str) -> Run:
         return _decode(data, name)
     # Invalid UTF-8 is a ValueError, as are msgspec's own errors.
     except (ValueError, RecursionError) as error:
-        why = str(error).replace(f"matching regex {LINE!r}", "without control characters")
-        raise InputError(f"{name}: not a whisperbench run: {one_line(why)}") from error
+        raise InputError(f"{name}: not a whisperbench run: {why_not(error)}") from error
+
+
+def why_not(error: Exception) -> str:
+    """Say in a line why something is no result."""
+    return one_line(str(error).replace(f"matching regex {LINE!r}", "without control characters"))
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -109,7 +112,7 @@ def _decode(data: bytes, name: str) -> Run:
     # stay text: Python reads no more than 4300 of them.
     json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_int=str)
     measurements = tuple(row.extra_info.whisperbench for row in file.benchmarks)
-    _require_sense(measurements, file.whisperbench.processes)
+    require_sense(measurements, file.whisperbench.processes)
     return Run(
         machine=file.machine_info.whisperbench, info=file.whisperbench, measurements=measurements
     )
@@ -122,8 +125,12 @@ def _require_distinct(pairs: list[tuple[str, object]]) -> None:
         raise ValueError(f"the key {twice} stands twice in one object")
 
 
-def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
-    """Refuse what no type forbids: two answers to one question, and less than nothing."""
+def require_sense(rows: Iterable[Measurement], processes: int) -> None:
+    """Refuse what no type forbids: two answers to one question, and less than nothing.
+
+    Raises:
+        ValueError: there is such a thing.
+    """
     seen = set()
     for row in rows:
         what = f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
@@ -146,18 +153,44 @@ def _require_sense(rows: Iterable[Measurement], processes: int) -> None:
                 raise ValueError(f"a negative {metric.name} of {what}")
 
 
+_RESULT = ".json"
+_BESIDE = (".clips.jsonl", "-clips.jsonl")
+"""How a file that says clip by clip what was heard ends: of a result that ends in .json, and of one
+that does not. Two results never share one."""
+
+
+def clips_beside(result: Path) -> Path:
+    """Return the place of the file that says clip by clip what was heard, beside a run's file."""
+    name = result.name
+    if name.endswith(_RESULT):
+        return result.with_name(name.removesuffix(_RESULT) + _BESIDE[0])
+    return result.with_name(name + _BESIDE[1])
+
+
+def require_own_name(result: Path) -> None:
+    """Refuse to write a run where the clip-by-clip file of another may be.
+
+    Raises:
+        InputError: its name ends as those do.
+    """
+    if result.name.endswith(_BESIDE):
+        raise InputError(f"{result}: is a name for what was heard, clip by clip; name a .json file")
+
+
 def require_writable(path: Path) -> None:
     """Check that a file can be made where it is to be, and make its folder.
 
     Raises:
-        InputError: it cannot, or there is a folder in its place.
+        InputError: it cannot, or there is a folder or a device in its place.
     """
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file")
+        if path.exists() and not path.is_file():
+            what = "is a folder" if path.is_dir() else "is not a regular file"
+            raise InputError(f"{path}: {what}; name a file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        part = _part_of(path)
+        part.touch()
+        part.unlink()
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error
 
@@ -170,7 +203,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         InputError: the folder cannot be made or written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):  # of another user, who can take it away
@@ -186,6 +219,11 @@ def write_whole(path: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {one_line(error.strerror)}") from error
+
+
+def _part_of(path: Path) -> Path:
+    """Return where this process writes a file before it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _left_behind(path: Path) -> Iterator[Path]:
