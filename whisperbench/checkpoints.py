@@ -41,7 +41,7 @@ class Checkpoint:
     folder: Path
     fingerprint: str
     blueprint: Blueprint | None = None
-    """What its small files say; None in a fresh process, which reads them when it loads."""
+    """What its small files say; None: they are read when it is loaded."""
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from whisperbench.as_named import require_as_named
 from whisperbench.checkpoints import open_folder, require_precision
 from whisperbench.errors import DeviceError, ModelError, one_line
 from whisperbench.plan import device_kind
+from whisperbench.processors import load_processor
 from whisperbench.residency import is_out_of_memory, memory_errors
 from whisperbench.transformers_config import generation_settings, model_config
 
@@ -57,17 +58,16 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
     quieten()
     what = f"loading {key.model.name} in {key.precision.name} on {device}"
     with memory_errors(what, device):
-        opened = open_folder(key.model.name, checkpoint.folder)
-        require_precision(
-            f"{key.model.name} ({checkpoint.folder})", key.precision, opened.blueprint
-        )
-        name = key.precision.dtype_on(device_kind(device), opened.blueprint.dtype)
+        where = f"{key.model.name} ({checkpoint.folder})"
+        blueprint = checkpoint.blueprint or open_folder(key.model.name, checkpoint.folder).blueprint
+        require_precision(where, key.precision, blueprint)
+        name = key.precision.dtype_on(device_kind(device), blueprint.dtype)
         dtype: torch.dtype = getattr(torch, name)
         quantization = dict(key.precision.quantization)
-        config = model_config(opened.blueprint)
+        config = model_config(blueprint)
         options: dict[str, Any] = {}
-        if key.precision.as_saved and opened.blueprint.quantization:
-            quantization = dict(opened.blueprint.quantization)
+        if key.precision.as_saved and blueprint.quantization:
+            quantization = dict(blueprint.quantization)
             config.quantization_config = quantization
         elif quantization:
             if quantization.get("load_in_4bit"):
@@ -78,7 +78,7 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
                 checkpoint.folder,
                 config=config,
                 # What generate() is not told it takes from here.
-                generation_config=generation_settings(opened.blueprint.tokens),
+                generation_config=generation_settings(blueprint.tokens),
                 dtype=dtype,
                 device_map={"": device},
                 attn_implementation=key.attention,
@@ -93,6 +93,7 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
                 f"{what}: {type(error).__name__}: {one_line(error)}; if the checkpoint is sound "
                 "elsewhere, check the versions of torch, transformers and bitsandbytes"
             ) from error
+        processor = load_processor(where, checkpoint.folder)
     _require_complete(what, report)
     require_as_named(what, model, quantization, name)
     model.eval()
@@ -102,8 +103,8 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
         device=device,
         dtype=dtype,
         model=model,
-        processor=opened.processor,
-        tokens=opened.blueprint.tokens,
+        processor=processor,
+        tokens=blueprint.tokens,
         weight_bytes=weight_bytes(model),
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from whisperbench.blueprint import Blueprint
 from whisperbench.checkpoints import Checkpoint
 from whisperbench.clips import Clip
 from whisperbench.models import ModelSpec
@@ -27,6 +28,8 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     clip: Clip
     batch_size: int
     tokens: int
+    blueprint: Blueprint | None = None
+    """What the checkpoint's small files say, so that it need not be read again."""
 
     def __str__(self) -> str:
         return f"{self.model} in {self.precision}"
@@ -41,4 +44,9 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def checkpoint(self) -> Checkpoint:
         """Return where its files are."""
-        return Checkpoint(spec=self.key().model, folder=Path(self.folder), fingerprint="")
+        return Checkpoint(
+            spec=self.key().model,
+            folder=Path(self.folder),
+            fingerprint="",
+            blueprint=self.blueprint,
+        )

@@ -14,17 +14,24 @@ if TYPE_CHECKING:
 
 def model_config(blueprint: Blueprint) -> WhisperConfig:
     """Describe a model: its architecture, and nothing else that its config.json may hold."""
-    from transformers import WhisperConfig
+    from transformers import WhisperConfig, __version__
 
     tokens = blueprint.tokens
-    return WhisperConfig(
+    # What has no effect stands there because generate() copies all of it, at each call: so its
+    # Python calls are those that it makes of any saved model.
+    fields = {
         **blueprint.architecture,
-        bos_token_id=tokens.end_of_text,
-        eos_token_id=tokens.end_of_text,
-        pad_token_id=tokens.end_of_text,
-        decoder_start_token_id=tokens.start,
-        begin_suppress_tokens=None,
-    )
+        "architectures": ["WhisperForConditionalGeneration"],
+        "begin_suppress_tokens": list(tokens.suppressed_first or ()),
+        "bos_token_id": tokens.end_of_text,
+        "decoder_start_token_id": tokens.start,
+        "eos_token_id": tokens.end_of_text,
+        "model_type": "whisper",
+        "pad_token_id": tokens.end_of_text,
+        "transformers_version": __version__,
+    }
+    found: WhisperConfig = WhisperConfig.from_dict(fields)
+    return found
 
 
 def generation_settings(tokens: Tokens) -> GenerationConfig:
