@@ -141,6 +141,128 @@ def test_broken_checkpoints_are_one_line(folder: Path, damage: object, word: str
     assert "\n" not in str(caught.value)
 
 
+def _half_downloaded(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model.safetensors.incomplete")
+
+
+def _no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def _lfs(folder: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 151061672\n"
+    (folder / "model.safetensors").write_text(pointer, encoding="utf-8")
+
+
+def _lfs_tokenizer(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "kept")
+    _lfs(folder)
+    (folder / "model.safetensors").rename(folder / "tokenizer.json")
+    (folder / "kept").rename(folder / "model.safetensors")
+
+
+def _annex(folder: Path) -> None:
+    (folder / "model.safetensors").write_text("/annex/objects/SHA256E-s1--0\n", encoding="utf-8")
+
+
+def _emptied(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def _emptied_settings(folder: Path) -> None:
+    (folder / "generation_config.json").write_bytes(b"")
+
+
+def _converted(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model.bin")
+
+
+def _for_flax(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "flax_model.msgpack")
+
+
+def _adapter_alone(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    _adapter_beside(folder)
+
+
+def _adapter_beside(folder: Path) -> None:
+    base = '{"peft_type": "LORA", "base_model_name_or_path": "openai/whisper-tiny"}'
+    (folder / "adapter_config.json").write_text(base, encoding="utf-8")
+
+
+def _no_vocabulary(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_half_downloaded, "an unfinished download, model.safetensors.incomplete; copy it again"),
+        (_no_weights, "no model.safetensors in it, as in an unfinished copy; copy it again"),
+        (_lfs, "model.safetensors is a Git LFS pointer, not the file: run git lfs pull there"),
+        (_lfs_tokenizer, "tokenizer.json is a Git LFS pointer"),
+        (_annex, "model.safetensors is a git-annex pointer, not the file: run git annex get there"),
+        (_emptied, "model.safetensors is empty, as an unfinished copy is; copy it again"),
+        (_emptied_settings, "generation_config.json is empty"),
+        (_converted, "model.bin is of CTranslate2's format, which is not loaded; take the model"),
+        (_for_flax, "flax_model.msgpack is of Flax's format"),
+        (_adapter_alone, "is an adapter without its model: load openai/whisper-tiny and it with "),
+        (_adapter_beside, "an adapter lies beside the model (adapter_config.json); merge an ada"),
+        (_no_vocabulary, "no tokenizer.json in it"),
+    ],
+)
+def test_the_remedy_is_of_what_is_wrong(folder: Path, damage: object, words: str) -> None:
+    """What lacks, stands for another file, or is of another kind is told what helps, unread."""
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(ModelError) as caught:
+        _resolve(folder)
+    assert words in str(caught.value)
+    assert "pickle" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _add_tensor(folder: Path, name: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name] = tensors["model.encoder.conv1.bias"].clone()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "base_model.model.model.decoder.layers.0.fc1.lora_A.weight",
+        "model.decoder.layers.9.fc1.bias",
+        "model.encoder.conv1.SCB",
+    ],
+)
+def test_tensors_that_nothing_takes_are_refused_unless_asked_for(folder: Path, name: str) -> None:
+    """One is named before loading; with --allow-unused it is a remark, and the rest is measured."""
+    _add_tensor(folder, name)
+    _adapter_beside(folder)
+    with pytest.raises(
+        ModelError, match=r"\(adapter_config.json\); one tensor is of no layer that"
+    ) as caught:
+        _resolve(folder)
+    assert f"such as {name}" in str(caught.value)
+    assert "merge_and_unload()" in str(caught.value)
+    checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)), allow_unused=True)
+    assert [remark.endswith(", which is not used.") for remark in checkpoint.remarks] == [True] * 2
+
+
+def test_a_tensor_of_the_output_projection_is_used(folder: Path) -> None:
+    """Files that write the tied projection down, too, are as good as those that do not."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors["proj_out.weight"] = tensors["model.decoder.embed_tokens.weight"].clone()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert _resolve(folder).remarks == ()
+
+
 def _no_generation_config(folder: Path) -> None:
     (folder / "generation_config.json").unlink()
 

@@ -166,13 +166,27 @@ def read_blueprint(
     architecture = _architecture(name, where, config, remarks)
     said = _Said(name, where, generation, config, vocabulary)
     tokens = said.tokens(architecture["vocab_size"])
-    quantization = config.get("quantization_config")
     return Blueprint(
         architecture=architecture,
         tokens=tokens,
         dtype=_dtype(where, config),
-        quantization=_object(where, "config.json", "quantization_config", quantization),
+        quantization=quantization_of(where, config),
         remarks=(*remarks, *said.remarks),
+    )
+
+
+def quantization_of(where: str, config: Fields) -> Fields | None:
+    """Return what config.json says of quantization; None of weights that are plain floats.
+
+    Raises:
+        ModelError: it says nothing that can be understood.
+    """
+    found = config.get("quantization_config")
+    if found is None or (isinstance(found, dict) and found):
+        return found
+    raise ModelError(
+        f"{where}: config.json says quantization_config: {_shown(found)}; correct it, or take it "
+        "out where the weights are plain floats"
     )
 
 
@@ -476,12 +490,6 @@ def _differs(setting: str, value: object) -> bool:
 
 def _is_ids(value: object) -> bool:
     return isinstance(value, dict) and all(type(each) is int for each in value.values())
-
-
-def _object(where: str, file: str, setting: str, value: object) -> Fields | None:
-    if value is None or (isinstance(value, dict) and value):
-        return value
-    raise ModelError(f"{where}: {file} says {setting}: {_shown(value)}; correct it, or take it out")
 
 
 def _shown(value: object) -> str:

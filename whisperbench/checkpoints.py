@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from whisperbench.blueprint import Blueprint, Fields, read_blueprint
+from whisperbench.blueprint import Blueprint, Fields, quantization_of, read_blueprint
 from whisperbench.checkpoint_files import (
     WEIGHTS,
     check_files,
@@ -70,6 +70,8 @@ def open_folder(name: str, folder: Path) -> Opened:
     config = read_json(where, folder / "config.json")
     generation = folder / "generation_config.json"
     settings = read_json(where, generation) if generation.is_file() else None
+    # transformers reads config.json, too, when it makes a tokenizer.
+    quantization_of(where, config)
     processor = load_processor(where, folder)
     vocabulary = processor.tokenizer.get_vocab()
     blueprint = read_blueprint(name, where, config, settings, vocabulary)
