@@ -253,6 +253,16 @@ def test_tensors_that_nothing_takes_are_refused_unless_asked_for(folder: Path, n
     assert [remark.endswith(", which is not used.") for remark in checkpoint.remarks] == [True] * 2
 
 
+def test_an_adapter_that_peft_would_load_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where peft is installed, transformers puts it into the model: it is not unused then."""
+    _adapter_beside(folder)
+    monkeypatch.setattr("whisperbench.checkpoints.find_spec", lambda _name: object())
+    with pytest.raises(ModelError, match=r"or move adapter_config.json out of the folder$"):
+        resolve_checkpoint(ModelSpec.parse(str(folder)), allow_unused=True)
+
+
 def test_a_tensor_of_the_output_projection_is_used(folder: Path) -> None:
     """Files that write the tied projection down, too, are as good as those that do not."""
     from safetensors.torch import load_file, save_file

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whisperbench.models import ModelSpec
 
 WEIGHTS = "model.safetensors"
+ADAPTER = "adapter_config.json"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 TIED = "proj_out.weight"
 """The output projection's tensor, which is the decoder's embedding and need not be in a file."""
@@ -59,8 +60,8 @@ def check_files(spec: ModelSpec, folder: Path) -> list[Path]:
     """
     where = f"{spec.name} ({folder})"
     remedy = _REMEDIES[spec.kind]
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        base = read_json(where, folder / "adapter_config.json").get("base_model_name_or_path")
+    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
+        base = read_json(where, folder / ADAPTER).get("base_model_name_or_path")
         raise ModelError(
             f"{where}: is an adapter without its model: load {one_line(base or 'its base model')} "
             "and it with peft, then merge_and_unload() and save_pretrained() the result, processor "
@@ -161,8 +162,8 @@ def _check_weights(where: str, path: Path, remedy: str) -> None:
 
 def unused_adapters(folder: Path) -> Iterator[str]:
     """Name an adapter that lies beside a model: transformers may load it, or pass it over."""
-    if (folder / "adapter_config.json").is_file():
-        yield "an adapter lies beside the model (adapter_config.json)"
+    if (folder / ADAPTER).is_file():
+        yield f"an adapter lies beside the model ({ADAPTER})"
 
 
 def unused_tensors(where: str, weights: Sequence[Path], blueprint: Blueprint) -> Iterator[str]:

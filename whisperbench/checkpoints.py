@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from whisperbench.blueprint import Blueprint, Fields, quantization_of, read_blueprint
 from whisperbench.checkpoint_files import (
+    ADAPTER,
     WEIGHTS,
     check_files,
     read_json,
@@ -184,6 +186,12 @@ def resolve_checkpoint(
     where = f"{spec.name} ({folder})"
     blueprint = open_folder(spec.name, folder).blueprint
     unused = [*unused_adapters(folder), *unused_tensors(where, weights, blueprint)]
+    if unused and find_spec("peft") and (folder / ADAPTER).is_file():
+        raise ModelError(
+            f"{where}: {'; '.join(unused)}; peft is installed, so transformers would load the "
+            "adapter into the model: merge it with merge_and_unload() and save_pretrained() the "
+            f"result, or move {ADAPTER} out of the folder"
+        )
     if unused and not allow_unused:
         raise ModelError(
             f"{where}: {'; '.join(unused)}; merge an adapter into the model with "
