@@ -64,9 +64,9 @@ EDITS = {
         "+1 aten::item a token, from WhisperDecoder",
     ),
     "int8 threshold 0, not 6": Edit(
-        "bitsandbytes/nn/modules.py",
-        "        self.state.threshold = threshold\n",
-        "        self.state.threshold = threshold = 0.0\n",
+        "bitsandbytes/autograd/_functions.py",
+        "    if threshold > 0.0:\n        state.threshold = threshold\n",
+        "    state.threshold = threshold = 0.0\n",
         "decode_aten_ops",
         "from Linear8bitLt",
     ),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TINY_EN
-from whisperbench.blueprint import Blueprint, non_speech, read_blueprint
+from whisperbench.blueprint import Blueprint, read_blueprint
 from whisperbench.checkpoints import Opened, open_folder, resolve_checkpoint
 from whisperbench.clips import load_audio, read_manifest
 from whisperbench.errors import ModelError
@@ -21,6 +21,7 @@ from whisperbench.loading import LoadedModel, load_model
 from whisperbench.models import ModelSpec
 from whisperbench.plan import CheckpointKey
 from whisperbench.precisions import PRECISIONS
+from whisperbench.special_tokens import non_speech
 from whisperbench.suite import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.transcribe import Transcriber
 

@@ -7,15 +7,12 @@ what belongs to the model is taken; what can be derived from its vocabulary is; 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from whisperbench.errors import ModelError, one_line
-
-Fields = Mapping[str, Any]
-"""A JSON object."""
+from whisperbench.errors import ModelError
+from whisperbench.special_tokens import Fields, Tokens, read_tokens, shown
 
 POSITIONS = 448
 """Of the decoder, in every size: the prompt and all tokens of a window (Radford et al. 2022)."""
@@ -41,14 +38,6 @@ _WHISPERS: Fields = {
     "tie_word_embeddings": True,
 }
 """What is the same in every Whisper. Another value makes another model of the same weights."""
-
-MULTILINGUAL_VOCABULARY = 51865
-"""Tokens from which on a vocabulary of Whisper's is a multilingual one: `is_multilingual` of
-OpenAI's whisper/model.py. An English-only one has 51864."""
-
-_DEFAULT_FIRST = [220, 50256]
-_LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
-_TASKS = ("transcribe", "translate")
 
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "do_sample": (False,),
@@ -94,44 +83,6 @@ _WITHOUT_EFFECT = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """The ids that Whisper decodes with."""
-
-    vocabulary: int
-    """How many ids there are; those after `no_timestamps` are time stamps."""
-    end_of_text: int
-    start: int
-    no_timestamps: int
-    previous: int | None
-    """Goes before the text of the window before; None in a vocabulary without it."""
-    languages: Mapping[str, int] = field(default_factory=dict)
-    """By code, such as en; empty where the model knows English alone and is not told so."""
-    tasks: Mapping[str, int] = field(default_factory=dict)
-    """`transcribe` and `translate`, of a multilingual model."""
-    suppressed: tuple[int, ...] | None
-    """Never decoded, such as brackets and notes; None: nothing is suppressed."""
-    suppressed_first: tuple[int, ...] | None
-    """Not decoded first: a space, and the end of text."""
-    latest_first_timestamp: int | None
-    """Steps of 20 ms in which a recording beyond 30 s must begin; None: any."""
-
-    @property
-    def known_languages(self) -> list[str]:
-        """Codes of all languages that it transcribes."""
-        return sorted(self.languages) or ["en"]
-
-    @property
-    def timestamps(self) -> range:
-        """The ids of time stamps, of 20 ms each."""
-        return range(self.no_timestamps + 1, self.vocabulary)
-
-    def prompt(self, language: str) -> list[int]:
-        """Return the ids that a transcription without time stamps starts from: 2, or 4."""
-        told = [self.languages[language], self.tasks["transcribe"]] if self.languages else []
-        return [self.start, *told, self.no_timestamps]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Blueprint:
     """What a checkpoint's small files say."""
 
@@ -164,14 +115,15 @@ def read_blueprint(
     """
     remarks: list[str] = []
     architecture = _architecture(name, where, config, remarks)
-    said = _Said(name, where, generation, config, vocabulary)
-    tokens = said.tokens(architecture["vocab_size"])
+    tokens, of_tokens = read_tokens(
+        name, where, architecture["vocab_size"], config, generation, vocabulary
+    )
     return Blueprint(
         architecture=architecture,
         tokens=tokens,
         dtype=_dtype(where, config),
         quantization=quantization_of(where, config),
-        remarks=(*remarks, *said.remarks),
+        remarks=(*remarks, *of_tokens, *_set_aside(name, config, generation or {})),
     )
 
 
@@ -185,7 +137,7 @@ def quantization_of(where: str, config: Fields) -> Fields | None:
     if found is None or (isinstance(found, dict) and found):
         return found
     raise ModelError(
-        f"{where}: config.json says quantization_config: {_shown(found)}; correct it, or take it "
+        f"{where}: config.json says quantization_config: {shown(found)}; correct it, or take it "
         "out where the weights are plain floats"
     )
 
@@ -194,7 +146,7 @@ def _architecture(name: str, where: str, config: Fields, remarks: list[str]) -> 
     for size in _SIZES:
         if type(config.get(size)) is not int or config[size] < 1:
             raise ModelError(
-                f"{where}: config.json says {size}: {_shown(config.get(size))}; it must be a whole "
+                f"{where}: config.json says {size}: {shown(config.get(size))}; it must be a whole "
                 "number above 0, as the model was trained: take config.json from the model that it "
                 "was made from"
             )
@@ -202,8 +154,8 @@ def _architecture(name: str, where: str, config: Fields, remarks: list[str]) -> 
         found = config.get(trait)
         if found is not None and (type(found) is not type(whispers) or found != whispers):
             raise ModelError(
-                f"{where}: config.json says {trait}: {_shown(found)}; every Whisper has "
-                f"{_shown(whispers)}, and the suite measures no other model: correct it"
+                f"{where}: config.json says {trait}: {shown(found)}; every Whisper has "
+                f"{shown(whispers)}, and the suite measures no other model: correct it"
             )
     for half in ("encoder", "decoder"):
         heads = config[f"{half}_attention_heads"]
@@ -225,327 +177,35 @@ def _dtype(where: str, config: Fields) -> str:
     name = str(found).removeprefix("torch.")
     if name not in ("float32", "float16", "bfloat16"):
         raise ModelError(
-            f"{where}: config.json says dtype: {_shown(found)}; float32, float16 and bfloat16 are "
+            f"{where}: config.json says dtype: {shown(found)}; float32, float16 and bfloat16 are "
             "measured: correct it, or save the model in one of them"
         )
     return name
 
 
-class _Said:
-    """What a checkpoint's files say of its tokens, held against its vocabulary."""
-
-    def __init__(
-        self,
-        name: str,
-        where: str,
-        generation: Fields | None,
-        config: Fields,
-        vocabulary: Mapping[str, int],
-    ) -> None:
-        self._name = name
-        self._where = where
-        self._generation = generation or {}
-        self._without_file = generation is None
-        self._config = config
-        self._vocabulary = vocabulary
-        self._derived: list[str] = []
-        self.remarks: list[str] = []
-
-    def tokens(self, size: int) -> Tokens:
-        """Put the ids together, and say what was derived and what was set aside."""
-        end_of_text = self._required("eos_token_id", "<|endoftext|>")
-        start = self._required("decoder_start_token_id", "<|startoftranscript|>")
-        no_timestamps = self._required("no_timestamps_token_id", "<|notimestamps|>")
-        languages, tasks = self._languages(size)
-        suppressed, suppressed_first = self._suppressed(size, end_of_text)
-        found = Tokens(
-            vocabulary=size,
-            end_of_text=end_of_text,
-            start=start,
-            no_timestamps=no_timestamps,
-            previous=self._id("prev_sot_token_id", "<|startofprev|>"),
-            languages=languages,
-            tasks=tasks,
-            suppressed=suppressed,
-            suppressed_first=suppressed_first,
-            latest_first_timestamp=self._latest_first_timestamp(),
-        )
-        self._require_inside(found)
-        self._remark()
-        return found
-
-    def _required(self, setting: str, token: str) -> int:
-        found = self._id(setting, token)
-        if found is None:
-            raise ModelError(
-                f"{self._where}: generation_config.json does not say {setting}, and the tokenizer "
-                f"has no {token}; take both from the model that it was made from"
+def _set_aside(name: str, config: Fields, generation: Fields) -> Iterator[str]:
+    """Say which settings of generate() do not hold here."""
+    # Until 2023 they stood in config.json, which has many fields that are none.
+    older = {setting: config[setting] for setting in _NEUTRAL if setting in config}
+    for file, fields in (("generation_config.json", generation), ("config.json", older)):
+        differing = [
+            f"{setting}: {shown(value)}"
+            for setting, value in fields.items()
+            if _differs(setting, value)
+        ]
+        if differing:
+            yield (
+                f"{name}: {file} says {', '.join(differing)}, which is set aside: every model is "
+                "decoded greedily, with a key-value cache, to its own end of text or a fixed "
+                "count, in the language of the clip."
             )
-        return found
-
-    def _id(self, setting: str, token: str) -> int | None:
-        """Return a token's id, on which the tokenizer and generation_config.json must agree."""
-        known = self._vocabulary.get(token)
-        said = self._generation.get(setting)
-        if setting == "eos_token_id" and isinstance(said, list) and known in said:
-            self._set_aside({setting: said}, "generation_config.json")
-            return known
-        if said is not None and type(said) is not int:
-            raise self._malformed(setting, said, "a token's id")
-        if said is not None and known is not None and said != known:
-            raise self._contradiction(setting, said, token, known)
-        if said is None and known is not None:
-            self._derived.append(setting)
-        return known if known is not None else said
-
-    def _languages(self, size: int) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the ids of languages and tasks; none of a model that knows English alone."""
-        listed = self._generation.get("lang_to_id")
-        if listed is not None and not _is_ids(listed):
-            raise self._malformed("lang_to_id", listed, "ids by language token")
-        large = size >= MULTILINGUAL_VOCABULARY
-        multilingual = self._generation.get("is_multilingual")
-        if multilingual is not None and type(multilingual) is not bool:
-            raise self._malformed("is_multilingual", multilingual, "true or false")
-        if multilingual is None:
-            multilingual = large or bool(listed)
-            self._derived.append("is_multilingual")
-        if multilingual != (large or bool(listed)):
-            raise ModelError(
-                f"{self._where}: generation_config.json says is_multilingual: "
-                f"{_shown(multilingual)}, and "
-                + (
-                    "knows no language, with a vocabulary that is of one language"
-                    if multilingual
-                    else f"a vocabulary of {size} tokens is a multilingual one"
-                )
-                + "; correct it, or take it out to have it derived"
-            )
-        if not multilingual:
-            return {}, {}
-        known = {token: at for token, at in self._vocabulary.items() if _LANGUAGE.fullmatch(token)}
-        if listed:
-            self._require_agreement("lang_to_id", listed, known)
-            if strange := [token for token in listed if not _LANGUAGE.fullmatch(token)]:
-                raise self._malformed("lang_to_id", strange[0], "a token such as <|en|>")
-        else:
-            self._derived.append("lang_to_id")
-        languages = {token[2:-2]: at for token, at in (listed or known).items()}
-        if not languages:
-            raise ModelError(
-                f"{self._where}: is multilingual, and neither generation_config.json (lang_to_id) "
-                "nor the tokenizer knows a language; take both from the model that it was made from"
-            )
-        return languages, self._tasks()
-
-    def _tasks(self) -> dict[str, int]:
-        listed = self._generation.get("task_to_id")
-        if listed is not None and not _is_ids(listed):
-            raise self._malformed("task_to_id", listed, "ids by task")
-        tokens = {task: f"<|{task}|>" for task in _TASKS}
-        known = {
-            task: self._vocabulary[token]
-            for task, token in tokens.items()
-            if token in self._vocabulary
-        }
-        listed = {task: at for task, at in (listed or {}).items() if task in _TASKS}
-        self._require_agreement("task_to_id", listed, known)
-        if known.keys() - listed.keys():
-            self._derived.append("task_to_id")
-        found = {task: (known | listed)[task] for task in _TASKS if task in known | listed}
-        if "transcribe" not in found:
-            raise ModelError(
-                f"{self._where}: neither generation_config.json (task_to_id) nor the tokenizer "
-                "knows the task transcribe; take both from the model that it was made from"
-            )
-        return found
-
-    def _suppressed(
-        self, size: int, end_of_text: int
-    ) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-        """Return what is never decoded, and what is not decoded first."""
-        never, first = (
-            self._ids(setting, size) for setting in ("suppress_tokens", "begin_suppress_tokens")
-        )
-        # Of another vocabulary than Whisper's own, what it must not decode is its maker's to say.
-        if size >= MULTILINGUAL_VOCABULARY - 1 and "Ġthe" in self._vocabulary:
-            own = non_speech(self._vocabulary)
-            space = self._vocabulary.get("Ġ", end_of_text)
-            if never is None:
-                never = own
-                self._derived.append("suppress_tokens")
-            elif set(never) != set(own):
-                self.remarks.append(
-                    f"{self._name}: suppress_tokens names {len(never)} tokens that are never "
-                    f"decoded, others than Whisper's own {len(own)}."
-                )
-            if first is None:
-                first = (space, end_of_text)
-                self._derived.append("begin_suppress_tokens")
-            elif set(first) != {space, end_of_text}:
-                self.remarks.append(
-                    f"{self._name}: begin_suppress_tokens names other tokens than Whisper's own, a "
-                    "space and the end of text."
-                )
-        return never or None, first or None
-
-    def _ids(self, setting: str, size: int) -> tuple[int, ...] | None:
-        """Read a list of ids, which stood in config.json until 2023."""
-        for file, fields in (
-            ("generation_config.json", self._generation),
-            ("config.json", self._config),
-        ):
-            said = fields.get(setting)
-            # transformers writes its default into every config.json; it is that of English.
-            if said is None or (fields is self._config and said == _DEFAULT_FIRST):
-                continue
-            if not isinstance(said, list) or not all(type(each) is int for each in said):
-                raise self._malformed(setting, said, "a list of ids", file)
-            if wrong := [each for each in said if not 0 <= each < size]:
-                raise self._malformed(setting, wrong[0], f"ids below {size}", file)
-            return tuple(said)
-        return None
-
-    def _latest_first_timestamp(self) -> int | None:
-        setting = "max_initial_timestamp_index"
-        said = self._generation.get(setting)
-        if said is not None and (type(said) is not int or said < 0):
-            raise self._malformed(setting, said, "a whole number")
-        return said
-
-    def _require_inside(self, found: Tokens) -> None:
-        """Refuse ids beyond the vocabulary, or no time stamps after the last other token."""
-        ids = [found.end_of_text, found.start, found.no_timestamps, found.previous or 0]
-        ids += [*found.languages.values(), *found.tasks.values()]
-        if wrong := [each for each in ids if not 0 <= each < found.vocabulary]:
-            raise ModelError(
-                f"{self._where}: the token {wrong[0]} is none of the {found.vocabulary} that "
-                "config.json says the model has (vocab_size); the tokenizer is not this model's"
-            )
-        if len(set(ids)) < len(ids):
-            raise ModelError(
-                f"{self._where}: two special tokens have one id; take generation_config.json and "
-                "the tokenizer from the model that it was made from"
-            )
-
-    def _require_agreement(
-        self, setting: str, listed: Mapping[str, int], known: Mapping[str, int]
-    ) -> None:
-        for token, at in listed.items():
-            if known.get(token, at) != at:
-                raise self._contradiction(setting, at, token, known[token])
-
-    def _contradiction(self, setting: str, said: object, token: str, known: int) -> ModelError:
-        return ModelError(
-            f"{self._where}: generation_config.json says {setting}: {_shown(said)}, and in the "
-            f"tokenizer {token} is {known}; take both from the model that it was made from, or "
-            f"take {setting} out to have it derived"
-        )
-
-    def _malformed(
-        self, setting: str, said: object, wanted: str, file: str = "generation_config.json"
-    ) -> ModelError:
-        return ModelError(
-            f"{self._where}: {file} says {setting}: {_shown(said)}, which must be {wanted}; "
-            "correct it, or take it out"
-        )
-
-    def _set_aside(self, fields: Fields, file: str) -> None:
-        listed = ", ".join(f"{setting}: {_shown(value)}" for setting, value in fields.items())
-        self.remarks.append(
-            f"{self._name}: {file} says {listed}, which is set aside: every model is decoded "
-            "greedily, with a key-value cache, to its own end of text or a fixed count, in the "
-            "language of the clip."
-        )
-
-    def _remark(self) -> None:
-        """Say what was derived, and which settings do not hold here."""
-        if self._without_file:
-            self.remarks.append(
-                f"{self._name}: there is no generation_config.json; languages, tasks, special "
-                "tokens and lengths were derived from its vocabulary."
-            )
-        elif self._derived:
-            self.remarks.append(
-                f"{self._name}: generation_config.json does not say {', '.join(self._derived)}; "
-                "that was derived from its vocabulary."
-            )
-        for file, fields in (
-            ("generation_config.json", self._generation),
-            ("config.json", {key: self._config[key] for key in _NEUTRAL if key in self._config}),
-        ):
-            differing = {key: value for key, value in fields.items() if _differs(key, value)}
-            if differing:
-                self._set_aside(differing, file)
 
 
 def _differs(setting: str, value: object) -> bool:
     """Whether a setting of generate() is another than what is measured with."""
-    if setting in _TAKEN or setting in _WITHOUT_EFFECT or value is None:
+    taken = setting in _TAKEN and not (setting == "eos_token_id" and isinstance(value, list))
+    if taken or setting in _WITHOUT_EFFECT or value is None:
         return False
     return not any(
         type(value) is type(each) and value == each for each in _NEUTRAL.get(setting, ())
     )
-
-
-def _is_ids(value: object) -> bool:
-    return isinstance(value, dict) and all(type(each) is int for each in value.values())
-
-
-def _shown(value: object) -> str:
-    """Write a value of a JSON file, short."""
-    import json
-
-    text = "nothing" if value is None else one_line(json.dumps(value))
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_SYMBOLS = (
-    *'"#()*+/:;<=>@[\\]^_`{|}~「」『』',
-    *("<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))"),
-    *("[[", "]]", "{{", "}}", "♪♪", "♪♪♪"),
-)
-_NOTES = "♩♪♫♬♭♮♯"
-_CONTROLS = (
-    *("<|startoftranscript|>", "<|translate|>", "<|transcribe|>"),
-    *("<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|nocaptions|>"),
-)
-
-
-def non_speech(vocabulary: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the tokens that annotate instead of saying what is heard, and those that steer.
-
-    Whisper never decodes them by default: `non_speech_tokens` of OpenAI's whisper/tokenizer.py, and
-    `_get_suppress_tokens` of its decoding.py.
-    """
-    found = {vocabulary[token] for token in _CONTROLS if token in vocabulary}
-    found |= set(_spelled(vocabulary, (" -", " '"), whole=True))
-    both = [spelled for symbol in _SYMBOLS for spelled in (symbol, f" {symbol}")]
-    found |= set(_spelled(vocabulary, both, whole=True))
-    # Of a note that takes several tokens the first is enough: nothing else begins with it.
-    notes = [spelled for note in _NOTES for spelled in (note, f" {note}")]
-    found |= set(_spelled(vocabulary, notes, whole=False))
-    return tuple(sorted(found))
-
-
-def _spelled(vocabulary: Mapping[str, int], texts: Iterable[str], *, whole: bool) -> Iterator[int]:
-    """Yield the token of each text that is one; else, where that will do, of its longest start."""
-    for text in texts:
-        letters = "".join(_BYTE_LETTERS[byte] for byte in text.encode())
-        for length in range(len(letters), 0, -1):
-            if letters[:length] in vocabulary:
-                yield vocabulary[letters[:length]]
-                break
-            if whole:
-                break
-
-
-def _byte_letters() -> dict[int, str]:
-    """Return the letter that stands for each byte in a byte-level vocabulary, as GPT-2's has it."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = {byte: chr(byte) for byte in printable}
-    return letters | {byte: chr(256 + place) for place, byte in enumerate(others)}
-
-
-_BYTE_LETTERS = _byte_letters()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from whisperbench.blueprint import Blueprint, Fields, quantization_of, read_blueprint
+from whisperbench.blueprint import Blueprint, quantization_of, read_blueprint
 from whisperbench.checkpoint_files import (
     ADAPTER,
     WEIGHTS,
@@ -23,6 +23,7 @@ from whisperbench.errors import DeviceError, ModelError, one_line
 from whisperbench.models import ModelSpec
 from whisperbench.precisions import PRECISIONS, Precision
 from whisperbench.processors import load_processor, require_front_end
+from whisperbench.special_tokens import Fields
 from whisperbench.suite import NANO_FOLDER
 
 if TYPE_CHECKING:

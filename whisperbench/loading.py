@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-    from whisperbench.blueprint import Tokens
     from whisperbench.checkpoints import Checkpoint
     from whisperbench.plan import CheckpointKey
+    from whisperbench.special_tokens import Tokens
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

@@ -9,7 +9,8 @@ from whisperbench.blueprint import POSITIONS
 if TYPE_CHECKING:
     from transformers import GenerationConfig, WhisperConfig
 
-    from whisperbench.blueprint import Blueprint, Tokens
+    from whisperbench.blueprint import Blueprint
+    from whisperbench.special_tokens import Tokens
 
 
 def model_config(blueprint: Blueprint) -> WhisperConfig:
