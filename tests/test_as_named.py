@@ -94,6 +94,13 @@ def test_plain_weights_as_saved_are_their_own_dtype() -> None:
     assert load("nano", "as-saved").dtype == torch.float16
 
 
+@pytest.mark.parametrize("said", ["float32", "bfloat16", None, 7])
+def test_as_saved_is_what_the_weights_are(tmp_path: Path, said: object) -> None:
+    """Whatever config.json says of their dtype."""
+    folder = change(NANO_FOLDER, tmp_path / "mine", dtype=said, torch_dtype=said)
+    assert load(folder, "as-saved").weight_bytes / 2**20 == pytest.approx(14.2, abs=0.05)
+
+
 def change(folder: Path, to: Path, **fields: object) -> Path:
     """Copy a checkpoint, and change its config.json."""
     shutil.copytree(folder, to)
@@ -115,6 +122,15 @@ def test_other_quantizations_are_refused(saved: Path, tmp_path: Path) -> None:
         ModelError, match=r"is of I8, as quantized weights are, and config.json has"
     ):
         load(silent, "fp32")
+    plain = change(NANO_FOLDER, tmp_path / "plain", quantization_config={"load_in_8bit": True})
+    for precision in ("fp32", "as-saved"):
+        with pytest.raises(
+            ModelError, match="and the weights are plain floats; take quantization_"
+        ):
+            load(plain, precision)
+    no_bits = {"quant_method": "bitsandbytes"}
+    with pytest.raises(ModelError, match="says neither load_in_8bit nor load_in_4bit; take config"):
+        load(change(saved, tmp_path / "bits", quantization_config=no_bits), "as-saved")
     with pytest.raises(ModelError, match=r"quantization_config: \[8\]; correct it"):
         load(change(saved, tmp_path / "odd", quantization_config=[8]), "as-saved")
 

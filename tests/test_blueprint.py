@@ -139,6 +139,7 @@ def test_a_missing_generation_config_is_derived_and_said(folder: Path) -> None:
         {"temperature": [0.0, 0.4], "logprob_threshold": -1.0, "no_speech_threshold": 0.6},
         {"condition_on_prev_tokens": True, "prompt_condition_type": "all-segments"},
         {"forced_decoder_ids": [[1, 1002]], "language": "de", "task": "translate"},
+        {"return_timestamps": True},
         {"cache_implementation": "static", "min_new_tokens": 9, "repetition_penalty": 3.0},
     ],
 )
@@ -148,10 +149,19 @@ def test_settings_of_a_checkpoint_do_not_hold(folder: Path, settings: Fields) ->
     checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)))
     said = " ".join(checkpoint.remarks)
     assert said.count("set aside") == 1
-    for setting in settings.keys() - {"forced_decoder_ids", "task", "prompt_condition_type"}:
+    for setting in settings.keys() - {"forced_decoder_ids", "prompt_condition_type"}:
         assert f"{setting}: " in said
     assert str(folder.parent) not in said
     assert heard(load(folder)) == heard(load(NANO_FOLDER))
+
+
+def test_defaults_that_are_written_down_are_no_remark(folder: Path) -> None:
+    """A file that says all that is so anyway, in whole numbers or in others, is as good as none."""
+    dump = {"top_k": 50, "top_p": 1, "temperature": 1.0, "num_beams": 1, "num_beam_groups": 1}
+    more = {"generation_kwargs": {}, "typical_p": 1.0, "use_cache": True, "task": "transcribe"}
+    change(folder, "generation_config.json", **dump, **more)
+    change(folder, "config.json", max_length=20, no_repeat_ngram_size=0, length_penalty=1.0)
+    assert resolve_checkpoint(ModelSpec.parse(str(folder))).remarks == ()
 
 
 def test_settings_in_config_json_do_not_hold_either(folder: Path) -> None:
@@ -167,10 +177,12 @@ def test_settings_in_config_json_do_not_hold_either(folder: Path) -> None:
     [
         ("preprocessor_config.json", {"feature_size": 128}, "feature_size: 128, and the model ta"),
         ("preprocessor_config.json", {"hop_length": 80}, "hop_length: 80, and Whisper's is 160"),
+        ("preprocessor_config.json", {"hop_length": 160.0}, "hop_length: 160.0, and Whisper's is"),
         ("preprocessor_config.json", {"padding_side": "left"}, "padding_side: left"),
         ("config.json", {"num_mel_bins": 128}, "feature_size: 80, and the model takes 128"),
         ("config.json", {"activation_function": "relu"}, 'every Whisper has "gelu"'),
         ("config.json", {"max_source_positions": 750}, "every Whisper has 1500"),
+        ("config.json", {"decoder_attention_heads": 8}, "every Whisper's heads are 64 wide"),
         ("config.json", {"encoder_attention_heads": 3}, "does not divide d_model: 256"),
         ("config.json", {"encoder_layers": GONE}, "encoder_layers: nothing; it must be a whole"),
         ("config.json", {"vocab_size": 900}, "is none of the 900"),
@@ -219,7 +231,9 @@ SIZES = {
 
 def blueprint_of(generation: Fields | None, *languages: str) -> Blueprint:
     """Read made-up files of a multilingual model."""
-    return read_blueprint("mine", "mine (there)", SIZES, generation, vocabulary_of(*languages))
+    return read_blueprint(
+        "mine", "mine (there)", SIZES, generation, vocabulary_of(*languages), "float32"
+    )
 
 
 def test_a_multilingual_model_is_never_taken_for_english() -> None:
@@ -236,6 +250,40 @@ def test_a_multilingual_model_is_never_taken_for_english() -> None:
         blueprint_of({"lang_to_id": {"<|de|>": 50259}}, "en", "de")
     with pytest.raises(ModelError, match="nor the tokenizer knows a language"):
         blueprint_of({})
+
+
+def test_tokens_that_a_fine_tune_added_are_decoded() -> None:
+    """What stands behind the time stamps is text; and an English vocabulary stays English."""
+    larger = SIZES | {"vocab_size": 51_900}
+    vocabulary = vocabulary_of("en", "de")
+    tokens = read_blueprint("mine", "mine (there)", larger, {}, vocabulary, "float32").tokens
+    assert tokens.timestamps == range(50265, 50265 + 1501)
+    english = {token: place - 1 for token, place in vocabulary.items()}
+    for generation in (None, {}, {"is_multilingual": False}):
+        tokens = read_blueprint("mine", "mine (there)", larger, generation, english, "").tokens
+        assert tokens.known_languages == ["en"]
+        assert tokens.prompt("en") == [50257, 50263]
+
+
+def test_a_dialect_that_is_no_language_of_whispers_is_left_out() -> None:
+    """The others stand, and it is said."""
+    found = blueprint_of({"lang_to_id": {"<|en|>": 50259, "<|zh-TW|>": 51000}}, "en")
+    assert found.tokens.known_languages == ["en"]
+    assert "lang_to_id has <|zh-TW|>" in " ".join(found.remarks)
+
+
+def test_a_tokenizer_in_the_files_of_2022_is_read(folder: Path) -> None:
+    """vocab.json, merges.txt and added_tokens.json give the same words as tokenizer.json."""
+    file = read(folder, "tokenizer.json")
+    added = {each["content"]: each["id"] for each in file["added_tokens"]}
+    merges = (
+        " ".join(pair) if isinstance(pair, list) else pair for pair in file["model"]["merges"]
+    )
+    (folder / "tokenizer.json").unlink()
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges), encoding="utf-8")
+    for name, content in (("vocab.json", file["model"]["vocab"]), ("added_tokens.json", added)):
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    assert heard(load(folder)) == heard(load(NANO_FOLDER))
 
 
 def test_what_whisper_never_decodes_is_derived_as_it_ships() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from whisperbench.checkpoint_files import check_files
 from whisperbench.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.errors import ModelError, WhisperbenchError
 from whisperbench.loading import load_model
@@ -181,6 +182,31 @@ def _for_flax(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "flax_model.msgpack")
 
 
+def _half_of_a_trainers_folder(folder: Path) -> None:
+    _half_downloaded(folder)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "pytorch_model.bin"):
+        (folder / name).write_bytes(b"\x80")
+
+
+def _lfs_pickle(folder: Path) -> None:
+    _lfs(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def _adapter_with_config(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    _adapter_beside(folder)
+
+
+def _adapter_without_config(folder: Path) -> None:
+    shutil.copy(folder / "model.safetensors", folder / "adapter_model.safetensors")
+
+
+def _empty_processor(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text('{"processor_class": "x"}', encoding="utf-8")
+
+
 def _adapter_alone(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
@@ -208,6 +234,11 @@ def _no_vocabulary(folder: Path) -> None:
         (_emptied_settings, "generation_config.json is empty"),
         (_converted, "model.bin is of CTranslate2's format, which is not loaded; take the model"),
         (_for_flax, "flax_model.msgpack is of Flax's format"),
+        (_half_of_a_trainers_folder, "an unfinished download, model.safetensors.incomplete"),
+        (_lfs_pickle, "pytorch_model.bin is a Git LFS pointer"),
+        (_adapter_with_config, "is an adapter without its model: load openai/whisper-tiny"),
+        (_adapter_without_config, "an adapter lies beside the model (adapter_model.safetensors)"),
+        (_empty_processor, "no preprocessor_config.json in it"),
         (_adapter_alone, "is an adapter without its model: load openai/whisper-tiny and it with "),
         (_adapter_beside, "an adapter lies beside the model (adapter_config.json); merge an ada"),
         (_no_vocabulary, "no tokenizer.json in it"),
@@ -251,6 +282,36 @@ def test_tensors_that_nothing_takes_are_refused_unless_asked_for(folder: Path, n
     assert "merge_and_unload()" in str(caught.value)
     checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)), allow_unused=True)
     assert [remark.endswith(", which is not used.") for remark in checkpoint.remarks] == [True] * 2
+
+
+def test_files_that_nobody_reads_spoil_nothing(folder: Path) -> None:
+    """What a trainer or a Mac leaves in the folder may be empty, or a pointer."""
+    for name in ("trainer_state.json", "._config.json", "all_results.json"):
+        (folder / name).write_bytes(b"")
+    pointer = "version https://git-lfs.github.com/spec/v1\n"
+    (folder / "training_args.json").write_text(pointer, encoding="utf-8")
+    assert _resolve(folder).remarks == ()
+
+
+def test_a_hub_model_of_pickles_alone_is_not_told_to_download_again(folder: Path) -> None:
+    """Pickles are never fetched: the line says so, and how to go on."""
+    _no_weights(folder)
+    spec = ModelSpec(kind="hub", name="owner/name", hub_id="owner/name")
+    with pytest.raises(
+        ModelError, match=r"the hub has no model.safetensors of it; pickled weights"
+    ):
+        check_files(spec, folder)
+
+
+def test_a_projection_that_is_not_the_embedding_is_refused(folder: Path) -> None:
+    """Untied weights are another model, which would be loaded without a word."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors["proj_out.weight"] = tensors["model.decoder.embed_tokens.weight"] * 0
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="the output projection in its weights is not the embedd"):
+        _load(folder)
 
 
 def test_an_adapter_that_peft_would_load_is_refused(

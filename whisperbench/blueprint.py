@@ -41,6 +41,12 @@ _WHISPERS: Fields = {
 
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "do_sample": (False,),
+    "diversity_penalty": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "encoder_repetition_penalty": (1,),
+    "epsilon_cutoff": (0,),
+    "eta_cutoff": (0,),
+    "generation_kwargs": ({},),
     "early_stopping": (False,),
     "length_penalty": (1.0,),
     "max_length": (20, POSITIONS),
@@ -48,16 +54,23 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "min_length": (0,),
     "min_new_tokens": (0,),
     "no_repeat_ngram_size": (0,),
+    "num_beam_groups": (1,),
     "num_beams": (1,),
     "num_return_sequences": (1,),
     "output_attentions": (False,),
     "output_hidden_states": (False,),
+    "output_logits": (False,),
     "output_scores": (False,),
+    "remove_invalid_values": (False,),
+    "renormalize_logits": (False,),
     "repetition_penalty": (1.0,),
     "return_dict_in_generate": (False,),
+    "return_timestamps": (False,),
+    "task": ("transcribe",),
     "temperature": (0.0, 1.0),
     "top_k": (50,),
     "top_p": (1.0,),
+    "typical_p": (1,),
     "use_cache": (True,),
 }
 """Settings of generate(), and the values at which they leave greedy decoding as it is."""
@@ -73,9 +86,9 @@ _TAKEN = frozenset(
 
 _WITHOUT_EFFECT = frozenset(
     (
-        # What pads a batch is cut off again; nothing begins with bos. The prompt is the suite's, by
-        # language and task, and so is whether there are time stamps. Words are not aligned.
-        *("bos_token_id", "pad_token_id", "forced_decoder_ids", "task", "return_timestamps"),
+        # What pads a batch is cut off again; nothing begins with bos. Words are not aligned. An old
+        # prompt is of Whisper's own language and task tokens, and the suite's is put in its place.
+        *("bos_token_id", "pad_token_id", "forced_decoder_ids"),
         *("alignment_heads", "median_filter_width", "prompt_condition_type"),
         *("_from_model_config", "transformers_version"),
     )
@@ -90,7 +103,7 @@ class Blueprint:
     """Keyword arguments of transformers' WhisperConfig."""
     tokens: Tokens
     dtype: str
-    """torch dtype that its unquantized weights were saved in."""
+    """torch dtype of the weights that are plain floats; empty where they have several."""
     quantization: Fields | None
     """`quantization_config` of config.json; None of weights that are plain floats."""
     remarks: tuple[str, ...]
@@ -98,7 +111,12 @@ class Blueprint:
 
 
 def read_blueprint(
-    name: str, where: str, config: Fields, generation: Fields | None, vocabulary: Mapping[str, int]
+    name: str,
+    where: str,
+    config: Fields,
+    generation: Fields | None,
+    vocabulary: Mapping[str, int],
+    dtype: str,
 ) -> Blueprint:
     """Read a checkpoint's small files.
 
@@ -108,22 +126,22 @@ def read_blueprint(
         config: config.json.
         generation: generation_config.json; None where there is none.
         vocabulary: ids of the tokenizer's tokens, special ones among them.
+        dtype: torch dtype of the weights that are plain floats; empty where they have several.
 
     Raises:
         ModelError: they contradict each other, do not say what cannot be derived, or describe no
             Whisper.
     """
-    remarks: list[str] = []
-    architecture = _architecture(name, where, config, remarks)
+    architecture = _architecture(where, config)
     tokens, of_tokens = read_tokens(
         name, where, architecture["vocab_size"], config, generation, vocabulary
     )
     return Blueprint(
         architecture=architecture,
         tokens=tokens,
-        dtype=_dtype(where, config),
+        dtype=dtype,
         quantization=quantization_of(where, config),
-        remarks=(*remarks, *of_tokens, *_set_aside(name, config, generation or {})),
+        remarks=(*of_tokens, *_set_aside(name, config, generation or {})),
     )
 
 
@@ -142,7 +160,7 @@ def quantization_of(where: str, config: Fields) -> Fields | None:
     )
 
 
-def _architecture(name: str, where: str, config: Fields, remarks: list[str]) -> dict[str, Any]:
+def _architecture(where: str, config: Fields) -> dict[str, Any]:
     for size in _SIZES:
         if type(config.get(size)) is not int or config[size] < 1:
             raise ModelError(
@@ -165,22 +183,12 @@ def _architecture(name: str, where: str, config: Fields, remarks: list[str]) -> 
                 f"d_model: {config['d_model']}; correct it"
             )
         if config["d_model"] != heads * HEAD_WIDTH:
-            remarks.append(
-                f"{name}: the {half}'s attention heads are {config['d_model'] // heads} wide; "
-                f"those of every published Whisper are {HEAD_WIDTH} wide."
+            raise ModelError(
+                f"{where}: config.json says {half}_attention_heads: {heads} and d_model: "
+                f"{config['d_model']}; every Whisper's heads are {HEAD_WIDTH} wide, and with "
+                "others the same weights say something else: correct it"
             )
     return {size: config[size] for size in _SIZES} | dict(_WHISPERS)
-
-
-def _dtype(where: str, config: Fields) -> str:
-    found = config.get("dtype", config.get("torch_dtype")) or "float32"
-    name = str(found).removeprefix("torch.")
-    if name not in ("float32", "float16", "bfloat16"):
-        raise ModelError(
-            f"{where}: config.json says dtype: {shown(found)}; float32, float16 and bfloat16 are "
-            "measured: correct it, or save the model in one of them"
-        )
-    return name
 
 
 def _set_aside(name: str, config: Fields, generation: Fields) -> Iterator[str]:
@@ -207,5 +215,6 @@ def _differs(setting: str, value: object) -> bool:
     if taken or setting in _WITHOUT_EFFECT or value is None:
         return False
     return not any(
-        type(value) is type(each) and value == each for each in _NEUTRAL.get(setting, ())
+        value == each and isinstance(value, bool) == isinstance(each, bool)
+        for each in _NEUTRAL.get(setting, ())
     )

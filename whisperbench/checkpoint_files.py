@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whisperbench.errors import ModelError, one_line
 
@@ -24,6 +25,12 @@ _NEEDED = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 # Of nano more is known: what it was made with must not be derived.
 _SHIPPED = (*_NEEDED, "generation_config.json", "tokenizer.json", WEIGHTS)
 _VOCABULARIES = ("tokenizer.json", "vocab.json")
+_READ = (
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer_config.json", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"),
+    *("special_tokens_map.json", "normalizer.json", WEIGHTS_INDEX),
+)
+"""The small files that are read, where they are there."""
 
 _REMEDIES = {
     "dummy": "delete that folder, and it is built again",
@@ -35,7 +42,8 @@ _REMEDIES = {
 _UNFINISHED = ("*.incomplete", "*.part", "*.crdownload", "*.aria2", ".cache/**/*.incomplete")
 """What downloaders call a file that is not all there yet."""
 
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+_PICKLES = ("pytorch_model*.bin", "model*.pt", "*.ckpt")
+_ADAPTERS = (ADAPTER, "adapter_model.safetensors", "adapter_model.bin")
 _OTHERS = {
     "model.bin": "CTranslate2's",
     "ggml*.bin": "whisper.cpp's",
@@ -46,7 +54,12 @@ _OTHERS = {
 }
 """Weights that transformers does not load here, and whose they are."""
 
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""Dtypes of plain floats as safetensors and as torch call them."""
+
+Headers = Mapping[str, tuple[str, tuple[int, ...]]]
+"""dtype and shape of each tensor in the weights, by its name."""
+
 _BESIDE_A_WEIGHT = re.compile(r"(\.weight)?\.(SCB|weight_format)$|\.weight\.[\w.]+$")
 """What bitsandbytes saves beside a quantized weight: scales and tables."""
 
@@ -60,7 +73,7 @@ def check_files(spec: ModelSpec, folder: Path) -> list[Path]:
     """
     where = f"{spec.name} ({folder})"
     remedy = _REMEDIES[spec.kind]
-    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
+    if (folder / ADAPTER).is_file() and not find_weights(folder):
         base = read_json(where, folder / ADAPTER).get("base_model_name_or_path")
         raise ModelError(
             f"{where}: is an adapter without its model: load {one_line(base or 'its base model')} "
@@ -70,13 +83,14 @@ def check_files(spec: ModelSpec, folder: Path) -> list[Path]:
     needed = _SHIPPED if spec.kind == "nano" else _NEEDED
     missing = [name for name in needed if not (folder / name).is_file()]
     # transformers 5 saves a processor's feature extractor inside processor_config.json.
-    if (folder / "processor_config.json").is_file():
+    inside = folder / "processor_config.json"
+    if inside.is_file() and "feature_extractor" in read_json(where, inside, remedy):
         missing = [name for name in missing if name != "preprocessor_config.json"]
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])
     if missing:
         raise ModelError(f"{where}: no {missing[0]} in it{_unfinished(folder)}; {remedy}")
-    for path in sorted(folder.glob("*.json")):
+    for path in (folder / name for name in _READ):
         if path.is_file():
             _require_content(where, path, remedy)
     kind = read_json(where, folder / "config.json", remedy).get("model_type")
@@ -84,7 +98,7 @@ def check_files(spec: ModelSpec, folder: Path) -> list[Path]:
         raise ModelError(
             f"{where}: is a {one_line(kind)} model; only whisper models can be measured"
         )
-    weights = _weight_files(where, folder, remedy)
+    weights = _weight_files(spec, where, folder, remedy)
     for path in weights:
         _require_content(where, path, remedy)
         _check_weights(where, path, remedy)
@@ -115,36 +129,56 @@ def _unfinished(folder: Path) -> str:
     return ""
 
 
-def _weight_files(where: str, folder: Path, remedy: str) -> list[Path]:
+def find_weights(folder: Path) -> list[Path]:
+    """Return the weight files that are there: one, or the shards that the index names."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
+    with suppress(ModelError):
+        shards = read_json("", folder / WEIGHTS_INDEX).get("weight_map")
+        if isinstance(shards, dict):
+            named = (folder / name for name in sorted(set(map(str, shards.values()))))
+            return [path for path in named if path.is_file()]
+    return []
+
+
+def _weight_files(spec: ModelSpec, where: str, folder: Path, remedy: str) -> list[Path]:
+    found = find_weights(folder)
+    if (folder / WEIGHTS).is_file():
+        return found
     if (folder / WEIGHTS_INDEX).is_file():
         shards = read_json(where, folder / WEIGHTS_INDEX, remedy).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise ModelError(f"{where}: {WEIGHTS_INDEX} names no files; {remedy}")
-        paths = [folder / str(name) for name in sorted(set(map(str, shards.values())))]
-        if absent := [path for path in paths if not path.is_file()]:
+        named = set(map(str, shards.values()))
+        if absent := named - {path.name for path in found}:
             raise ModelError(
-                f"{where}: of the {len(paths)} files that {WEIGHTS_INDEX} names {len(absent)} are "
-                f"not there, such as {one_line(absent[0].name)}{_unfinished(folder)}; {remedy}"
+                f"{where}: of the {len(named)} files that {WEIGHTS_INDEX} names {len(absent)} are "
+                f"not there, such as {one_line(min(absent))}{_unfinished(folder)}; {remedy}"
             )
-        return paths
-    if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
-        raise ModelError(
-            f"{where}: no {WEIGHTS} in it; pickled weights (pytorch_model.bin) are not loaded, "
-            "because a pickle can run code: load them where you trust them and save_pretrained() "
-            "them again"
-        )
+        return found
+    if unfinished := _unfinished(folder):
+        raise ModelError(f"{where}: no {WEIGHTS} in it{unfinished}; {remedy}")
+    for pattern in _PICKLES:
+        if pickled := next(folder.glob(pattern), None):
+            _require_content(where, pickled, remedy)
+            raise ModelError(
+                f"{where}: no {WEIGHTS} in it; pickled weights ({one_line(pickled.name)}) are not "
+                "loaded, because a pickle can run code: load them where you trust them and "
+                "save_pretrained() them again"
+            )
     for pattern, whose in _OTHERS.items():
-        if found := next(folder.glob(pattern), None):
+        if found_other := next(folder.glob(pattern), None):
             raise ModelError(
-                f"{where}: no {WEIGHTS} in it, and {found.name} is of {whose} format, which is not "
-                "loaded; take the model that it was converted from"
+                f"{where}: no {WEIGHTS} in it, and {found_other.name} is of {whose} format, which "
+                "is not loaded; take the model that it was converted from"
             )
-    raise ModelError(
-        f"{where}: no {WEIGHTS} in it{_unfinished(folder) or ', as in an unfinished copy'}; "
-        f"{remedy}"
-    )
+    if spec.kind == "hub":
+        raise ModelError(
+            f"{where}: the hub has no {WEIGHTS} of it; pickled weights (pytorch_model.bin) are not "
+            "fetched, because a pickle can run code: load them where you trust them, "
+            "save_pretrained() them, processor included, and give that folder"
+        )
+    raise ModelError(f"{where}: no {WEIGHTS} in it, as in an unfinished copy; {remedy}")
 
 
 def _check_weights(where: str, path: Path, remedy: str) -> None:
@@ -162,57 +196,74 @@ def _check_weights(where: str, path: Path, remedy: str) -> None:
 
 def unused_adapters(folder: Path) -> Iterator[str]:
     """Name an adapter that lies beside a model: transformers may load it, or pass it over."""
-    if (folder / ADAPTER).is_file():
-        yield f"an adapter lies beside the model ({ADAPTER})"
+    if name := next((name for name in _ADAPTERS if (folder / name).is_file()), None):
+        yield f"an adapter lies beside the model ({name})"
 
 
-def unused_tensors(where: str, weights: Sequence[Path], blueprint: Blueprint) -> Iterator[str]:
+def read_headers(weights: Sequence[Path]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Read what the weights hold, without reading them."""
+    from safetensors import safe_open
+
+    found = {}
+    for path in weights:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                tensor = file.get_slice(name)
+                found[name] = (tensor.get_dtype(), tuple(tensor.get_shape()))
+    return found
+
+
+def float_dtype(headers: Headers) -> str:
+    """Return the torch dtype of the weights that are plain floats; empty of several."""
+    kinds = {
+        kind
+        for name, (kind, _) in headers.items()
+        if kind in _FLOATS and not _BESIDE_A_WEIGHT.search(name)
+    }
+    return _FLOATS[kinds.pop()] if len(kinds) == 1 else ""
+
+
+def unused_tensors(where: str, headers: Headers, blueprint: Blueprint) -> Iterator[str]:
     """Name tensors that no layer of the model takes: transformers only logs them.
 
     Raises:
         ModelError: the weights are not those of the model that config.json describes: a tensor is
-            missing, or of another shape, or no floats though nothing is said of quantization.
+            missing, or of another shape, or they are quantized and it says nothing of it, or are
+            not and it says that they are.
     """
-    from safetensors import safe_open
-
     expected = _expected_shapes(blueprint)
     quantized = blueprint.quantization is not None
-    missing = expected.keys() - {TIED}
-    strange: list[str] = []
-    for path in weights:
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
-                # A checkpoint of the bare WhisperModel lacks the prefix.
-                whole = f"model.{name}" if f"model.{name}" in expected else name
-                missing.discard(whole)
-                if whole not in expected:
-                    if not (quantized and _is_beside(whole, expected)):
-                        strange.append(name)
-                elif not quantized:
-                    tensor = file.get_slice(name)
-                    _require_tensor(where, name, tensor, expected[whole])
-    if missing:
+    if quantized and all(kind in _FLOATS for kind, _ in headers.values()):
+        raise ModelError(
+            f"{where}: config.json has a quantization_config, and the weights are plain floats; "
+            "take quantization_config out of it"
+        )
+    # A checkpoint of the bare WhisperModel lacks the prefix.
+    names = {name: f"model.{name}" if f"model.{name}" in expected else name for name in headers}
+    if missing := expected.keys() - {TIED} - set(names.values()):
         raise ModelError(
             f"{where}: {len(missing)} tensors of the model that config.json describes are not in "
             f"its weights, such as {min(missing)}; the files are not of one model: copy it again"
         )
+    strange = []
+    for name, whole in names.items():
+        kind, shape = headers[name]
+        if whole not in expected:
+            if not (quantized and _is_beside(whole, expected)):
+                strange.append(name)
+        elif not quantized and kind not in _FLOATS:
+            raise ModelError(
+                f"{where}: {name} is of {kind}, as quantized weights are, and config.json has no "
+                "quantization_config; take the model that it was quantized from"
+            )
+        elif not quantized and shape != expected[whole]:
+            raise ModelError(
+                f"{where}: {name} is of shape {shape}, and of {expected[whole]} by config.json; "
+                "the files are not of one model: copy it again"
+            )
     if strange:
         them = f"{len(strange)} tensors of its weights are" if strange[1:] else "one tensor is"
         yield f"{them} of no layer that config.json describes (such as {one_line(strange[0])})"
-
-
-def _require_tensor(where: str, name: str, tensor: Any, shape: tuple[int, ...]) -> None:
-    """Refuse a tensor that is no floats, or of another shape than the model's."""
-    if (kind := tensor.get_dtype()) not in _FLOATS:
-        raise ModelError(
-            f"{where}: {name} is of {kind}, as quantized weights are, and config.json has no "
-            "quantization_config; take the model that it was quantized from"
-        )
-    if (found := tuple(tensor.get_shape())) != shape:
-        raise ModelError(
-            f"{where}: {name} is of shape {found}, and of {shape} by config.json; the files are "
-            "not of one model: copy it again"
-        )
 
 
 def _is_beside(name: str, expected: Container[str]) -> bool:

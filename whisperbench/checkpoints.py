@@ -9,11 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from whisperbench.blueprint import Blueprint, quantization_of, read_blueprint
+from whisperbench.blueprint import Blueprint, read_blueprint
 from whisperbench.checkpoint_files import (
     ADAPTER,
     WEIGHTS,
+    Headers,
     check_files,
+    find_weights,
+    float_dtype,
+    read_headers,
     read_json,
     unused_adapters,
     unused_tensors,
@@ -57,6 +61,7 @@ class Opened(NamedTuple):
 
     blueprint: Blueprint
     processor: WhisperProcessor
+    headers: Headers
 
 
 def open_folder(name: str, folder: Path) -> Opened:
@@ -73,13 +78,13 @@ def open_folder(name: str, folder: Path) -> Opened:
     config = read_json(where, folder / "config.json")
     generation = folder / "generation_config.json"
     settings = read_json(where, generation) if generation.is_file() else None
-    # transformers reads config.json, too, when it makes a tokenizer.
-    quantization_of(where, config)
     processor = load_processor(where, folder)
     vocabulary = processor.tokenizer.get_vocab()
-    blueprint = read_blueprint(name, where, config, settings, vocabulary)
+    headers = read_headers(find_weights(folder))
+    dtype = float_dtype(headers)
+    blueprint = read_blueprint(name, where, config, settings, vocabulary, dtype)
     require_front_end(where, processor, blueprint.architecture["num_mel_bins"])
-    return Opened(blueprint, processor)
+    return Opened(blueprint, processor, headers)
 
 
 def require_precision(where: str, precision: Precision, blueprint: Blueprint) -> None:
@@ -91,15 +96,26 @@ def require_precision(where: str, precision: Precision, blueprint: Blueprint) ->
         ModelError: they are quantized, and not asked for as they were saved; or by another library
             than bitsandbytes, of which nobody here could say that it ran as it should.
     """
+    if precision.as_saved and blueprint.dtype not in ("float32", "float16", "bfloat16"):
+        raise ModelError(
+            f"{where}: its weights were saved in {blueprint.dtype or 'several dtypes'}, and "
+            "--precision as-saved measures one of float32, float16 and bfloat16: name another "
+            "precision"
+        )
     quantization = blueprint.quantization
     if quantization is None:
         return
     how = _how_quantized(quantization)
     if not precision.as_saved:
         raise ModelError(
-            f"{where}: its weights were saved quantized ({how}; quantization_config in "
-            f"config.json), and cannot be measured in {precision.name}: pass "
-            "--precision as-saved, or take the model that it was quantized from"
+            f"{where}: its weights were saved quantized ({how or 'by bitsandbytes'}; "
+            f"quantization_config in config.json), and cannot be measured in {precision.name}: "
+            "pass --precision as-saved, or take the model that it was quantized from"
+        )
+    if not how:
+        raise ModelError(
+            f"{where}: quantization_config in config.json says neither load_in_8bit nor "
+            "load_in_4bit; take config.json from the model as it was saved"
         )
     if not how.endswith("bitsandbytes"):
         raise ModelError(
@@ -144,7 +160,7 @@ def _how_quantized(quantization: Fields) -> str:
     for bits in (8, 4):
         if quantization.get(f"load_in_{bits}bit") is True:
             return f"{bits} bits, by {method}"
-    return f"by {one_line(method)}" if method != "bitsandbytes" else "with nothing said of its bits"
+    return f"by {one_line(method)}" if method != "bitsandbytes" else ""
 
 
 def resolve_checkpoint(
@@ -185,8 +201,9 @@ def resolve_checkpoint(
         fingerprint = ""
     weights = check_files(spec, folder)
     where = f"{spec.name} ({folder})"
-    blueprint = open_folder(spec.name, folder).blueprint
-    unused = [*unused_adapters(folder), *unused_tensors(where, weights, blueprint)]
+    opened = open_folder(spec.name, folder)
+    blueprint = opened.blueprint
+    unused = [*unused_adapters(folder), *unused_tensors(where, opened.headers, blueprint)]
     if unused and find_spec("peft") and (folder / ADAPTER).is_file():
         raise ModelError(
             f"{where}: {'; '.join(unused)}; peft is installed, so transformers would load the "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 from typer.core import TyperGroup
 
 from whisperbench import __version__
@@ -42,6 +44,19 @@ class _Commands(TyperGroup):
             raise RuntimeError(repr(error)) from error
 
 
+class _Command(typer.core.TyperCommand):
+    """A command each of whose options is given once: of two values the first would be forgotten."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option of one value that is given twice."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(given).items():
+            repeatable: bool = getattr(option, "multiple", True)  # arguments have no such thing
+            if times > 1 and not repeatable:
+                raise InputError(f"{option.opts[0]} was given {times} times; give it once")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     cls=_Commands,
     help="What 8-bit quantization really costs Whisper on your hardware. "
@@ -70,7 +85,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(cls=_Command)
 def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> None:
     """Print the summary of a saved run."""
     from whisperbench.report import summarise
@@ -79,7 +94,7 @@ def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> Non
     typer.echo(summarise(read_run(run)))
 
 
-@app.command()
+@app.command(cls=_Command)
 def score(
     clips: Annotated[
         Path, typer.Argument(metavar="CLIPS.jsonl", help="JSON lines with text and pred_text.")
@@ -110,7 +125,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(cls=_Command)
 def compare(
     base: Annotated[Path, typer.Argument(help="A run's JSON file, or a baseline's.")],
     head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
@@ -144,6 +159,7 @@ def _held_against(base: Run, head: Run) -> Comparison:
 
 
 @app.command(
+    cls=_Command,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def record(
@@ -178,7 +194,7 @@ baselines = typer.Typer(help="The baselines that were recorded.", no_args_is_hel
 app.add_typer(baselines, name="baseline")
 
 
-@baselines.command("list")
+@baselines.command("list", cls=_Command)
 def list_baselines() -> None:
     """Print what there is, a line each."""
     from whisperbench import baseline
@@ -202,7 +218,7 @@ def list_baselines() -> None:
         raise typer.Exit(ExitCode.USAGE)
 
 
-@baselines.command("show")
+@baselines.command("show", cls=_Command)
 def show_baseline(
     path: Annotated[Path, typer.Argument(metavar="BASELINE", help="Its file.")],
 ) -> None:
@@ -261,7 +277,7 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
     )
 
 
-@app.command("list")
+@app.command("list", cls=_Command)
 def list_known() -> None:
     """Print what --model, --precision and --clip know."""
     from whisperbench.clips import read_manifest
@@ -286,7 +302,7 @@ def list_known() -> None:
     typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
 
 
-@app.command()
+@app.command(cls=_Command)
 def limits(
     propose: Annotated[
         Path | None,
@@ -334,7 +350,7 @@ def limits(
         typer.echo(f"  {line}\n    {reason}")
 
 
-@app.command()
+@app.command(cls=_Command)
 def doctor(
     # Named outright, as in `limits`.
     device: Annotated[

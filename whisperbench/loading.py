@@ -95,6 +95,11 @@ def load_model(checkpoint: Checkpoint, key: CheckpointKey, device: str) -> Loade
             ) from error
         processor = load_processor(where, checkpoint.folder)
     _require_complete(what, report)
+    if model.proj_out.weight.data_ptr() != model.model.decoder.embed_tokens.weight.data_ptr():
+        raise ModelError(
+            f"{what}: the output projection in its weights is not the embedding, as it is in every "
+            "Whisper; take the weights from where they were trained"
+        )
     require_as_named(what, model, quantization, name)
     model.eval()
     return LoadedModel(

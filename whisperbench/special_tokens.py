@@ -22,6 +22,13 @@ _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _TASKS = ("transcribe", "translate")
 
 
+TIMESTAMPS = 1501
+"""From 0 to 30 s in steps of 20 ms."""
+
+ENGLISH_END_OF_TEXT = 50256
+"""Of Whisper's vocabularies that know English alone, whatever a fine-tune has added to them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
     """The ids that Whisper decodes with."""
@@ -51,8 +58,9 @@ class Tokens:
 
     @property
     def timestamps(self) -> range:
-        """The ids of time stamps, of 20 ms each."""
-        return range(self.no_timestamps + 1, self.vocabulary)
+        """The ids of time stamps; tokens that a fine-tune has added stand behind them."""
+        first = self.no_timestamps + 1
+        return range(first, min(self.vocabulary, first + TIMESTAMPS))
 
     def prompt(self, language: str) -> list[int]:
         """Return the ids that a transcription without time stamps starts from: 2, or 4."""
@@ -113,7 +121,7 @@ class _Said:
         end_of_text = self._required("eos_token_id", "<|endoftext|>")
         start = self._required("decoder_start_token_id", "<|startoftranscript|>")
         no_timestamps = self._required("no_timestamps_token_id", "<|notimestamps|>")
-        languages, tasks = self._languages(size)
+        languages, tasks = self._languages(size, end_of_text)
         suppressed, suppressed_first = self._suppressed(size, end_of_text)
         found = Tokens(
             vocabulary=size,
@@ -154,12 +162,12 @@ class _Said:
             self._derived.append(setting)
         return known if known is not None else said
 
-    def _languages(self, size: int) -> tuple[dict[str, int], dict[str, int]]:
+    def _languages(self, size: int, end_of_text: int) -> tuple[dict[str, int], dict[str, int]]:
         """Return the ids of languages and tasks; none of a model that knows English alone."""
         listed = self._generation.get("lang_to_id")
         if listed is not None and not _is_ids(listed):
             raise self._malformed("lang_to_id", listed, "ids by language token")
-        large = size >= MULTILINGUAL_VOCABULARY
+        large = size >= MULTILINGUAL_VOCABULARY and end_of_text != ENGLISH_END_OF_TEXT
         multilingual = self._generation.get("is_multilingual")
         if multilingual is not None and type(multilingual) is not bool:
             raise self._malformed("is_multilingual", multilingual, "true or false")
@@ -183,7 +191,11 @@ class _Said:
         if listed:
             self._require_agreement("lang_to_id", listed, known)
             if strange := [token for token in listed if not _LANGUAGE.fullmatch(token)]:
-                raise self._malformed("lang_to_id", strange[0], "a token such as <|en|>")
+                self.remarks.append(
+                    f"{self._name}: lang_to_id has {one_line(', '.join(strange))}, which no "
+                    "language of Whisper's is, and which is left out."
+                )
+                listed = {token: at for token, at in listed.items() if token not in strange}
         else:
             self._derived.append("lang_to_id")
         languages = {token[2:-2]: at for token, at in (listed or known).items()}
@@ -226,14 +238,18 @@ class _Said:
         # Of another vocabulary than Whisper's own, what it must not decode is its maker's to say.
         if size >= MULTILINGUAL_VOCABULARY - 1 and "Ġthe" in self._vocabulary:
             own = non_speech(self._vocabulary)
+
+            def texts(ids: Iterable[int]) -> set[int]:
+                return {each for each in ids if each < end_of_text}
+
             space = self._vocabulary.get("Ġ", end_of_text)
             if never is None:
                 never = own
                 self._derived.append("suppress_tokens")
-            elif set(never) != set(own):
+            elif texts(never) != texts(own):
                 self.remarks.append(
-                    f"{self._name}: suppress_tokens names {len(never)} tokens that are never "
-                    f"decoded, others than Whisper's own {len(own)}."
+                    f"{self._name}: suppress_tokens names {len(texts(never))} pieces of text that "
+                    f"are never decoded, others than Whisper's own {len(texts(own))}."
                 )
             if first is None:
                 first = (space, end_of_text)
