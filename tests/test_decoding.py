@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import re
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -170,14 +172,16 @@ def test_what_says_no_length_is_converted(tmp_path: Path) -> None:
             hear(tmp_path, stream.getvalue())
 
 
-def test_a_damaged_file_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_prints_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever its header sends libsndfile, what cannot be reached is no traceback."""
+    printed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
     for place in range(12, 60):
         data = bytearray(ENCODED["aiff"])
         data[place : place + 2] = b"\xff\xff"
         with suppress(InputError):
             hear(tmp_path, bytes(data))
-    assert capfd.readouterr() == ("", "")
+    assert not printed
 
 
 def test_a_part_before_the_damage_is_heard(tmp_path: Path) -> None:
@@ -246,8 +250,9 @@ def test_an_mp3_without_a_header_shows_where_it_breaks_off(tmp_path: Path) -> No
         assert hear(tmp_path, before + data + behind).seconds == whole.seconds
     again = hear(tmp_path, data + b"TAG" + bytes(125) + before + data)
     assert (again.seconds, again.remarks) == (2 * whole.seconds, ())
-    (remark,) = hear(tmp_path, data + b"x" * 2000).remarks
-    assert "behind the end of its last frame" in remark
+    for odd in (data[:half] + data[half + 2000 :], data + b"x" * 2000, data[:-4740] + data[-159:]):
+        (remark,) = hear(tmp_path, odd).remarks
+        assert re.search(r"has bytes out of place after [123]\.\d+ s: more may be missing", remark)
 
 
 def test_an_mp3_with_the_other_header_is_held_to_it(tmp_path: Path) -> None:
@@ -327,5 +332,5 @@ def test_spoiled_files_are_heard_at_their_length_or_refused(tmp_path: Path, kind
         if how != "header" and not audio.remarks:
             # Two mp3s without headers are one.
             times = 2 if (kind, how) == ("no header", "twice") else 1
-            assert audio.seconds == pytest.approx(times * SECONDS, abs=0.1), (seed, how)
+            assert audio.seconds == pytest.approx(times * SECONDS, abs=0.1 * times), (seed, how)
     assert not any("\n" in line for line in refused)

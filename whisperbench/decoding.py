@@ -267,7 +267,7 @@ def _promised(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
         return (source.frames if source.frames < _UNKNOWN else _counted(data, where)), []
     if source.format == "NIST" and (count := _SPHERE_COUNT.search(data, 0, 1024)):
         frames = int(count[1])
-        return frames, _behind("its header", (source.frames - frames) / source.samplerate)
+        return frames, _behind((source.frames - frames) / source.samplerate)
     place = _samples_place(data)
     if place is None:
         return source.frames, []
@@ -279,12 +279,12 @@ def _promised(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
         return source.frames * size // there, []
     behind_s = (there - size) * source.frames / max(1, size) / source.samplerate
     is_chunk = data[:4] in _CHUNKS and _is_chunk(data, start + size + size % 2)
-    return source.frames, [] if is_chunk else _behind("its header", behind_s)
+    return source.frames, [] if is_chunk else _behind(behind_s)
 
 
-def _behind(what: str, seconds: float) -> list[str]:
-    """Say that there is more than there should be, where it is worth a word."""
-    return [f"goes on for {seconds:.3f} s behind the end of {what}"] if seconds > LOSS_S else []
+def _behind(seconds: float) -> list[str]:
+    """Say that there is more than a header says, where it is worth a word."""
+    return [f"goes on for {seconds:.3f} s behind the end of its header"] if seconds > LOSS_S else []
 
 
 def _require_one(data: bytes, where: str) -> None:
@@ -419,23 +419,22 @@ def _mp3_remarks(
     frame_s = samples / rate_hz
     byte_s = len(frames) * frame_s / sum(length for _, length, _ in frames)
     places = [(_mp3_start(data), 0, 0), *frames, (len(data), 0, 0)]
-    remarks = []
+    remarks: list[str] = []
     for number, ((at, length, _), (following, _, _)) in enumerate(pairwise(places)):
         rest = data[at + length : following]
         if not rest or rest.startswith(_MP3_TAGS):
             continue
-        seconds = len(rest) * byte_s
-        is_lost = seconds > LOSS_S
+        is_last = number == len(frames)
         has_zeros = not rest.strip(b"\0")
-        if number == 0:  # where zeros fill up what a tag left free
-            is_lost = is_lost and not has_zeros
-        elif number == len(frames):
-            # Half a frame begins as a whole one does.
-            is_cut = rest[:2] == data[start : start + min(2, len(rest))]
-            is_lost = is_cut or (is_lost and has_zeros)
-            remarks = _behind("its last frame", seconds)
-        if is_lost:
-            raise InputError(_breaks_off(where, number * frame_s))
+        # Half a frame begins as a whole one does.
+        is_cut = is_last and rest[:2] == data[start : start + min(2, len(rest))]
+        # Zeros before the first one fill up what a tag left free.
+        is_hole = has_zeros if is_last else number or not has_zeros
+        at_s = number * frame_s
+        if is_cut or (is_hole and len(rest) * byte_s > LOSS_S):
+            raise InputError(_breaks_off(where, at_s))
+        if number and not has_zeros and not remarks:
+            remarks.append(f"has bytes out of place after {at_s:.3f} s: more may be missing")
     return remarks
 
 
