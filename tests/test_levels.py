@@ -41,6 +41,27 @@ def test_integers_stored_as_floats_are_refused(tmp_path: Path, scale: float, div
         remarks(tmp_path, scale * TONE)
 
 
+@pytest.mark.parametrize(
+    ("peak", "said"),
+    [
+        (
+            9.0,
+            r"peaks at 9 times full scale \(\+19\.1 dBFS\), in 0\.0\d+% of its samples: a click",
+        ),
+        (-500.0, r"peaks at 500 times full scale .*: a click, or damage; .*-c:a pcm_s16le$"),
+        (3e9, r"is damaged: it peaks at 3e\+09 times full scale"),
+        (-1e38, r"is damaged: it peaks at 1e\+38 times full scale"),
+    ],
+)
+def test_a_click_is_no_reason_to_divide(tmp_path: Path, peak: float, said: str) -> None:
+    """It would leave the rest silent; and what lies beyond all integers is damage."""
+    samples = 0.5 * TONE
+    samples[8000] = peak
+    with pytest.raises(InputError, match=said) as caught:
+        remarks(tmp_path, samples)
+    assert "integers" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["Hello.", "", None])
 @pytest.mark.parametrize("level", [0.0, 0.1])
 def test_silence_is_no_speech(tmp_path: Path, text: str | None, level: float) -> None:

@@ -43,8 +43,30 @@ def test_a_manifest(tmp_path: Path) -> None:
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
     first, second = find_clips(manifest)
+    assert (first.language, first.duration_s) == (None, 0.5)
     assert (first.name, first.file) == ("audio/a.wav", str(tmp_path / "audio" / "a.wav"))
     assert (second.name, second.text, second.language) == ("audio/b.wav", "", "de")
+
+
+@pytest.mark.parametrize(
+    ("told", "language"),
+    [
+        ({"language": "de"}, "de"),
+        ({"target_lang": "French"}, "fr"),
+        ({"lang": "", "language": "pt-BR"}, "pt"),
+        ({"lang": None, "target_lang": "ja"}, "ja"),
+        ({"lang": "en", "language": "de"}, "en"),
+        ({"language": None}, None),
+        ({"source_lang": "de"}, None),
+    ],
+)
+def test_a_language_is_read_under_each_of_its_names(
+    tmp_path: Path, told: dict[str, str | None], language: str | None
+) -> None:
+    """As `whisperbench score` reads it: the first that says something."""
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(json.dumps({"audio_filepath": "a.wav", "text": "x"} | told), "utf-8")
+    assert [clip.language for clip in find_clips(manifest)] == [language]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +87,11 @@ def test_a_manifest(tmp_path: Path) -> None:
         ('{"audio_filepath": "a", "text": "x", "start": 3, "duration": 2}', "has start.*no offset"),
         ('{"audio_filepath": "a", "text": "x", "end_time": "0:03"}', "has end_time.*no duration"),
         ('{"audio_filepath": "a", "text": "x", "offset_ms": 30}', "has offset_ms.*no offset"),
+        ('{"audio_filepath": "a", "text": "x", "start": 3}', r"\(offset 0 where the file is that"),
+        ('{"audio_filepath": "a", "text": "x", "offset": 1e300}', "Expected `float` <= 1000000"),
+        ('{"audio_filepath": "a", "text": "x", "duration": 1e308}', "Expected `float` <= 1000000"),
+        ('{"audio_filepath": "a", "text": "x", "language": 5}', "its language is no text"),
+        ('{"audio_filepath": "a", "text": "x", "language": "xx"}', "line 1: 'xx' is no language"),
     ],
 )
 def test_a_manifest_that_cannot_be_used(tmp_path: Path, lines: str, message: str) -> None:
@@ -193,6 +220,9 @@ def test_recordings_behind_broken_links_are_named(tmp_path: Path, name: str) -> 
         check_clips("mine", find_clips(tmp_path), lambda clips: clips)
     with pytest.raises(InputError, match=r"^--clip .*: is a link to .*, which is not there"):
         find_clip(str(tmp_path / name), {})
+    (tmp_path / "talk.txt").unlink()
+    with pytest.raises(InputError, match=f"^--data .*: {message}"):
+        find_clips(tmp_path)
 
 
 def _link(path: Path) -> None:
@@ -273,7 +303,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         (b"\n <!DOCTYPE html><title>404</title>", "a web page.*fetch it again"),
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML text.*fetch it again"),
         (b'{"error": "not found"}', "a JSON text.*fetch it again"),
+        (b"<Error><Code>NoSuchKey</Code></Error>", "an XML text.*fetch it again"),
+        (b'{"text": "hello", "segments": []}', "a JSON text; write what is said alone"),
         (b"PK\x03\x04\x14", "compressed; unpack it"),
+        (b"BZh91AY&SY\0", "compressed; unpack it"),
         (bytes(5000), "holds zeros alone.*fetch it again"),
     ],
 )
@@ -288,6 +321,26 @@ def test_what_lies_in_a_files_place_is_told(tmp_path: Path, data: bytes, said: s
     with pytest.raises(InputError, match=rf"a\.wav .*{said}") as caught:
         check_clips("mine", find_clips(tmp_path), lambda clips: clips)
     assert "convert" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Bzhania said so.",
+            "BZh9 is a name.",
+            "<error> beep",
+            "<head nod> yes",
+            "<HTML5> is new.",
+        ),
+        *('{"a":1}', "{cough} hello", '{ "quoted" } words', "[laughs] PK", "7z is an archive."),
+        *("Version https colon slash slash", "xml is a format.", "Pk\x03"),
+    ],
+)
+def test_what_people_say_is_no_archive_and_no_page(tmp_path: Path, text: str) -> None:
+    """Names and noises that begin as another file may are transcripts."""
+    speak(tmp_path / "a.wav", text)
+    assert [clip.text for clip in find_clips(tmp_path)] == [text]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ says of its length is read here.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 LOSS_S = 0.1
 """What may be missing of a file: an encoder's last frame."""
 
-SLACK_S = 0.01
-"""How far a part may reach beyond the end: tools write lengths with two decimals."""
+SLACK_S = 0.1
+"""How far from the end of its file a part may end that goes to the end: tools write lengths with
+one decimal, and some round them up, as 3.935 s to 4.0. What is lost or won is no word."""
 
 MP3_PADDING_S = 0.3
 """How much longer an mp3 is to tools that keep what its encoder filled up: some 2,300 samples."""
@@ -46,6 +49,14 @@ _ALL = 0xFFFFFFFF
 """A size that says: until the end."""
 
 _FETCH = "copy it again from where it came from"
+_CONVERT = "convert it to flac or wav with ffmpeg"
+
+_SAYING = ("AIFF", "AU", "CAF", "FLAC", "MP3", "NIST", "OGG", "RF64", "W64", "WAV", "WAVEX")
+"""Formats of which it is known how much a file says that it holds. libsndfile itself refuses a CAF
+that was cut off; of Creative Voice, Ensoniq, Akai and others it reads what is left."""
+
+_SPHERE_COUNT = re.compile(rb"\nsample_count -i (\d{1,15})\s")
+"""How many frames a NIST SPHERE file has."""
 
 _CHUNKS = {
     # First bytes: a chunk's name and size, where the first one is, and what holds the samples.
@@ -55,6 +66,9 @@ _CHUNKS = {
     b"FORM": (">4sI", 12, b"SSND"),
     b"riff": ("<4s12xQ", 40, b"data"),
 }
+
+_MP3_TAGS = (b"TAG", b"ID3", b"3DI", b"APETAGEX", b"LYRICSBEGIN")
+"""How those begin that lie behind an mp3, or between two that were put together."""
 
 _MP3_KBITS = {
     # By MPEG version, of layer III.
@@ -73,6 +87,15 @@ class _Source(soundfile.SoundFile):  # type: ignore[misc]
 
     def seekable(self) -> bool:
         return False
+
+
+class _Stream(BytesIO):
+    """libsndfile seeks to where damaged headers send it, and prints what is raised meanwhile."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        with suppress(ValueError, OverflowError):
+            return super().seek(offset, whence)
+        return self.tell()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,18 +134,9 @@ def decode(
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
         raise InputError(f"{where} says that it has {rate} samples a second; {_FETCH}")
     total, remarks = _promised(data, source, where)
-    start = round(offset_s * rate)
-    stop = total if duration_s is None else start + round(duration_s * rate)
-    slack = round(SLACK_S * rate)
-    beyond = slack if source.format != "MP3" else round(MP3_PADDING_S * rate)
-    if (start and start >= total) or stop > total + beyond:
-        wanted = f"{offset_s:.3f} s" + ("" if duration_s is None else f" to {stop / rate:.3f} s")
-        raise InputError(
-            f"{where} lasts {total / rate:.3f} s, and the part from {wanted} is asked for; correct "
-            "its offset and duration"
-        )
-    whole = not start and stop >= total - slack
-    stop = total if whole else min(stop, total)
+    start, stop = _place(total, source, where, offset_s, duration_s)
+    whole = not start and stop >= total - round(SLACK_S * rate)
+    stop = total if whole else stop
     mono, levels, held = _read(source, where, start, stop)
     if stop - held > LOSS_S * rate:
         raise InputError(
@@ -140,16 +154,49 @@ def decode(
     )
 
 
+def _place(
+    total: int, source: Any, where: str, offset_s: float, duration_s: float | None
+) -> tuple[int, int]:
+    """Return from which frame to which a part goes.
+
+    Raises:
+        InputError: it is not within the file, or shorter than a sample.
+    """
+    if not total:
+        return 0, 0
+    rate = source.samplerate
+    length_s = total / rate
+    end_s = length_s if duration_s is None else offset_s + duration_s
+    beyond_s = MP3_PADDING_S if source.format == "MP3" else SLACK_S
+    # Only what lies within a file is small enough to be counted in frames.
+    if 0 <= offset_s <= length_s and end_s <= length_s + beyond_s:
+        start = round(offset_s * rate)
+        stop = total if duration_s is None else min(total, start + round(duration_s * rate))
+        if start < stop:
+            return start, stop
+    wanted = f"{offset_s:.10g} s" + ("" if duration_s is None else f" to {end_s:.10g} s")
+    raise InputError(
+        f"{where} lasts {length_s:.3f} s, and the part from {wanted} is asked for; correct its "
+        "offset and duration"
+    )
+
+
 def _open(data: bytes, where: str) -> Any:
     try:
-        return _Source(BytesIO(data))
+        source = _Source(_Stream(data))
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         # Of libsndfile's own errors the whole text names the stream, not the file.
         why = one_line(getattr(error, "error_string", error)).removesuffix(".")
-        remedy = "convert it to flac or wav with ffmpeg"
-        if data[:4] in (*_CHUNKS, b"fLaC", b"OggS"):
+        remedy = _CONVERT
+        if data[:4] in (*_CHUNKS, b"fLaC", b"OggS", b"caff", b"NIST", b".snd"):
             remedy = f"{_FETCH}, or {remedy}"
         raise InputError(f"{where} is not a readable wav, flac or mp3: {why}; {remedy}") from error
+    if source.format not in _SAYING:
+        raise InputError(
+            f"{where} is of the format {source.format}, in which a file that was cut off is not "
+            f"known from a whole one; {_CONVERT}"
+        )
+    return source
 
 
 def _read(
@@ -161,14 +208,15 @@ def _read(
         The frames from `start` to `stop`, their levels, and the frame at which reading ended.
     """
     at = 0
-    # What is compressed in frames that lean on each other is read from its start: in Vorbis,
-    # libsndfile 1.2.2 finds another place than the one that it is to find.
-    if start and source.frames < _UNKNOWN and source.format not in ("MP3", "OGG"):
-        at = source.seek(start)
+    # What is compressed in blocks that lean on each other is read from its start: in GSM 6.10
+    # libsndfile 1.2.2 cannot seek, and in Vorbis it finds another place than the right one.
+    seeks = source.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) and source.frames < _UNKNOWN
     levels = Levels(source.channels)
     kept = []
     # Where it is damaged, what was read until then says all.
     with suppress(soundfile.LibsndfileError):
+        if start and seeks:
+            at = source.seek(start)
         for frames in _blocks(source, stop - at):
             part = frames[max(0, start - at) :]
             at += len(frames)
@@ -212,11 +260,14 @@ def _promised(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
             than libsndfile reads.
     """
     if source.format == "MP3":
-        return _promised_mp3(data, source, where), []
+        return _promised_mp3(data, source, where)
     if source.format == "OGG":
         return _promised_ogg(data, source, where)
     if source.format == "FLAC":
         return (source.frames if source.frames < _UNKNOWN else _counted(data, where)), []
+    if source.format == "NIST" and (count := _SPHERE_COUNT.search(data, 0, 1024)):
+        frames = int(count[1])
+        return frames, _behind((source.frames - frames) / source.samplerate)
     place = _samples_place(data)
     if place is None:
         return source.frames, []
@@ -228,9 +279,12 @@ def _promised(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
         return source.frames * size // there, []
     behind_s = (there - size) * source.frames / max(1, size) / source.samplerate
     is_chunk = data[:4] in _CHUNKS and _is_chunk(data, start + size + size % 2)
-    if behind_s > LOSS_S and not is_chunk:
-        return source.frames, [f"goes on for {behind_s:.3f} s behind the end of its header"]
-    return source.frames, []
+    return source.frames, [] if is_chunk else _behind(behind_s)
+
+
+def _behind(seconds: float) -> list[str]:
+    """Say that there is more than a header says, where it is worth a word."""
+    return [f"goes on for {seconds:.3f} s behind the end of its header"] if seconds > LOSS_S else []
 
 
 def _require_one(data: bytes, where: str) -> None:
@@ -316,15 +370,19 @@ def _with_length(data: bytes) -> bytes:
     return data[: place[0] - 4] + _ALL.to_bytes(4) + data[place[0] :]
 
 
-def _promised_mp3(data: bytes, source: Any, where: str) -> int:
+def _promised_mp3(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
     """Return how many frames of samples an mp3 says that it has, or where it does not, holds.
 
     Without a header that says it, libsndfile guesses from the first bit rate.
+
+    Raises:
+        InputError: it breaks off, and does not say how much there should be; or libsndfile reads
+            less than there is.
     """
     starts = list(_mp3_frames(data))
     if not starts:
-        return int(source.frames)
-    first, samples = starts[0]
+        return source.frames, []
+    first, _, samples = starts[0]
     head = data[first : first + 200]
     said = None
     for mark in (b"Xing", b"Info"):
@@ -336,24 +394,62 @@ def _promised_mp3(data: bytes, source: Any, where: str) -> int:
     # Its first frame then holds no samples.
     held = (len(starts) - (said is not None)) * samples
     readable = int(source.frames) if said is None else said * samples
+    remarks = _mp3_remarks(data, starts, source.samplerate, where) if said is None else []
     if held > readable + 4 * samples:
         raise InputError(
             f"{where} holds {held / source.samplerate:.3f} s, of which libsndfile reads "
             f"{readable / source.samplerate:.3f} s, for its header has no length, or that of a "
-            "part; convert it to flac or wav with ffmpeg"
+            f"part; {_CONVERT}"
         )
     if said is None:
-        return held
+        return held, remarks
     # Of the other kind of header, libsndfile has taken away what the encoder filled up.
-    return readable if head[36:40] == b"VBRI" else int(source.frames)
+    return readable if head[36:40] == b"VBRI" else int(source.frames), []
 
 
-def _mp3_frames(data: bytes) -> Iterator[tuple[int, int]]:
-    """Find the frames of an MPEG layer III stream: where each begins, and its samples."""
+def _mp3_remarks(
+    data: bytes, frames: list[tuple[int, int, int]], rate_hz: int, where: str
+) -> list[str]:
+    """Look at what lies before, between and behind the frames of an mp3 that says no length.
+
+    Raises:
+        InputError: frames are missing there, or the last one was cut.
+    """
+    start, _, samples = frames[0]
+    frame_s = samples / rate_hz
+    byte_s = len(frames) * frame_s / sum(length for _, length, _ in frames)
+    places = [(_mp3_start(data), 0, 0), *frames, (len(data), 0, 0)]
+    remarks: list[str] = []
+    for number, ((at, length, _), (following, _, _)) in enumerate(pairwise(places)):
+        rest = data[at + length : following]
+        if not rest or rest.startswith(_MP3_TAGS):
+            continue
+        is_last = number == len(frames)
+        has_zeros = not rest.strip(b"\0")
+        # Half a frame begins as a whole one does.
+        is_cut = is_last and rest[:2] == data[start : start + min(2, len(rest))]
+        # Zeros before the first one fill up what a tag left free.
+        is_hole = has_zeros if is_last else number or not has_zeros
+        at_s = number * frame_s
+        if is_cut or (is_hole and len(rest) * byte_s > LOSS_S):
+            raise InputError(_breaks_off(where, at_s))
+        if number and not has_zeros and not remarks:
+            remarks.append(f"has bytes out of place after {at_s:.3f} s: more may be missing")
+    return remarks
+
+
+def _mp3_start(data: bytes) -> int:
+    """Return where an mp3 begins behind its tags."""
     at = 0
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         sizes = data[at + 6 : at + 10]
         at += 10 + sum(byte << shift for byte, shift in zip(sizes, (21, 14, 7, 0), strict=True))
+    return at
+
+
+def _mp3_frames(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Find the frames of an MPEG layer III stream: where each begins, its bytes and its samples."""
+    at = _mp3_start(data)
     kind = None
     in_step = False
     while (at := at if in_step else data.find(b"\xff", at)) >= 0:
@@ -368,7 +464,7 @@ def _mp3_frames(data: bytes) -> Iterator[tuple[int, int]]:
             kind = kind or this
             is_one = this == kind
         if is_one:
-            yield at, samples
+            yield at, length, samples
         at = end if is_one else at + 1
         in_step = is_one
 
@@ -389,8 +485,10 @@ def _mp3_frame(data: bytes, at: int) -> tuple[int, int]:
 def _promised_ogg(data: bytes, source: Any, where: str) -> tuple[int, list[str]]:
     """Return how many frames the last page says that there are; and whether it is marked as such.
 
+    A page says how long it all is up to its own end, and only the last one how long the whole is.
+
     Raises:
-        InputError: it ends within a page that does not say so; or another stream follows.
+        InputError: it ends within a page that is not its last; or another stream follows.
     """
     opus = data.find(b"OpusHead", 0, 64)
     # Opus counts at 48 kHz, whatever it was recorded at, and from before the beginning.
@@ -407,11 +505,11 @@ def _promised_ogg(data: bytes, source: Any, where: str) -> tuple[int, list[str]]
             if is_whole and head[5] & 2:
                 raise InputError(_several(where))
             continue
-        if not is_whole and (len(head) < 14 or granule < 0):
+        if not is_whole and (len(head) < 14 or granule < 0 or not head[5] & 4):
             raise InputError(_breaks_off(where, source.frames / source.samplerate))
         if last == origin and granule > origin + LONGEST_PAGE_S * rate:
             origin = granule
         last = max(last, granule)
-        ended = not is_whole or bool(head[5] & 4)
+        ended = bool(head[5] & 4)
     total = max(int(source.frames), round((last - origin) / rate * source.samplerate))
     return total, [] if ended else ["has no mark at its end: more may have followed"]

@@ -105,6 +105,9 @@ yue, cantonese
 zh, zho, chi, cmn, chinese, mandarin
 """
 
+KEYS = ("lang", "language", "target_lang")
+"""What tools call the language of a recording in a line of JSON; of several, the first holds."""
+
 CODES = {name: row.split(", ")[0] for row in _ROWS.strip().splitlines() for name in row.split(", ")}
 """Whisper's code of each language, by the code itself, those of ISO 639 (the old ones too, and of
 a group the member that is meant), and the English names that Whisper knows."""

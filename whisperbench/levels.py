@@ -16,6 +16,9 @@ UNDIVIDED = 8.0
 """A peak over this is no recording: +18 dB over full scale, where mastered music and a decoder's
 overshoot stay under +6 dB, and 8-bit integers that were taken for floats come to 127."""
 
+LARGEST = 2.0**31
+"""No integer of 32 bits is beyond this. Only damage is."""
+
 OVER = 1.1
 """Up to this (+0.8 dB) the decoders of lossy formats overshoot full scale."""
 
@@ -36,7 +39,8 @@ OFFSET = 0.02
 
 AT_FULL_SCALE = 0.9995
 CLIPPED_SHARE = 0.001
-"""Speech that was normalized to full scale touches it in a few samples of a hundred thousand."""
+"""Speech that was normalized to full scale touches it in a few samples of a hundred thousand. Of
+integers that were stored as floats, all that are not 0 reach it; of a click, hardly any."""
 
 
 class Levels:
@@ -84,6 +88,18 @@ class Levels:
         """
         peak = self.peak
         where = f"clip {name}: {file}"
+        share = self._at_full_scale / max(1, self._frames * len(self._low))
+        if peak > LARGEST:
+            raise InputError(
+                f"{where} is damaged: it peaks at {peak:.0e} times full scale, which no recording "
+                "does; copy it again from where it came from"
+            )
+        if peak > UNDIVIDED and share <= CLIPPED_SHARE:
+            raise InputError(
+                f"{where} peaks at {peak:,.0f} times full scale ({_db(peak)}), in {share:.3%} of "
+                "its samples: a click, or damage; copy it again from where it came from, or cut "
+                "it down to full scale, as by ffmpeg with -c:a pcm_s16le"
+            )
         if peak > UNDIVIDED:
             divisor = next((step for step in (2**7, 2**15, 2**23) if peak <= step), 2**31)
             raise InputError(
@@ -119,7 +135,6 @@ class Levels:
             )
         if peak > OVER:
             said.append(f"peaks at {peak:.2f} times full scale ({_db(peak)})")
-        share = self._at_full_scale / (self._frames * channels)
         if peak <= 1 and share > CLIPPED_SHARE:
             said.append(f"is clipped: {share:.1%} of its samples are at full scale")
         if swing < QUIET and text != "":

@@ -12,12 +12,20 @@ _BEGINNINGS = (
     (rb"version https://git-lfs\.github\.com/", "a pointer of Git LFS; fetch it with git lfs pull"),
     (rb"(\S*\.git)?/annex/objects/", "a pointer of git-annex; fetch it with git annex get"),
     (rb"\0\x05\x16\x07", "an AppleDouble file, what macOS notes about another; delete it"),
-    (rb"<!doctype html|<html|<head", f"a web page, {_SERVER}"),
-    (rb"<\?xml|<error", f"an XML text, {_SERVER}"),
-    (rb"\{\s*\"", f"a JSON text, {_SERVER}"),
-    (rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf", "compressed; unpack it"),
+    (rb"(?i:<!doctype html|<html[\s>]|<head>)", f"a web page, {_SERVER}"),
+    (rb"(?i:<\?xml\s|<error>\s*<)", f"an XML text, {_SERVER}"),
+    (rb"\{\s*\"(?i:errors?|message|detail|code|status|status_?code)\"", f"a JSON text, {_SERVER}"),
+    (rb"\{\s*\"(text|transcript|segments)\"", "a JSON text; write what is said alone"),
+    (
+        rb"PK\x03\x04|\x1f\x8b|BZh[1-9]1AY&SY|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c",
+        "compressed; unpack it",
+    ),
 )
-"""What is found at the beginning of a file in another's place, and what is to be said of it."""
+"""What is found at the beginning of a file in another's place, and what is to be said of it.
+
+Transcripts may begin with noises in brackets of any kind, as <error> beep or {cough}, and with any
+name, as Bzhania: what is looked for is what nobody says.
+"""
 
 _ARCHIVES = (".7z", ".bz2", ".gz", ".lz4", ".rar", ".tar", ".xz", ".zip", ".zst")
 
@@ -69,7 +77,7 @@ def why_no_content(data: bytes) -> str | None:
         return "holds zeros alone, as a download does that was not completed; fetch it again"
     start = data[:500].removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
     for beginning, what in _BEGINNINGS:
-        if re.match(beginning, start, re.IGNORECASE):
+        if re.match(beginning, start):
             return f"is {what}"
     return None
 

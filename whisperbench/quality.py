@@ -17,7 +17,7 @@ from whisperbench.suite import Limit, matches
 from whisperbench.words import (
     WHISPER_ENGLISH,
     difference_interval,
-    language_code,
+    language_told,
     mark_edits,
     normalizer_name,
     pooled,
@@ -177,7 +177,6 @@ _TEXTS = (("text", "pred_text"), ("reference", "hypothesis"))
 """The keys of what is said and what was heard: NeMo's and the Open ASR board's, and common ones."""
 
 _VISIBLE = re.compile(r"\S")
-_LANGUAGES = ("lang", "language", "target_lang")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,16 +211,14 @@ def read_lines(path: Path, language: str | None) -> list[HeardLine]:
         if not isinstance(row, dict):
             raise InputError(f"{at}: is no JSON object")
         reference, transcript = _texts(row, at)
-        own = next((row[key] for key in _LANGUAGES if row.get(key)), None)
+        own = language_told(row, at)
         if own is None:
             untold.append(where)
-        elif not isinstance(own, str):
-            raise InputError(f"{at}: its language is no text")
         found.append(
             HeardLine(
                 name=_word(row, "audio_filepath") or where,
                 made_by=_made_by(row),
-                language=language_code(own, at) if own is not None else language or "",
+                language=own or language or "",
                 reference=reference,
                 transcript=transcript,
             )

@@ -17,7 +17,7 @@ import msgspec
 from whisperbench.clips import Clip, load_audio, transcript_beside
 from whisperbench.errors import InputError, one_line, printable, require_plain
 from whisperbench.placeholders import why_no_file, why_unfinished
-from whisperbench.words import language_code, normalizer
+from whisperbench.words import language_told, normalizer
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 """What is taken for audio in a folder; libsndfile reads all of it."""
@@ -63,9 +63,9 @@ class _Line(msgspec.Struct):
 
     audio_filepath: Annotated[str, msgspec.Meta(min_length=1)]
     text: str
-    offset: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    duration: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    lang: str | None = None
+    # No recording lasts eleven days, and what is beyond all numbers of samples cannot be counted.
+    offset: Annotated[float, msgspec.Meta(ge=0, le=1e6)] | None = None
+    duration: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | None = None
 
 
 _UNIT = r"(_?(at|time|s|sec|secs|seconds|ms|msec|samples?|frames?))?"
@@ -81,8 +81,8 @@ def find_clips(path: Path) -> list[Clip]:
 
     An empty text says that nothing is said.
 
-    A line of a manifest has audio_filepath (relative to the manifest), text, and perhaps lang; and
-    offset and duration, in seconds, of a part of a recording.
+    A line of a manifest has audio_filepath (relative to the manifest), text, and perhaps lang (or
+    language, or target_lang); and offset and duration, in seconds, of a part of a recording.
 
     Raises:
         InputError: there is neither, or a clip has no text, or a line is not as it should be.
@@ -120,6 +120,9 @@ def _of_folder(folder: Path) -> list[Clip]:
         raise InputError(f"--data {folder}: two recordings have one text; keep one of them")
     texts = {file: transcript_beside(file) for file in files}
     if untold := [file for file, text in texts.items() if text is None]:
+        # That it is not there is the greater lack.
+        if gone := [(file, why) for file in untold if (why := _why_no_file(file))]:
+            raise InputError(f"--data {folder}: {gone[0][0].relative_to(folder)} {gone[0][1]}")
         raise InputError(
             f"--data {folder}: {len(untold)} of {len(files)} recordings have no text beside them, "
             f"such as {untold[0].with_suffix('.txt').name}"
@@ -166,9 +169,17 @@ def _why_absent(entry: Path) -> str | None:
     # Folders have names without a dot, or with a number behind it.
     if inner in _KNOWN or (suffix == ".dvc" and not inner[1:2].isalpha()):
         return why_unfinished(entry)
-    if not suffix[1:2].isalpha() and entry.is_symlink() and not entry.is_dir():
-        return why_no_file(entry)
+    if not suffix[1:2].isalpha() and entry.is_symlink():
+        return _why_no_file(entry)
     return None
+
+
+def _why_no_file(entry: Path) -> str | None:
+    """Say what is there instead of a file, which a folder has; None where there is one."""
+    try:
+        return why_no_file(entry)
+    except OSError as error:  # a link into a folder that may not be read
+        return f"cannot be looked at: {one_line(error.strerror)}"
 
 
 def _of_manifest(path: Path) -> list[Clip]:
@@ -185,7 +196,8 @@ def _of_manifest(path: Path) -> list[Clip]:
             row = msgspec.json.decode(line, type=_Line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: {one_line(error)}") from error
-        _require_known_cut(row, msgspec.json.decode(line), where)
+        said = msgspec.json.decode(line)
+        _require_known_cut(row, said, where)
         file = path.parent / row.audio_filepath
         require_plain(row.audio_filepath, where)
         inside = file.is_relative_to(path.parent)
@@ -194,7 +206,7 @@ def _of_manifest(path: Path) -> list[Clip]:
                 name=str(file.relative_to(path.parent)) if inside else file.name,
                 file=str(file),
                 text=row.text,
-                language=language_code(row.lang, where) if row.lang else None,
+                language=language_told(said, where),
                 offset_s=row.offset or 0.0,
                 duration_s=row.duration,
             )
@@ -224,7 +236,7 @@ def _require_known_cut(row: _Line, said: dict[str, object], where: str) -> None:
         if found and getattr(row, ours) is None:
             raise InputError(
                 f"{where}: has {printable(found[0])}, as of a part of a recording, and no {ours}; "
-                "say offset and duration, in seconds"
+                "say offset and duration, in seconds (offset 0 where the file is that part already)"
             )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from whisperbench.errors import InputError, printable
-from whisperbench.languages import CODES
+from whisperbench.languages import CODES, KEYS
 
 if TYPE_CHECKING:
     from jiwer import CharacterOutput, WordOutput
@@ -158,6 +158,20 @@ def language_code(text: str, where: str = "") -> str:
             f"such as German, or one of {known}"
         )
     return code
+
+
+def language_told(row: Mapping[str, object], where: str) -> str | None:
+    """Return Whisper's code of the language that a line of JSON says; None where it says none.
+
+    Raises:
+        InputError: it is no text, or no language that Whisper knows.
+    """
+    told = next((row[key] for key in KEYS if row.get(key)), None)
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        raise InputError(f"{where}: its language is no text")
+    return language_code(told, where)
 
 
 def normalizer_name(language: str) -> str:
