@@ -10,6 +10,9 @@ from types import FrameType
 
 from whisperbench.errors import InvalidMeasurementError
 
+AGAIN_S = 5.0
+"""How long after an alarm the next one comes: an error that is raised within a callback is lost."""
+
 
 @contextmanager
 def ended_after(seconds: float, what: str) -> Iterator[None]:
@@ -40,9 +43,12 @@ def ended_after(seconds: float, what: str) -> Iterator[None]:
         )
 
     before = signal.signal(signal.SIGALRM, end)
-    left_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Who started this process may have left alarms blocked.
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    left_s, every_s = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, left_s)
+        signal.setitimer(signal.ITIMER_REAL, left_s, every_s)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGALRM, before)
