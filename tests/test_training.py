@@ -79,8 +79,8 @@ def tiny_config() -> Config:
         config,
         model=replace(
             config.model,
-            width=32,
-            heads=2,
+            width=64,
+            heads=1,
             encoder_layers=1,
             decoder_layers=1,
             pieces=270,
