@@ -40,9 +40,12 @@ from training.speech import Setting, draw_settings, missing_synthesizers, speak,
 from training.tokenizer import Vocabulary, train_tokenizer, write_tokenizer
 from training.train import Trainer, learning_rate, read_log, trained
 from training.windows import Plan, Planner
+from whisperbench import transformers_config
+from whisperbench.blueprint import EVERY_WHISPER
 from whisperbench.checkpoints import resolve_checkpoint
 from whisperbench.clips import read_manifest
 from whisperbench.models import ModelSpec
+from whisperbench.processors import FRONT_END
 from whisperbench.suite import CLIPS_FOLDER
 
 TEXTS = ("Yes.", "The rain fell.", "Anna sang again.", "It was nine o'clock.", "Nobody came home.")
@@ -506,8 +509,15 @@ def test_another_configuration_does_not_go_on(corpora: Path, unbroken: Path) -> 
         Trainer(other, corpora, unbroken, "cpu")
 
 
-def test_the_checkpoint_loads_and_transcribes(unbroken: Path, tmp_path: Path) -> None:
+def test_the_checkpoint_loads_and_transcribes(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The exported folder is a Whisper to transformers and to the suite, short and long form."""
+    # But for a window of 3 s and 100 positions, which no Whisper has, and which are quick.
+    monkeypatch.setitem(EVERY_WHISPER, "max_source_positions", 150)
+    monkeypatch.setitem(EVERY_WHISPER, "max_target_positions", 100)
+    monkeypatch.setattr(transformers_config, "POSITIONS", 100)
+    monkeypatch.setitem(FRONT_END, "chunk_length", 3)
     whisper, vocabulary, _ = trained(tiny_config(), unbroken)
     folder = tmp_path / "tiny"
     export(whisper, vocabulary, folder)

@@ -30,7 +30,7 @@ _SIZES = (
 )
 """What config.json must say: transformers' own defaults are those of Whisper tiny."""
 
-_WHISPERS: Fields = {
+EVERY_WHISPER: dict[str, Any] = {
     "max_source_positions": ENCODER_POSITIONS,
     "max_target_positions": POSITIONS,
     "activation_function": "gelu",
@@ -168,7 +168,7 @@ def _architecture(where: str, config: Fields) -> dict[str, Any]:
                 "number above 0, as the model was trained: take config.json from the model that it "
                 "was made from"
             )
-    for trait, whispers in _WHISPERS.items():
+    for trait, whispers in EVERY_WHISPER.items():
         found = config.get(trait)
         if found is not None and (type(found) is not type(whispers) or found != whispers):
             raise ModelError(
@@ -188,7 +188,7 @@ def _architecture(where: str, config: Fields) -> dict[str, Any]:
                 f"{config['d_model']}; every Whisper's heads are {HEAD_WIDTH} wide, and with "
                 "others the same weights say something else: correct it"
             )
-    return {size: config[size] for size in _SIZES} | dict(_WHISPERS)
+    return {size: config[size] for size in _SIZES} | EVERY_WHISPER
 
 
 def _set_aside(name: str, config: Fields, generation: Fields) -> Iterator[str]:
