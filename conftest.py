@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     import pytest
 
 pytest_plugins = [
-    "fixtures.plan",
-    "fixtures.results",
-    "fixtures.gate",
-    "fixtures.replay",
+    "whisperbench.plugin.session",
+    "whisperbench.plugin.results",
+    "whisperbench.plugin.gate",
+    "whisperbench.plugin.replay",
     "fixtures.device",
     "fixtures.audio",
     "fixtures.models",
@@ -19,7 +19,7 @@ pytest_plugins = [
     "fixtures.limits",
     "fixtures.memory",
     "fixtures.startup",
-    "fixtures.measure",
+    "whisperbench.plugin.timing",
     "fixtures.cost",
     "fixtures.quality",
 ]

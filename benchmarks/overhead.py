@@ -13,10 +13,10 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING
 
-from fixtures.measure import latency
-from fixtures.plan import announcer
 from whisperbench.errors import InputError
-from whisperbench.result import Metric
+from whisperbench.plugin.session import announcer
+from whisperbench.plugin.timing import latency
+from whisperbench.results.records import Metric
 from whisperbench.units import WINDOW_S
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from fixtures.measure import Recorder, Timing
-    from whisperbench.plan import Plan
-    from whisperbench.transcribe import Transcriber
+    from whisperbench.asked.plan import Plan
+    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.whisper.transcriber import Transcriber
 
 
 def test_overhead(

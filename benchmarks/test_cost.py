@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fixtures.measure import Recorder, Timing
-    from whisperbench.cost import Cost
-    from whisperbench.plan import Plan
-    from whisperbench.transcribe import Transcriber
+    from whisperbench.asked.plan import Plan
+    from whisperbench.measure.cost.counting import Cost
+    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.whisper.transcriber import Transcriber
 
 
 def test_cost(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fixtures.replay import replay
+from whisperbench.plugin.replay import replay
 
 if TYPE_CHECKING:
-    from fixtures.measure import Recorder
     from fixtures.memory import MemoryOfCell
-    from whisperbench.clips import Audio
-    from whisperbench.plan import Plan
+    from whisperbench.asked.clips import Audio
+    from whisperbench.asked.plan import Plan
+    from whisperbench.plugin.timing import Recorder
 
 
 def test_memory(

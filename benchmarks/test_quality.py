@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fixtures.limits import require_within
-from fixtures.measure import weight_size
+from whisperbench.plugin.timing import weight_size
 
 if TYPE_CHECKING:
     from fixtures.limits import Limits
-    from fixtures.measure import Recorder, Timing
     from fixtures.quality import NumericsOfCell, QualityOfCell
-    from whisperbench.clips import Audio
+    from whisperbench.asked.clips import Audio
+    from whisperbench.plugin.timing import Recorder, Timing
 
 
 def test_quality(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fixtures.measure import latency
+from whisperbench.plugin.timing import latency
 
 if TYPE_CHECKING:
     import torch
 
-    from fixtures.measure import Recorder, Timing
-    from whisperbench.plan import Plan
-    from whisperbench.transcribe import Transcriber
+    from whisperbench.asked.plan import Plan
+    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.whisper.transcriber import Transcriber
 
 
 def test_front_end(transcriber: Transcriber, plan: Plan, timing: Timing, record: Recorder) -> None:

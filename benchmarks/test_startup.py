@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fixtures.measure import latency
-from fixtures.replay import replay
+from whisperbench.plugin.replay import replay
+from whisperbench.plugin.timing import latency
 
 if TYPE_CHECKING:
-    from fixtures.measure import Recorder
     from fixtures.startup import Startup
-    from whisperbench.clips import Audio
-    from whisperbench.plan import Plan
+    from whisperbench.asked.clips import Audio
+    from whisperbench.asked.plan import Plan
+    from whisperbench.plugin.timing import Recorder
 
 
 def test_load(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from fixtures.measure import latency, weight_size
-from fixtures.plan import fixed_tokens
-from whisperbench.result import Metric
+from whisperbench.plugin.session import fixed_tokens
+from whisperbench.plugin.timing import latency, weight_size
+from whisperbench.results.records import Metric
 
 if TYPE_CHECKING:
-    from fixtures.measure import Recorder, Timing
-    from whisperbench.plan import Plan
-    from whisperbench.transcribe import Transcriber
+    from whisperbench.asked.plan import Plan
+    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.whisper.transcriber import Transcriber
 
 
 def test_transcribe(

@@ -32,7 +32,7 @@ from scripts.edits import (  # noqa: E402 - of this checkout
 )
 
 if TYPE_CHECKING:
-    from whisperbench.result import Run
+    from whisperbench.results.records import Run
 
 TOKENS = 16
 WARMUPS = 2
@@ -117,15 +117,15 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
     import msgspec
     from transformers.models.whisper import modeling_whisper  # noqa: F401
 
-    from whisperbench.checkpoints import resolve_checkpoint
-    from whisperbench.clips import load_audio, read_manifest
-    from whisperbench.loading import load_model
-    from whisperbench.models import ModelSpec
-    from whisperbench.plan import CheckpointKey
-    from whisperbench.precisions import PRECISIONS
-    from whisperbench.quiet import quieten
-    from whisperbench.suite import CLIPS_FOLDER
-    from whisperbench.transcribe import Transcriber, synchronize
+    from whisperbench.asked.clips import load_audio, read_manifest
+    from whisperbench.asked.models import ModelSpec
+    from whisperbench.asked.plan import CheckpointKey
+    from whisperbench.asked.precisions import PRECISIONS
+    from whisperbench.asked.suite import CLIPS_FOLDER
+    from whisperbench.whisper.checkpoints import resolve_checkpoint
+    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.quiet import quieten
+    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
     print("ready", flush=True)
     if not sys.stdin.readline():
@@ -181,8 +181,8 @@ def check_sensitivity(options: argparse.Namespace) -> bool:
 
 def _as_expected(name: str, unchanged: Run, run: Run) -> bool:
     """Show what an edit changes; whether that is what the edit is known to do."""
-    from whisperbench.compare import compare
-    from whisperbench.verdict_report import Comparison, as_text
+    from whisperbench.judge.compare import compare
+    from whisperbench.report.verdicts import Comparison, as_text
 
     changes = compare(unchanged, run)
     changed = [change.verdict for change in changes if change.verdict.verdict != "ok"]
@@ -206,8 +206,8 @@ def check_processes(options: argparse.Namespace) -> bool:
 
     That is of the processes' median.
     """
-    from whisperbench.compare import compare
-    from whisperbench.verdict_report import Comparison, as_text
+    from whisperbench.judge.compare import compare
+    from whisperbench.report.verdicts import Comparison, as_text
 
     same = True
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)

@@ -25,16 +25,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from whisperbench.baseline import merge  # noqa: E402 - of this checkout
 from whisperbench.errors import InputError  # noqa: E402
-from whisperbench.run_file import read_run  # noqa: E402
+from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
+from whisperbench.results.run_file import read_run  # noqa: E402
 
 TORN = "torn"
 
 WRITER = """
 import sys
 from pathlib import Path
-from whisperbench import baseline, suite
+from whisperbench.judge import baselines as baseline
+from whisperbench.asked import suite
 from whisperbench.cli import app
 part, folder, *arguments = sys.argv[1:]
 baseline.FOLDER, suite.RESULTS = Path(folder) / "baselines", Path(folder) / "results"

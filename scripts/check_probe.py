@@ -108,7 +108,7 @@ class _Watcher(threading.Thread):
 
     def run(self) -> None:
         """Poll until stopped."""
-        from whisperbench.nvml import NvmlDevice
+        from whisperbench.devices.nvml import NvmlDevice
 
         device = NvmlDevice("cuda")
         while not self._stopping.wait(self._interval_s):
@@ -130,9 +130,9 @@ def _compute(seconds: float) -> None:
 
 def transcribe_often(connection: Connection[Any, Any], request: Any) -> None:
     """Load a model; then time a transcription at each request, until told to stop."""
-    from whisperbench.clips import load_audio
-    from whisperbench.loading import load_model
-    from whisperbench.transcribe import Transcriber, synchronize
+    from whisperbench.asked.clips import load_audio
+    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
     loaded = load_model(request.checkpoint(), request.key(), request.device)
     transcriber = Transcriber(loaded, [load_audio(request.clip)] * request.batch_size)
@@ -150,8 +150,8 @@ def transcribe_often(connection: Connection[Any, Any], request: Any) -> None:
 
 def check_blocks() -> bool:
     """Compare readings with what torch holds; whether they agree."""
-    from whisperbench.fresh import start_process
-    from whisperbench.nvml import NvmlDevice
+    from whisperbench.devices.nvml import NvmlDevice
+    from whisperbench.measure.fresh import start_process
 
     device = NvmlDevice("cuda")
     idle = device.memory().used_bytes
@@ -190,9 +190,9 @@ def check_blocks() -> bool:
 
 def check_spikes() -> bool:
     """Count the spikes that are seen, from outside and from inside; whether the probe sees them."""
-    from whisperbench.fresh import start_process
-    from whisperbench.nvml import NvmlDevice
-    from whisperbench.probe import Pace, Probe
+    from whisperbench.devices.nvml import NvmlDevice
+    from whisperbench.measure.fresh import start_process
+    from whisperbench.measure.memory.probe import Pace, Probe
 
     device = NvmlDevice("cuda")
     pace = Pace.measure(device, os.getpid())
@@ -233,9 +233,9 @@ def check_disturbance(model: str, precision: str) -> bool:
     everything `DOSE` times as often: a `DOSE`-th of its effect is known that much better. Before
     each call every arm waits alike: a workload that has idled for longer starts colder.
     """
-    from whisperbench.fresh import start_process
-    from whisperbench.nvml import NvmlDevice
-    from whisperbench.probe import Pace, Probe
+    from whisperbench.devices.nvml import NvmlDevice
+    from whisperbench.measure.fresh import start_process
+    from whisperbench.measure.memory.probe import Pace, Probe
 
     device = NvmlDevice("cuda")
     process, connection = start_process(transcribe_often, _request(model, precision, "cuda:0"))
@@ -294,7 +294,7 @@ def check_mapping() -> bool:
     """Show which card is read, for several orders of the cards; whether it is the right one."""
     fill = (
         "import sys, torch\n"
-        "from whisperbench.nvml import NvmlDevice\n"
+        "from whisperbench.devices.nvml import NvmlDevice\n"
         "import pynvml as nvml\n"
         "nvml.nvmlInit()\n"
         "cards = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]\n"
@@ -328,9 +328,9 @@ def check_mapping() -> bool:
 
 def _check_neighbour() -> bool:
     """Run a cell on one card while another process works on the other, then on the same."""
+    from whisperbench.devices.nvml import NvmlDevice
     from whisperbench.errors import InvalidMeasurementError
-    from whisperbench.memory import measure_memory
-    from whisperbench.nvml import NvmlDevice
+    from whisperbench.measure.memory.watching import measure_memory
 
     work = "import torch\nx = torch.randn(8192, 8192, device='cuda:0')\nwhile True: x @ x\n"
     neighbour = subprocess.Popen([sys.executable, "-c", work])
@@ -355,11 +355,11 @@ def _check_neighbour() -> bool:
 def _request(model: str, precision: str, device: str) -> Any:
     import msgspec
 
-    from whisperbench.checkpoints import resolve_checkpoint
-    from whisperbench.clips import read_manifest
-    from whisperbench.models import ModelSpec
-    from whisperbench.request import CellRequest
-    from whisperbench.suite import CLIPS_FOLDER
+    from whisperbench.asked.clips import read_manifest
+    from whisperbench.asked.models import ModelSpec
+    from whisperbench.asked.suite import CLIPS_FOLDER
+    from whisperbench.measure.cell_request import CellRequest
+    from whisperbench.whisper.checkpoints import resolve_checkpoint
 
     checkpoint = resolve_checkpoint(ModelSpec.parse(model))
     clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from scripts.edits import Edit, run_suite, scratch_copy  # noqa: E402 - of this checkout
-from whisperbench.compare import compare  # noqa: E402
-from whisperbench.suite import read_suite  # noqa: E402
+from whisperbench.asked.suite import read_suite  # noqa: E402
+from whisperbench.judge.compare import compare  # noqa: E402
 
 if TYPE_CHECKING:
-    from whisperbench.result import Run
+    from whisperbench.results.records import Run
 
 LINEAR = "bitsandbytes/nn/modules.py"
 FORWARD = "        self.state.is_training = self.training\n"

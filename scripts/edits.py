@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from whisperbench.result import Run
+    from whisperbench.results.records import Run
 
 WHISPER = "transformers/models/whisper/modeling_whisper.py"
 
@@ -66,7 +66,7 @@ def run_suite(folder: Path | None, result: Path, *arguments: str, fails: bool = 
         arguments: of pytest.
         fails: whether a run that failed, over a limit perhaps, is looked at as well.
     """
-    from whisperbench.run_file import read_run
+    from whisperbench.results.run_file import read_run
 
     done = subprocess.run(
         [

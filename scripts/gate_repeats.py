@@ -23,13 +23,13 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from whisperbench.baseline import merge  # noqa: E402 - of this checkout
-from whisperbench.compare import compare  # noqa: E402
+from whisperbench.asked.suite import read_suite  # noqa: E402
 from whisperbench.errors import WhisperbenchError  # noqa: E402
-from whisperbench.kinds import KINDS, METRICS  # noqa: E402
-from whisperbench.result import Metric, Run  # noqa: E402
-from whisperbench.run_file import decode_run, read_run  # noqa: E402
-from whisperbench.suite import read_suite  # noqa: E402
+from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
+from whisperbench.judge.compare import compare  # noqa: E402
+from whisperbench.results.kinds import KINDS, METRICS  # noqa: E402
+from whisperbench.results.records import Metric, Run  # noqa: E402
+from whisperbench.results.run_file import decode_run, read_run  # noqa: E402
 
 BASES = (1, 2, 3, 4)
 """Processes that one is held against."""

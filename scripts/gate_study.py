@@ -38,7 +38,7 @@ from scipy.special import erfc, stdtrit
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from whisperbench.statistics import FALSE_ALARMS, FEWEST_HEADS, MISSED, growth  # noqa: E402
+from whisperbench.judge.statistics import FALSE_ALARMS, FEWEST_HEADS, MISSED, growth  # noqa: E402
 
 Array: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -80,7 +80,7 @@ class Noise(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """As `whisperbench.statistics.Growth`, of many draws at once."""
+    """As `whisperbench.judge.statistics.Growth`, of many draws at once."""
 
     low: Array
     at_most: Array
@@ -144,7 +144,7 @@ def check_bounds(rng: np.random.Generator) -> None:
 
 
 def verdicts(found: Bounds, heads: int, fewest: int = FEWEST_HEADS) -> Verdicts:
-    """Judge as `Gate` of whisperbench.compare does, but that `improved` counts as ok here.
+    """Judge as `Gate` of whisperbench.judge.compare does, but that `improved` counts as ok here.
 
     It always is within the tolerance, too. Shown to be within comes first, then shown to be slower,
     by no fewer head processes than are asked for.

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
-from whisperbench.compare import Gate
 from whisperbench.errors import InputError
-from whisperbench.result import ClipScore, ManifestEntry, Metric, Part, Run, Verdict
-from whisperbench.run_file import read_run
-from whisperbench.verdict_report import FORMATS, Comparison
+from whisperbench.judge.compare import Gate
+from whisperbench.report.verdicts import FORMATS, Comparison
+from whisperbench.results.records import ClipScore, ManifestEntry, Metric, Part, Run, Verdict
+from whisperbench.results.run_file import read_run
 
 Tree = Any
 """What a JSON document is made of."""

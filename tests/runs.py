@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from whisperbench.result import (
+from whisperbench.results.records import (
     Cell,
     Machine,
     ManifestEntry,
@@ -17,7 +17,7 @@ from whisperbench.result import (
     RunInfo,
     Verdict,
 )
-from whisperbench.run_file import SCHEMA
+from whisperbench.results.run_file import SCHEMA
 
 MACHINE = Machine(
     device_key="nvidia-h200-sm90-140gib",

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from tests.runs import make_cell, make_measurement, make_memory, make_run, make_run_file
 from whisperbench import __version__
-from whisperbench.ceilings import as_toml, describe, on_device, propose
+from whisperbench.asked.models import SIZES
+from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.asked.suite import SUITE_FILE, Ceiling, read_suite
 from whisperbench.cli import app
-from whisperbench.hardware import key_of
-from whisperbench.host import HostDevice
-from whisperbench.models import SIZES
-from whisperbench.precisions import PRECISIONS
-from whisperbench.quality import describe as said
-from whisperbench.suite import SUITE_FILE, Ceiling, read_suite
+from whisperbench.devices.choosing import key_of
+from whisperbench.devices.host import HostDevice
+from whisperbench.judge.limits import as_toml, describe, on_device, propose
+from whisperbench.results.heard import describe as said
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +79,7 @@ def test_limits_prints_what_applies_here(tmp_path: Path, monkeypatch: pytest.Mon
         f"{SUITE_FILE.read_text(encoding='utf-8')}\n{as_toml(elsewhere)}\n", encoding="utf-8"
     )
     suite = read_suite(path)
-    monkeypatch.setattr("whisperbench.suite.read_suite", lambda: suite)
+    monkeypatch.setattr("whisperbench.asked.suite.read_suite", lambda: suite)
     key = key_of(HostDevice().facts())
     here = on_device(suite.ceiling, key)
     assert 0 < len(here) < len(suite.ceiling)

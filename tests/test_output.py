@@ -13,8 +13,8 @@ from typing import TextIO
 
 import pytest
 
+from tests.judge.test_compare import a_cost
 from tests.runs import make_measurement, make_run, make_run_file
-from tests.test_compare import a_cost
 from whisperbench.cli import main
 from whisperbench.errors import ExitCode, InputError
 from whisperbench.output import Output, legible
@@ -201,7 +201,7 @@ def test_only_a_verdict_exits_with_1(
     def fails(_: Path) -> None:
         raise error
 
-    monkeypatch.setattr("whisperbench.run_file.read_run", fails)
+    monkeypatch.setattr("whisperbench.results.run_file.read_run", fails)
     with (tmp_path / "out.txt").open("w", encoding="utf-8") as stream:
         assert command(monkeypatch, stream, "show", "run.json") == code
     lines = capsys.readouterr().err.splitlines()
@@ -249,11 +249,11 @@ def ended(
 
 
 INTERRUPTED = """
-import os, signal, time, whisperbench.run_file
+import os, signal, time, whisperbench.results.run_file
 def interrupted(path):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)
-whisperbench.run_file.read_run = interrupted
+whisperbench.results.run_file.read_run = interrupted
 """
 
 

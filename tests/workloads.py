@@ -1,7 +1,7 @@
 """Made-up cells for the memory pass: what a fresh process runs in place of a real one.
 
-They speak `whisperbench.workload`'s messages and hold made-up memory of a made-up card, which a
-test reads through a scripted device. pytest is not imported: it would be, in every child.
+They speak the messages of `measure.memory.watched` and hold made-up memory of a made-up card, which
+a test reads through a scripted device. pytest is not imported: it would be, in every child.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.devices import MIB
-from whisperbench.belief import MIN_POLLS
-from whisperbench.fresh import PRELOAD
-from whisperbench.request import CellRequest
-from whisperbench.workload import PHASES, AllocatorLevels, Done, Failed, Mark, Phase, run_cell
+from tests.scripted import MIB
+from whisperbench.measure.cell_request import CellRequest
+from whisperbench.measure.fresh import PRELOAD
+from whisperbench.measure.memory.plausibility import MIN_POLLS
+from whisperbench.measure.memory.watched import (
+    PHASES,
+    AllocatorLevels,
+    Done,
+    Failed,
+    Mark,
+    Phase,
+    run_cell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,16 +10,16 @@ import msgspec
 import numpy as np
 
 from training.corpus import Corpus, Utterance
-from whisperbench import words
-from whisperbench.checkpoints import Checkpoint
-from whisperbench.clips import Audio, Clip, load_audio, read_manifest
-from whisperbench.loading import load_model
-from whisperbench.models import ModelSpec
-from whisperbench.plan import CheckpointKey
-from whisperbench.precisions import precision_named
-from whisperbench.suite import CLIPS_FOLDER
-from whisperbench.transcribe import Transcriber
+from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
+from whisperbench.asked.models import ModelSpec
+from whisperbench.asked.plan import CheckpointKey
+from whisperbench.asked.precisions import precision_named
+from whisperbench.asked.suite import CLIPS_FOLDER
+from whisperbench.text import words
 from whisperbench.units import SAMPLE_RATE_HZ
+from whisperbench.whisper.checkpoints import Checkpoint
+from whisperbench.whisper.loading import load_model
+from whisperbench.whisper.transcriber import Transcriber
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,8 @@ from whisperbench.errors import (
 from whisperbench.output import Output
 
 if TYPE_CHECKING:
-    from whisperbench.result import Run
-    from whisperbench.verdict_report import Comparison
+    from whisperbench.report.verdicts import Comparison
+    from whisperbench.results.records import Run
 
 
 class _Commands(TyperGroup):
@@ -88,8 +88,8 @@ def _root(
 @app.command(cls=_Command)
 def show(run: Annotated[Path, typer.Argument(help="A run's JSON file.")]) -> None:
     """Print the summary of a saved run."""
-    from whisperbench.report import summarise
-    from whisperbench.run_file import read_run
+    from whisperbench.report.summary import summarise
+    from whisperbench.results.run_file import read_run
 
     typer.echo(summarise(read_run(run)))
 
@@ -108,9 +108,9 @@ def score(
     ] = None,
 ) -> None:
     """Score what was heard, clip by clip, again: ours, or what other tools have written."""
-    from whisperbench.quality import read_lines
-    from whisperbench.quality_report import score_lines
-    from whisperbench.words import language_code
+    from whisperbench.report.quality import score_lines
+    from whisperbench.results.heard import read_lines
+    from whisperbench.text.words import language_code
 
     code = language_code(language, "--language") if language is not None else None
     for line in score_lines(read_lines(clips, code)):
@@ -134,8 +134,8 @@ def compare(
     ] = Format.TEXT,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
-    from whisperbench.run_file import read_run
-    from whisperbench.verdict_report import FORMATS
+    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.results.run_file import read_run
 
     found = _held_against(read_run(base), read_run(head))
     typer.echo(FORMATS[written](found))
@@ -144,9 +144,9 @@ def compare(
 
 def _held_against(base: Run, head: Run) -> Comparison:
     """Judge a run by another, with suite.toml's tolerances."""
-    from whisperbench.compare import Gate
-    from whisperbench.suite import read_suite
-    from whisperbench.verdict_report import Comparison
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.compare import Gate
+    from whisperbench.report.verdicts import Comparison
 
     gate = Gate(base, head.machine, read_suite().tolerance)
     judged = gate.judge_all(head.measurements)
@@ -176,9 +176,10 @@ def record(
 
     What else is given is pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
     """
-    from whisperbench import baseline, recording
-    from whisperbench.run_file import require_writable
-    from whisperbench.suite import RESULTS
+    from whisperbench.asked.suite import RESULTS
+    from whisperbench.judge import baselines as baseline
+    from whisperbench.record import runs as recording
+    from whisperbench.results.run_file import require_writable
 
     require_writable(baseline.FOLDER / ".probe")
     baseline.path_of("device", name)
@@ -197,8 +198,8 @@ app.add_typer(baselines, name="baseline")
 @baselines.command("list", cls=_Command)
 def list_baselines() -> None:
     """Print what there is, a line each."""
-    from whisperbench import baseline
-    from whisperbench.run_file import read_run
+    from whisperbench.judge import baselines as baseline
+    from whisperbench.results.run_file import read_run
 
     if not baseline.known():
         typer.echo("none yet: whisperbench record")
@@ -223,9 +224,9 @@ def show_baseline(
     path: Annotated[Path, typer.Argument(metavar="BASELINE", help="Its file.")],
 ) -> None:
     """Print a baseline's figures, and how far its processes lie apart."""
-    from whisperbench.report import summarise
-    from whisperbench.run_file import read_run
-    from whisperbench.verdict_report import spreads
+    from whisperbench.report.summary import summarise
+    from whisperbench.report.verdicts import spreads
+    from whisperbench.results.run_file import read_run
 
     run = read_run(path)
     typer.echo(summarise(run))
@@ -247,9 +248,9 @@ def promote(
 
 def _keep(runs: list[Path], name: str, force: bool) -> None:
     """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
-    from whisperbench import baseline
-    from whisperbench.run_file import decode_run, read_run, write_whole
-    from whisperbench.verdict_report import as_text, worse
+    from whisperbench.judge import baselines as baseline
+    from whisperbench.report.verdicts import as_text, worse
+    from whisperbench.results.run_file import decode_run, read_run, write_whole
 
     data = baseline.merge(runs)
     made = decode_run(data, "the new baseline")
@@ -280,10 +281,10 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
 @app.command("list", cls=_Command)
 def list_known() -> None:
     """Print what --model, --precision and --clip know."""
-    from whisperbench.clips import read_manifest
-    from whisperbench.models import DUMMY_PREFIX, NANO, SIZES
-    from whisperbench.precisions import PRECISIONS
-    from whisperbench.suite import CLIPS_FOLDER
+    from whisperbench.asked.clips import read_manifest
+    from whisperbench.asked.models import DUMMY_PREFIX, NANO, SIZES
+    from whisperbench.asked.precisions import PRECISIONS
+    from whisperbench.asked.suite import CLIPS_FOLDER
 
     typer.echo("--model")
     typer.echo(f"  {NANO}  small and trained; ships with the suite, and knows its voices alone")
@@ -316,10 +317,10 @@ def limits(
     ] = "auto",
 ) -> None:
     """Print the memory ceilings that apply on this machine, or propose some from a run."""
-    from whisperbench import ceilings
+    from whisperbench.judge import limits as ceilings
 
     if propose is not None:
-        from whisperbench.run_file import read_run
+        from whisperbench.results.run_file import read_run
 
         run = read_run(propose)
         for measured in filter(ceilings.is_over, run.measurements):
@@ -333,8 +334,8 @@ def limits(
             )
         typer.echo("\n\n".join(map(ceilings.as_toml, rows)))
         return
-    from whisperbench.hardware import key_of, open_device, resolve
-    from whisperbench.suite import read_suite
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.devices.choosing import key_of, open_device, resolve
 
     key = key_of(open_device(resolve(device)).facts())
     here = ceilings.on_device(read_suite().ceiling, key)
@@ -342,7 +343,7 @@ def limits(
     for ceiling in here:
         typer.echo(f"  {ceilings.describe(ceiling)}")
         typer.echo(f"    {ceiling.reason}")
-    from whisperbench.quality import describe
+    from whisperbench.results.heard import describe
 
     lines = [(describe(limit), limit.reason) for limit in read_suite().limit]
     typer.echo(f"limits on quality: {len(lines)}")
@@ -358,7 +359,7 @@ def doctor(
     ] = "auto",
 ) -> None:
     """Say whether this machine is fit to measure, and what to do; exits with 0, or with 4."""
-    from whisperbench.doctor import as_line, examine, summary
+    from whisperbench.doctor.examine import as_line, examine, summary
 
     found = []
     for finding in examine(device):

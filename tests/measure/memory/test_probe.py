@@ -1,0 +1,442 @@
+"""The memory probe: how often it reads, what it keeps, and how it tells that it has failed."""
+
+from __future__ import annotations
+
+import doctest
+import threading
+from collections.abc import Callable, Mapping
+
+import pytest
+
+import whisperbench.measure.memory.probe
+from tests.scripted import MIB, FakeClock, Script, ScriptedDevice, taken
+from whisperbench.devices.device import DeviceMemory
+from whisperbench.errors import DeviceError
+from whisperbench.measure.memory.probe import COST_READINGS, DUTY, INTERVAL_S, Pace, Probe, Trace
+
+WATCHED = 100
+OURS = 101
+STRANGER = 102
+
+FAST = Pace.choose(None, 0.0)
+HANG_S = 20.0
+"""Far more than any wait here takes: a wait that reaches it hangs."""
+
+
+def pace(interval_s: float = INTERVAL_S, processes_every: int = 1) -> Pace:
+    """Return a pace that is given and not chosen."""
+    return Pace(
+        memory_cost_s=0.0,
+        processes_cost_s=0.0,
+        interval_s=interval_s,
+        processes_every=processes_every,
+    )
+
+
+def watch(
+    device: ScriptedDevice, polls: int, *, at: Pace = FAST, clock: FakeClock | None = None
+) -> Trace:
+    """Let a probe read so often, by a clock of the test's, and return what it saw."""
+    clock = FakeClock() if clock is None else clock
+    reached, leave = threading.Event(), threading.Event()
+
+    def sleep(wait_s: float) -> None:
+        clock.sleep(wait_s)
+        if len(probe.trace.times_s) == polls:
+            # The probe would read on until it is told to stop: hold it here until it is.
+            reached.set()
+            leave.wait(HANG_S)
+
+    class Held(Probe):
+        """A probe that is let out of its sleep as it is told to stop."""
+
+        def __exit__(self, *error: object) -> None:
+            self._stopping.set()
+            leave.set()
+            super().__exit__(*error)
+
+    probe = Held(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=sleep)
+    with probe:
+        assert reached.wait(HANG_S), probe.trace.failure
+    return probe.trace
+
+
+def failing(device: ScriptedDevice, *, at: Pace = FAST) -> Trace:
+    """Let a probe read until its device fails, and return what it saw."""
+    clock = FakeClock()
+    probe = Probe(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=clock.sleep)
+    with probe:
+        probe._thread.join(HANG_S)
+        assert not probe._thread.is_alive()
+    return probe.trace
+
+
+# How often it reads.
+
+
+def test_the_examples_hold() -> None:
+    """What the docstrings show is what happens."""
+    found = doctest.testmod(whisperbench.measure.memory.probe)
+    assert found.attempted >= 3
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("memory_cost_s", "processes_cost_s", "interval_s", "processes_every"),
+    [
+        (0.0, 0.0, 0.001, 100),
+        (8e-6, 36e-6, 0.001, 100),  # an H200
+        (100e-6, 100e-6, 0.001, 100),  # the dearest that allow 1 ms, and a look at each movement
+        (8e-6, 1e-3, 0.001, 10),
+        (8e-6, 4500e-6, 0.001, 45),  # a driver that is slow to list processes
+        (500e-6, 10e-6, 0.005, 20),  # a dear memory reading slows the polls,
+        (500e-6, 4500e-6, 0.005, 9),  # and then every ninth of them may look at the processes
+        (0.2, 0.0, 2.0, 1),
+        (None, 0.0, 0.001, 1),  # a host, whose only reading is that of the process
+        (None, 1e-3, 0.010, 1),
+    ],
+)
+def test_dear_readings_are_taken_more_rarely(
+    memory_cost_s: float | None, processes_cost_s: float, interval_s: float, processes_every: int
+) -> None:
+    """What a reading costs sets how often it is taken, down from once in a millisecond."""
+    chosen = Pace.choose(memory_cost_s, processes_cost_s)
+    assert chosen.interval_s == pytest.approx(interval_s)
+    assert chosen.processes_every == processes_every
+    assert chosen.memory_cost_s == (memory_cost_s or 0.0)
+    assert chosen.processes_cost_s == processes_cost_s
+
+
+@pytest.mark.parametrize("memory_cost_s", [0.0, 1e-6, 99e-6, 101e-6, 3e-3, 1.0])
+@pytest.mark.parametrize("processes_cost_s", [0.0, 1e-6, 99e-6, 101e-6, 3e-3, 1.0])
+def test_reading_takes_no_more_than_its_share(
+    memory_cost_s: float, processes_cost_s: float
+) -> None:
+    """Neither reading takes more than the duty of a core, and polls are at least 1 ms apart."""
+    chosen = Pace.choose(memory_cost_s, processes_cost_s)
+    assert chosen.interval_s >= INTERVAL_S
+    assert chosen.processes_every >= 1
+    assert memory_cost_s / chosen.interval_s <= DUTY * 1.0001
+    assert processes_cost_s / (chosen.interval_s * chosen.processes_every) <= DUTY * 1.0001
+
+
+def test_the_cost_of_readings_is_measured() -> None:
+    """The pace is chosen from the median of some readings; the first, which opens, is not one."""
+    clock = FakeClock()
+    processes: Mapping[int, int | None] = {WATCHED: MIB}
+    device = ScriptedDevice(
+        memory=[clock.takes(cost_s, taken(1)) for cost_s in (3.0, 8e-6, 9e-6, 1.0, 7e-6, 8e-6)],
+        processes=[clock.takes(cost_s, processes) for cost_s in (3.0, *[4500e-6] * 5)],
+    )
+    measured = Pace.measure(device, WATCHED, clock)
+    assert measured.memory_cost_s == pytest.approx(8e-6)
+    assert measured.processes_cost_s == pytest.approx(4500e-6)
+    assert measured == Pace.choose(measured.memory_cost_s, measured.processes_cost_s)
+    assert device.looks == {"memory": COST_READINGS + 1, "processes": COST_READINGS + 1}
+    assert set(device.watched) == {WATCHED}
+
+
+def test_a_device_that_does_not_answer_has_no_pace() -> None:
+    """A reading that fails while its cost is measured is told at once."""
+    for device in (
+        ScriptedDevice(memory=DeviceError("memory is off")),
+        ScriptedDevice(memory=taken(1), processes=[{}, DeviceError("memory is off")]),
+    ):
+        with pytest.raises(DeviceError, match="memory is off"):
+            Pace.measure(device, WATCHED, FakeClock())
+
+
+# What it keeps.
+
+
+def test_samples_are_kept_in_order() -> None:
+    """Each poll is there, in order, with its time and both of its figures."""
+    device = ScriptedDevice(
+        memory=[taken(10), taken(30), taken(20)],
+        processes=[{WATCHED: 1 * MIB}, {WATCHED: 3 * MIB}, {WATCHED: 2 * MIB}],
+    )
+    trace = watch(device, 3)
+    assert trace.device_bytes == [10 * MIB, 30 * MIB, 20 * MIB]
+    assert trace.process_bytes == [1 * MIB, 3 * MIB, 2 * MIB]
+    assert trace.times_s == pytest.approx([0.0, 0.001, 0.002])
+    assert trace.failure == ""
+    assert set(device.watched) == {WATCHED}
+
+
+def test_polls_keep_their_interval() -> None:
+    """The time that a reading takes is part of the interval, and does not add to it."""
+    clock = FakeClock()
+    device = ScriptedDevice(memory=clock.takes(0.004, taken(1)))
+    trace = watch(device, 4, at=pace(interval_s=0.010), clock=clock)
+    assert trace.times_s == pytest.approx([0.004, 0.014, 0.024, 0.034])
+    assert clock.slept_s == pytest.approx([0.006] * 4)
+
+
+def test_a_late_poll_is_a_gap() -> None:
+    """What was missed while a reading hung stays missed: it is neither made up nor hidden."""
+    clock = FakeClock()
+    script: list[Callable[[], DeviceMemory | None]] = [
+        clock.takes(cost_s, taken(1)) for cost_s in (0.0, 0.5, 0.0)
+    ]
+    trace = watch(ScriptedDevice(memory=[*script]), 5, at=pace(0.010), clock=clock)
+    # The poll after the late one follows at once, and from then on the interval holds again.
+    assert trace.times_s == pytest.approx([0.0, 0.510, 0.510, 0.520, 0.530])
+    assert trace.longest_gap_s() == pytest.approx(0.510)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_processes_are_looked_at_every_so_often(every: int) -> None:
+    """Between two looks at the processes their figure is not known, and not carried on."""
+    device = ScriptedDevice(memory=taken(9), processes={WATCHED: MIB})
+    trace = watch(device, 7, at=pace(processes_every=every))
+    assert trace.process_bytes == [None if i % every else MIB for i in range(7)]
+    assert trace.device_bytes == [9 * MIB] * 7
+    assert device.looks["processes"] == len(range(0, 7, every))
+
+
+@pytest.mark.parametrize("found", [{}, {WATCHED: None}, {STRANGER: MIB}])
+def test_a_process_without_a_figure_has_none(found: dict[int, int | None]) -> None:
+    """A watched process that is hidden or not on the device has None, and not a zero."""
+    trace = watch(ScriptedDevice(memory=taken(1), processes=found), 2)
+    assert trace.process_bytes == [None, None]
+
+
+def test_a_device_without_a_figure_has_none() -> None:
+    """On a host, where the fill says nothing, the process's figure stands alone."""
+    trace = watch(ScriptedDevice(memory=None, processes={WATCHED: MIB}), 2)
+    assert trace.device_bytes == [None, None]
+    assert trace.process_bytes == [MIB, MIB]
+    assert trace.reserved_bytes is None
+
+
+def test_strangers_are_noted_when_they_are_first_seen() -> None:
+    """A foreign process is kept with its first time; those of ours are not strangers.
+
+    One that goes away and comes back keeps its first time.
+    """
+    alone: dict[int, int | None] = {WATCHED: MIB, OURS: MIB}
+    device = ScriptedDevice(
+        memory=taken(1),
+        processes=[alone, alone | {STRANGER: None}, alone, alone | {STRANGER: MIB, 7: MIB}],
+    )
+    trace = watch(device, 6)
+    assert trace.strangers == pytest.approx({STRANGER: 0.001, 7: 0.003})
+
+
+@pytest.mark.parametrize(
+    ("script", "listed"),
+    [
+        ([{WATCHED: MIB}], True),
+        ([{WATCHED: None}], True),
+        ([{}, {WATCHED: MIB}, {}], True),
+        ([{}], False),
+        ([{OURS: MIB, STRANGER: MIB}], False),
+    ],
+)
+def test_whether_the_watched_process_was_listed(
+    script: list[Mapping[int, int | None]], listed: bool
+) -> None:
+    """A process whose figure is hidden is listed; one that goes by another id is not."""
+    assert watch(ScriptedDevice(memory=taken(1), processes=[*script]), 4).listed is listed
+
+
+def test_the_peak_of_what_the_driver_reserves_is_kept() -> None:
+    """The most that was reserved at any poll is kept, past polls without such a figure."""
+    script: Script[DeviceMemory | None] = [taken(1, 500), taken(1, 600), taken(1), taken(1, 550)]
+    assert watch(ScriptedDevice(memory=script), 5).reserved_bytes == 600 * MIB
+    assert watch(ScriptedDevice(memory=taken(1, 0)), 2).reserved_bytes == 0
+    assert watch(ScriptedDevice(memory=taken(1)), 2).reserved_bytes is None
+
+
+# How it fails and ends.
+
+
+def test_a_failing_device_leaves_its_failure() -> None:
+    """A device that fails in mid-pass leaves what was seen until then, and why it ended."""
+    device = ScriptedDevice(
+        memory=[taken(1), taken(2), DeviceError("NVML fails to read memory:\nGPU is lost")],
+        processes={WATCHED: MIB},
+    )
+    trace = failing(device)
+    assert trace.failure == "NVML fails to read memory: GPU is lost"
+    assert trace.device_bytes == [MIB, 2 * MIB]
+    assert len(trace.process_bytes) == len(trace.times_s) == 2
+
+
+def test_a_failing_look_at_the_processes_is_no_half_poll() -> None:
+    """A poll whose second reading fails is not kept: all columns have the same length."""
+    device = ScriptedDevice(memory=taken(1), processes=[{WATCHED: MIB}, DeviceError("gone")])
+    trace = failing(device, at=pace(processes_every=2))
+    assert trace.failure == "gone"
+    assert trace.process_bytes == [MIB, None]
+    assert trace.device_bytes == [MIB, MIB]
+    assert len(trace.times_s) == 2
+
+
+def test_an_unexpected_error_is_kept_with_its_type() -> None:
+    """A fault of the program itself does not end the thread quietly either."""
+    trace = failing(ScriptedDevice(memory=[taken(1), ValueError("bad\nvalue")]))
+    assert trace.failure == "ValueError: bad value"
+    assert len(trace.times_s) == 1
+
+
+@pytest.mark.parametrize("error", [DeviceError("gone"), ValueError("bad")])
+def test_waiting_for_a_dead_probe_ends_at_once(error: Exception) -> None:
+    """A probe that has died is not waited for."""
+    clock = FakeClock()
+    device = ScriptedDevice(memory=[taken(1), error])
+    probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
+    with probe:
+        probe._thread.join(HANG_S)
+        probe._polled = NeverWaits()
+        assert probe.wait_for(1, HANG_S) is False
+    assert probe.trace.failure
+
+
+class NeverWaits(threading.Condition):
+    """A condition on which waiting is a mistake, because nothing will come."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Fail."""
+        raise AssertionError(f"waited for {timeout} s on a probe that has died")
+
+
+class Overlong(threading.Condition):
+    """A condition that tells whether a wait on it has run out of time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = threading.Event()
+        self.ran_out = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, and note how that ended."""
+        self.waiting.set()
+        in_time = super().wait(timeout)
+        self.ran_out |= not in_time
+        return in_time
+
+
+def test_a_probe_that_dies_under_a_wait_ends_it() -> None:
+    """Who waits already when the device fails is told, before the thread has quite ended."""
+    polled, told = Overlong(), threading.Event()
+
+    def fails() -> DeviceMemory:
+        assert polled.waiting.wait(HANG_S)
+        raise DeviceError("gone")
+
+    clock = FakeClock()
+    device = ScriptedDevice(memory=fails)
+    probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
+    probe._polled = polled
+
+    def poll_and_linger() -> None:
+        probe._poll()
+        told.wait(HANG_S)  # as a thread does that the system takes its time to end
+
+    probe._thread = threading.Thread(target=poll_and_linger, daemon=True)
+    with probe:
+        assert probe.wait_for(1, timeout_s=0.2) is False
+        told.set()
+    assert probe.trace.failure == "gone"
+    assert not polled.ran_out, "the failure was only noticed when the time was up"
+
+
+def test_waiting_takes_too_long() -> None:
+    """A device that hangs is given up on when the time is over."""
+    leave = threading.Event()
+
+    def hangs() -> DeviceMemory:
+        leave.wait(HANG_S)
+        return taken(1)
+
+    probe = Probe(ScriptedDevice(memory=hangs), WATCHED, ours=frozenset(), pace=FAST)
+    with probe:
+        assert probe.wait_for(1, timeout_s=0.01) is False
+        leave.set()
+    assert probe.trace.failure == ""
+
+
+@pytest.mark.parametrize("every", [1, 4, 10**9])
+def test_waiting_sees_the_processes_too(every: int) -> None:
+    """After a wait for some polls, that many more have looked at the processes."""
+    device = ScriptedDevice(memory=taken(1), processes={WATCHED: MIB})
+    at = pace(interval_s=1e-5, processes_every=every)
+    with Probe(device, WATCHED, ours=frozenset(), pace=at) as probe:
+        assert probe.wait_for(1, HANG_S) is True
+        before = list(probe.trace.process_bytes)
+        assert probe.wait_for(3, HANG_S) is True
+        after = list(probe.trace.process_bytes)
+    assert before.count(MIB) >= 1
+    assert after[len(before) :].count(MIB) >= 3
+
+
+def test_the_thread_ends_with_its_block() -> None:
+    """After the block nothing is read any more, and no failure is told."""
+    device = ScriptedDevice(memory=taken(1))
+    with Probe(device, WATCHED, ours=frozenset(), pace=FAST) as probe:
+        assert probe.wait_for(2, HANG_S)
+        assert probe._thread.is_alive()
+    assert not probe._thread.is_alive()
+    assert device.looks["memory"] == len(probe.trace.times_s)
+    assert probe.trace.failure == ""
+    assert probe.wait_for(1, HANG_S) is False
+
+
+def test_the_workloads_error_ends_the_thread() -> None:
+    """An error inside the block ends the probe too, and comes out of it as it is."""
+    probe = Probe(ScriptedDevice(memory=taken(1)), WATCHED, ours=frozenset(), pace=FAST)
+    with pytest.raises(KeyError, match="workload"), probe:
+        raise KeyError("workload")
+    assert not probe._thread.is_alive()
+    assert probe.trace.failure == ""
+
+
+# Looking into a trace.
+
+
+def trace_at(*times_s: float) -> Trace:
+    """Return a trace of polls at these times."""
+    return Trace(
+        pace=FAST,
+        times_s=list(times_s),
+        device_bytes=[None] * len(times_s),
+        process_bytes=[None] * len(times_s),
+    )
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "expected"),
+    [
+        (1.0, 3.0, range(1, 4)),  # both ends are in
+        (0.5, 3.5, range(1, 4)),
+        (1.1, 1.9, range(0)),  # between two polls
+        (2.0, 2.0, range(2, 3)),
+        (-9.0, 99.0, range(5)),
+        (5.0, 9.0, range(0)),
+        (-9.0, -1.0, range(0)),
+        (3.0, 1.0, range(0)),
+    ],
+)
+def test_polls_between_two_times(start_s: float, end_s: float, expected: range) -> None:
+    """A span of time has the polls from the first to the last inside it, or none."""
+    assert trace_at(0.0, 1.0, 2.0, 3.0, 4.0).between(start_s, end_s) == expected
+
+
+def test_an_empty_trace_has_nothing_between() -> None:
+    """A trace without polls has none at any time."""
+    assert list(trace_at().between(0.0, 9.0)) == []
+
+
+def test_polls_at_the_same_time_are_all_inside() -> None:
+    """A clock too coarse to tell two polls apart loses neither."""
+    assert trace_at(0.0, 1.0, 1.0, 2.0).between(1.0, 1.0) == range(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "gap_s"),
+    [((), 0.0), ((5.0,), 0.0), ((5.0, 5.5), 0.5), ((0.0, 1.0, 5.0, 6.0), 4.0)],
+)
+def test_the_longest_gap(times_s: tuple[float, ...], gap_s: float) -> None:
+    """The longest time between two polls; fewer than two polls have none between them."""
+    assert trace_at(*times_s).longest_gap_s() == gap_s

@@ -1,0 +1,87 @@
+"""`pytest benchmarks/ --baseline`, as a user runs it: real runs, held against real baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunSuite
+from whisperbench.judge import baselines as baseline
+from whisperbench.results.run_file import read_run
+
+CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")
+COST = (*CELL, "-k", "test_cost or front_end")
+
+
+def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path) -> None:
+    """The test that regressed fails, in JUnit too; what was not measured is missing.
+
+    Two runs of the same code have the same counts, so the first one is a baseline that the second
+    one meets, until a count of the baseline is lowered by one.
+    """
+    assert run_suite(*COST).returncode == 0
+    kept = tmp_path / "baseline.json"
+    kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
+    content = json.loads(kept.read_bytes())
+    (row,) = (row for row in content["benchmarks"] if "test_cost" in row["fullname"])
+    metrics = row["extra_info"]["whisperbench"]["metrics"]
+    (ops,) = (metric for metric in metrics if metric["name"] == "decode_aten_ops")
+    ops["processes"] = [ops["processes"][0] - 1]
+    kept.write_text(json.dumps(content), encoding="utf-8")
+    report = tmp_path / "junit.xml"
+    done = run_suite(
+        *(*CELL, "-k", "test_cost"), "--baseline", str(kept), "--junit-xml", str(report)
+    )
+    assert done.returncode == 1
+    assert "1 regressed" in done.stdout
+    assert "missing: front end, dummy:tiny:1 fp32" in done.stdout
+    said = f"decode_aten_ops: {ops['processes'][0]:.0f} to {ops['processes'][0] + 1:.0f}"
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+    junit = report.read_text(encoding="utf-8")
+    assert 'failures="1"' in junit
+    assert said in junit
+    run = read_run(tmp_path / "run.json")
+    assert [entry.outcome for entry in run.info.manifest if entry.reason != "deselected"] == [
+        "regressed"
+    ]
+    # Its figures are kept, to be looked at; a baseline they never become.
+    assert len(run.measurements) == 1
+    # Traps 5 and 6: skipped while it runs, and without a terminal. Nor is the baseline overwritten.
+    (tmp_path / "skip.py").write_text(SKIP, encoding="utf-8")
+    judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
+    assert run_suite(*judged, "-p", "skip").returncode == 4
+    assert run_suite(*judged, "--benchmark-json", str(kept)).returncode == 4
+    assert read_run(kept).measurements
+
+
+SKIP = """
+from whisperbench.whisper.transcriber import Transcriber
+import pytest
+
+def front_end(self, window=0):
+    pytest.skip("no memory")
+
+Transcriber.front_end = front_end
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "line"),
+    [
+        (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
+        (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline: was given 2 times"),
+        (("--baseline", "--collect-only"), "benchmarks/", "--collect-only judges nothing"),
+        (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
+    ],
+)
+def test_a_baseline_that_judges_nothing_is_refused(
+    run_suite: RunSuite, arguments: tuple[str, ...], path: str, line: str
+) -> None:
+    """A missing file, and benchmarks that were not asked for: one line and exit code 4."""
+    done = run_suite(*arguments, path=path)
+    assert done.returncode == 4
+    assert line in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

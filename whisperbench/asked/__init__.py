@@ -1,0 +1,1 @@
+"""What a run asks for: models, precisions, clips, recordings, suite.toml, and the plan."""

@@ -1,0 +1,267 @@
+"""The plan of a run: a profile, the options that override it, and the cells they span."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+import msgspec
+
+from whisperbench.asked.clips import Clip, find_clip, read_manifest
+from whisperbench.asked.models import ModelSpec
+from whisperbench.asked.precisions import DeviceKind, Precision, precision_named
+from whisperbench.asked.recordings import find_clips, require_words
+from whisperbench.asked.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
+from whisperbench.errors import InputError, printable, require_plain
+from whisperbench.paths import expanded
+from whisperbench.text.words import language_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointKey:
+    """What makes two loaded models the same one: a row of the session's cache."""
+
+    model: ModelSpec
+    precision: Precision
+    attention: Attention
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def id(self) -> str:
+        """The key as test ids and tables show it."""
+        plain = f"{self.model.name}-{self.precision.name}"
+        return plain if self.attention == "sdpa" else f"{plain}-{self.attention}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one run measures: every list without repetitions, in the order asked for."""
+
+    device: str
+    """A torch device: "cpu", "cuda" or "cuda:<index>"."""
+    profile: Profile
+    """The device kind's profile with the options put in."""
+    checkpoints: Mapping[str, CheckpointKey]
+    """All, by id, ordered so that the precisions of a model follow each other, the reference's
+    before the others."""
+    timed: frozenset[str]
+    """Ids of those whose time, memory and cost are measured."""
+    listening: frozenset[str]
+    """Ids of those that are held against words. Against 32-bit floats all are: it is cheap."""
+    clips: Mapping[str, Clip]
+    """By name; each with the language that it is transcribed in."""
+    heard: tuple[Clip, ...]
+    """Those that the quality pass hears; each with its text and language."""
+    heard_name: str
+    """What tables call them together."""
+
+
+def device_kind(device: str) -> DeviceKind:
+    """Read a torch device name.
+
+    Raises:
+        InputError: it names neither a CPU nor a CUDA device.
+    """
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and (not index or index.isdecimal()):
+        return "cuda"
+    if device == "cpu":
+        return "cpu"
+    raise InputError(f"--device {device}: choose cpu, cuda, cuda:<index> or auto")
+
+
+def only(option: str, texts: Sequence[str]) -> str | None:
+    """Return the value of an option that takes one; None where it was not given.
+
+    Raises:
+        InputError: it was given twice, so that one would be forgotten; or it is empty, or cannot
+            be printed.
+    """
+    if len(texts) > 1:
+        raise InputError(
+            f"{option}: was given {len(texts)} times (look at addopts and PYTEST_ADDOPTS too); "
+            "give it once"
+        )
+    for text in texts:
+        if not text.strip():
+            raise InputError(f"{option}: an empty value; give it one, or leave the option out")
+        require_plain(text, option)
+    return texts[0] if texts else None
+
+
+def _listed(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Split repeated and comma-separated values; keep the first of equal ones.
+
+    A path that exists is taken whole: it may have a comma in its name.
+    """
+    for text in texts:
+        require_plain(text, option)
+    values = [
+        value.strip()
+        for text in texts
+        for value in ([text] if os.path.exists(text) else text.split(","))  # noqa: PTH110 - raises never
+    ]
+    if not all(values):
+        raise InputError(f"{option}: an empty value; separate values with single commas")
+    return tuple(dict.fromkeys(values))
+
+
+def _whole(option: str, text: str, low: int, high: int | None = None) -> int:
+    """Read a whole number within bounds."""
+    number = int(text) if text.isascii() and text.isdecimal() else None
+    if number is None or number < low or (high is not None and number > high):
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise InputError(f"{option} {text}: must be a whole number {bounds}")
+    return number
+
+
+def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Profile:
+    """Put command-line options into a profile.
+
+    Args:
+        profile: the defaults.
+        options: option texts by option name without its dashes; absent or empty: the default.
+
+    Raises:
+        InputError: a value is out of its range or unknown, or one too many.
+    """
+    changes: dict[str, object] = {}
+    for option, field in (("model", "models"), ("precision", "precisions"), ("clip", "clips")):
+        if options.get(option):
+            changes[field] = _listed(f"--{option}", options[option])
+    if "clips" in changes:
+        changes["quality_clips"] = changes["clips"]
+    # A profile's own model for words is small, and heard in more precisions than one that is timed.
+    if "models" in changes:
+        changes |= {"quality_models": None, "quality_precisions": None}
+    if "precisions" in changes:
+        changes["quality_precisions"] = None
+    if options.get("batch-size"):
+        values = _listed("--batch-size", options["batch-size"])
+        sizes = [_whole("--batch-size", value, 1) for value in values]
+        changes["batch_sizes"] = tuple(dict.fromkeys(sizes))
+    if options.get("attention"):
+        changes["attention"] = values = _listed("--attention", options["attention"])
+        for value in values:
+            if value not in get_args(Attention):
+                raise InputError(
+                    f"--attention {value}: unknown; choose from {', '.join(get_args(Attention))}"
+                )
+    tokens, text, language = (
+        only(f"--{option}", options.get(option, ())) for option in ("tokens", "rounds", "language")
+    )
+    if tokens is not None:
+        changes["tokens"] = _whole("--tokens", tokens, 1, MAX_TOKENS)
+    if text is not None:
+        rounds = _whole("--rounds", text, 1)
+        # A start-up round is a whole process: the option asks for fewer of them, never for more.
+        startup_rounds = min(rounds, profile.startup_rounds)
+        changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
+    if language is not None:
+        changes["language"] = language_code(language, "--language")
+    return msgspec.structs.replace(profile, **changes)
+
+
+def _without_strangers(
+    default: Profile,
+    profile: Profile,
+    options: Mapping[str, Sequence[str]],
+    manifest: Mapping[str, Clip],
+) -> Profile:
+    """Let a profile's own model for words hear what it was trained to hear, and nothing else.
+
+    nano knows the suite's voices and no others: what it makes of people's recordings, or in another
+    language, says nothing of a precision. Those are for the models that are timed, or for --model.
+    """
+    clips = set(profile.quality_clips).difference(manifest, default.quality_clips)
+    if not (clips or options.get("data") or profile.language != default.language):
+        return profile
+    return msgspec.structs.replace(profile, quality_models=None, quality_precisions=None)
+
+
+def _keys(
+    profile: Profile, models: Sequence[str], precisions: Sequence[str]
+) -> dict[str, CheckpointKey]:
+    """Span checkpoints, by id."""
+    keys = (
+        CheckpointKey(
+            model=ModelSpec.parse(model), precision=precision_named(precision), attention=attention
+        )
+        for model, attention, precision in product(models, profile.attention, precisions)
+    )
+    return {key.id: key for key in keys}
+
+
+def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -> Plan:
+    """Lay out a run. Touches no device and opens no checkpoint.
+
+    Raises:
+        InputError: an option cannot be used, or the suite has no profile for the device.
+    """
+    kind = device_kind(device)
+    if kind not in suite.profile:
+        raise InputError(f"suite.toml has no [profile.{kind}]; add one or use --device")
+    manifest = read_manifest(CLIPS_FOLDER)
+    profile = _without_strangers(
+        suite.profile[kind], apply_options(suite.profile[kind], options), options, manifest
+    )
+    heard_models = profile.quality_models or profile.models
+    heard_precisions = profile.quality_precisions or profile.precisions
+    models = list(dict.fromkeys(map(ModelSpec.parse, (*profile.models, *heard_models))))
+    if len({model.name for model in models}) != len(models):
+        raise InputError("--model: two of the models have the same name; rename a folder")
+    timed = _keys(profile, profile.models, profile.precisions)
+    listening = _keys(profile, heard_models, heard_precisions)
+    # The reference first: what is compared with it is then known when its turn comes.
+    keys = sorted(
+        (timed | listening).values(),
+        key=lambda key: (
+            models.index(key.model),
+            profile.attention.index(key.attention),
+            key.precision.name != profile.reference,
+        ),
+    )
+    # An explicit --language holds for every clip; the profile's only where a clip names none.
+    explicit = profile.language if options.get("language") else None
+
+    def told(clips: Sequence[Clip]) -> list[Clip]:
+        return [
+            msgspec.structs.replace(
+                clip, language=language_code(explicit or clip.language or profile.language)
+            )
+            for clip in clips
+        ]
+
+    clips = told([find_clip(text, manifest) for text in profile.clips])
+    if len({clip.name for clip in clips}) != len(clips):
+        raise InputError("--clip: two of the clips have the same name; rename a file")
+    data = only("--data", options.get("data", ()))
+    heard_name = "clips"
+    if data is not None:
+        path = expanded(data)
+        if "," in data and not path.exists():
+            raise InputError(
+                f"--data {data}: no such folder or manifest; it takes one alone, so put all "
+                "recordings into one"
+            )
+        heard, heard_name = find_clips(path), printable(path.resolve().stem)
+    else:
+        heard = [find_clip(text, manifest) for text in profile.quality_clips]
+    heard = told([clip for clip in heard if clip.text is not None])
+    # Of the suite's own clips, a test knows that they have words.
+    require_words(clip for clip in (*clips, *heard) if clip.sha256 is None)
+    return Plan(
+        device=device,
+        profile=profile,
+        checkpoints={key.id: key for key in keys},
+        timed=frozenset(timed),
+        listening=frozenset(listening),
+        clips={clip.name: clip for clip in clips},
+        heard=tuple(heard),
+        heard_name=heard_name,
+    )

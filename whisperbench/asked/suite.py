@@ -1,0 +1,261 @@
+"""suite.toml: the default matrix, settings and ceilings, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from whisperbench.asked.models import DUMMY_PREFIX, SIZES
+from whisperbench.asked.precisions import PRECISIONS, DeviceKind, precision_named
+from whisperbench.errors import InputError, one_line
+from whisperbench.results.kinds import DERIVED, KINDS, METRICS
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: the suite runs from one, installed with `pip install -e .`."""
+
+BENCHMARKS = ROOT / "benchmarks"
+SUITE_FILE = BENCHMARKS / "suite.toml"
+RESULTS = ROOT / "results"
+CLIPS_FOLDER = ROOT / "fixtures" / "clips"
+NANO_FOLDER = ROOT / "fixtures" / "checkpoints" / "nano"
+
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
+MAX_TOKENS = 444
+"""448 decoder positions less Whisper's 4-token prompt (transformers refuses more)."""
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+NonEmpty = msgspec.Meta(min_length=1)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is measured on a kind of device, and how. Options replace single fields."""
+
+    reason: str
+    models: Annotated[tuple[str, ...], NonEmpty]
+    precisions: Annotated[tuple[str, ...], NonEmpty]
+    reference: str
+    """The precision that ratios are taken against."""
+    clips: Annotated[tuple[str, ...], NonEmpty]
+    quality_clips: Annotated[tuple[str, ...], NonEmpty]
+    """Clips that are heard for their words; --clip and --data name others."""
+    quality_models: Annotated[tuple[str, ...], NonEmpty] | None = None
+    """Models that are held against words and 32-bit floats; left out, those that are timed."""
+    quality_precisions: Annotated[tuple[str, ...], NonEmpty] | None = None
+    """Precisions that they are held in; left out, those that are timed."""
+    batch_sizes: Annotated[tuple[PositiveInt, ...], NonEmpty]
+    attention: Annotated[tuple[Attention, ...], NonEmpty]
+    language: Annotated[str, NonEmpty]
+    """Language token of multilingual models, fixed so that no detection pass is timed."""
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
+    """Tokens that the fixed-length decode makes, whatever the precision."""
+    rounds: PositiveInt
+    """Timed rounds of a whole transcription."""
+    stage_rounds: PositiveInt
+    """Timed rounds of a single stage, which is shorter and so takes more of them."""
+    warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
+    cost_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
+    """Tokens that the cost pass decodes: each costs the same, and a profile holds all of them."""
+    startup_rounds: PositiveInt
+    """Fresh processes of the start-up benchmarks."""
+    remeasurements: Annotated[int, msgspec.Meta(ge=0)]
+    """How often a benchmark is timed again whose GPU was slowed down or shared meanwhile."""
+    max_wer: Annotated[float, msgspec.Meta(gt=0)]
+    """Word error rate above which a transcript counts as garbage and is not timed."""
+
+    def __post_init__(self) -> None:
+        """Refuse precisions that no row of the registry describes."""
+        for name in (*self.precisions, *(self.quality_precisions or ()), self.reference):
+            precision_named(name)
+
+
+_MEMORY_METRIC = (
+    "^(weight|context|driver_reserved"
+    "|((load|first_call|steady_call)_)?peak_(allocated|reserved|process|device))_mib$"
+)
+"""What `test_memory` measures."""
+
+Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
+"""Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class Ceiling(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A limit on a memory metric of `test_memory`: in MiB, or as a share of another precision's.
+
+    An absolute one is for the devices that it was set on; a ratio holds on every device.
+    """
+
+    models: Patterns
+    """Of model names, as tables show them."""
+    precisions: Patterns
+    devices: Patterns
+    """Of device keys."""
+    metric: Annotated[str, msgspec.Meta(pattern=_MEMORY_METRIC)]
+    """As a result file names it, such as peak_process_mib or weight_mib."""
+    reason: Annotated[str, NonEmpty]
+    max_mib: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
+    max_ratio: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
+    of: str | None = None
+    """The precision that `max_ratio` is taken against."""
+    batch_sizes: tuple[PositiveInt, ...] = ()
+    """Batch sizes that it is for; all, when it names none."""
+
+    def __post_init__(self) -> None:
+        """Refuse a ceiling that says nothing, says two things, or can never apply."""
+        if (self.max_mib is None) == (self.max_ratio is None):
+            raise ValueError(f"the ceiling on {self.metric} needs max_mib or max_ratio, not both")
+        if (self.max_ratio is None) != (self.of is None):
+            raise ValueError(f"the ceiling on {self.metric}: max_ratio and of go together")
+        if self.of is not None and self.of not in PRECISIONS:
+            raise ValueError(
+                f"the ceiling on {self.metric}: of = {self.of!r} is not a precision; choose one of "
+                f"{', '.join(PRECISIONS)}"
+            )
+        whose = f"ceiling on {self.metric}"
+        for pattern in self.precisions:
+            require_match(pattern, PRECISIONS, "precision", whose)
+        _require_place(self.models, self.devices, whose)
+
+
+_QUALITY_METRICS = tuple(name for name, kind in METRICS.items() if kind == "quality")
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A limit on how badly a precision may hear, or compute: a metric of `test_quality`."""
+
+    models: Patterns
+    precisions: Patterns
+    devices: Patterns
+    metric: str
+    """Such as wer, wer_over_reference, logit_error or top1_agreement."""
+    reason: Annotated[str, NonEmpty]
+    max: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    min: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that says nothing, says two things, or can never apply."""
+        whose = f"limit on {self.metric}"
+        if self.metric not in _QUALITY_METRICS:
+            raise ValueError(f"the {whose}: choose one of {', '.join(_QUALITY_METRICS)}")
+        if (self.max is None) == (self.min is None):
+            raise ValueError(f"the {whose} needs max or min, not both")
+        for pattern in self.precisions:
+            require_match(pattern, PRECISIONS, "precision", whose)
+        _require_place(self.models, self.devices, whose)
+
+
+class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a figure may grow against a baseline, where its kind's rule does not fit.
+
+    Of several that match, the last one in suite.toml holds.
+    """
+
+    metrics: Patterns
+    """Of metric names, such as `decode_aten_ops` or `peak_*_mib`."""
+    models: Patterns
+    precisions: Patterns
+    devices: Patterns
+    """Of device keys."""
+    share: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    """Of the base, as in 0.05 for 5 %."""
+    absolute: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 0.0
+    """In the metric's unit, added to the share."""
+    reason: Annotated[str, NonEmpty]
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that can never apply, or that is finer than what it is for wobbles."""
+        for pattern in self.precisions:
+            require_match(pattern, PRECISIONS, "precision", "tolerance")
+        _require_place(self.models, self.devices, "tolerance")
+        for pattern in self.metrics:
+            names = require_match(pattern, METRICS, "metric", "tolerance")
+            if DERIVED.issuperset(names):
+                raise ValueError(
+                    f"the tolerance of {pattern}: it is another figure, divided by something; set "
+                    "that one's"
+                )
+            for name in names:
+                rule = KINDS[METRICS[name]]
+                if self.share < rule.noise or self.absolute < rule.noise_absolute:
+                    raise ValueError(
+                        f"the tolerance of {name} is finer than unchanged code wobbles: set share "
+                        f"to {rule.noise:g} and absolute to {rule.noise_absolute:g} at least"
+                    )
+                if self.absolute and rule.statistical:
+                    raise ValueError(f"the tolerance of {name} is a share: leave absolute out")
+
+
+_DEVICE_PATTERN = re.compile(r"[a-z0-9*?\[\]!-]+")
+
+
+def _require_place(models: Iterable[str], devices: Iterable[str], whose: str) -> None:
+    """Refuse patterns that no name can match, as far as names are ours to give.
+
+    Raises:
+        ValueError: one is of a dummy and of no size, or of no device key.
+    """
+    for pattern in models:
+        if pattern.startswith(DUMMY_PREFIX):
+            names = (
+                f"{name}{layers}"
+                for name, size in SIZES.items()
+                for layers in ("", *(f":{count}" for count in range(1, size.encoder_layers + 1)))
+            )
+            size = pattern.removeprefix(DUMMY_PREFIX)
+            if not any(fnmatchcase(name, size) for name in names):
+                raise ValueError(
+                    f"the {whose}: no dummy is called {pattern!r}; sizes are {', '.join(SIZES)}"
+                )
+    for pattern in devices:
+        if not _DEVICE_PATTERN.fullmatch(pattern):
+            raise ValueError(
+                f"the {whose}: no device key is like {pattern!r}: they are of small letters, "
+                "digits and '-', as `whisperbench limits` prints them"
+            )
+
+
+def require_match(pattern: str, names: Iterable[str], what: str, whose: str) -> list[str]:
+    """Return the names that a pattern matches.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise ValueError(
+            f"the {whose}: no {what} is called {pattern!r}; choose from {', '.join(names)}"
+        )
+    return found
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of suite.toml."""
+
+    schema: Literal[1]
+    profile: dict[DeviceKind, Profile]
+    ceiling: tuple[Ceiling, ...] = ()
+    limit: tuple[Limit, ...] = ()
+    tolerance: tuple[Tolerance, ...] = ()
+
+
+def read_suite(path: Path = SUITE_FILE) -> Suite:
+    """Read suite.toml.
+
+    Raises:
+        InputError: it is missing, malformed, or has an unknown key or precision.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Suite)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error

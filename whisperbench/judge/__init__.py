@@ -1,0 +1,1 @@
+"""Judging, pure: figures and limits in, verdicts out."""

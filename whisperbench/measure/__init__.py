@@ -1,0 +1,1 @@
+"""Measuring: a package a pass, and here what several passes share."""

@@ -1,0 +1,1 @@
+"""The cost pass: kernels, copies, waits, ops and calls, counted exactly."""

@@ -1,0 +1,111 @@
+"""How fast a device is at best: measured, and the best kept beside the dummies in the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from whisperbench.errors import InputError, one_line
+from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
+from whisperbench.results.run_file import write_whole
+from whisperbench.whisper.transcriber import synchronize
+
+if TYPE_CHECKING:
+    import torch
+
+_REPEATS = 5
+_COPY_BYTES = {"cpu": 2**26, "cuda": 2**28}
+_MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device reaches in the two things that decoding is made of."""
+
+    bytes_per_s: float
+    """Of memory: a large copy, its reading and its writing counted."""
+    operations_per_s: dict[str, float]
+    """Of products of large square matrices, two operations a multiplication and addition, by
+    dtype."""
+
+
+def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
+    """Measure the device's rates, and return the best that it was ever seen to reach.
+
+    What else the machine does only slows it down, so the best of several counts, over all runs
+    with the same device key, version of torch and number of threads.
+
+    Args:
+        device: as torch calls it.
+        device_key: names the file that they are kept in.
+        dtypes: of matrices: float32, float16, bfloat16 or int8.
+
+    Raises:
+        InputError: the rates cannot be kept.
+    """
+    import torch
+
+    version = torch.__version__.partition("+")[0]
+    name = f"{device_key}-torch{version}-{torch.get_num_threads()}t.json"
+    path = cache_folder() / "rates" / name
+    known = _read(path)
+    best = dict(known.operations_per_s)
+    for dtype in dict.fromkeys(dtypes):
+        best[dtype] = max(best.get(dtype, 0.0), _matrix_rate(device, dtype))
+    rates = Rates(bytes_per_s=max(known.bytes_per_s, _copy_rate(device)), operations_per_s=best)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made: {one_line(error.strerror)}; set {CACHE_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
+    write_whole(path, msgspec.json.encode(rates))
+    return rates
+
+
+def _read(path: Path) -> Rates:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Rates)
+    except (OSError, msgspec.DecodeError):
+        return Rates(bytes_per_s=0.0, operations_per_s={})
+
+
+def _copy_rate(device: str) -> float:
+    import torch
+
+    size = _COPY_BYTES[torch.device(device).type]
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / _best_s(lambda: target.copy_(source), device)
+
+
+def _matrix_rate(device: str, dtype: str) -> float:
+    import torch
+
+    size = _MATRIX_SIZE[torch.device(device).type]
+    kind: torch.dtype = getattr(torch, dtype)
+    left = torch.ones(size, size, device=device).to(kind)
+    right = left.t()
+
+    def product() -> torch.Tensor:
+        if kind == torch.int8:
+            return torch._int_mm(left, right)  # noqa: SLF001 - torch has no other for int8
+        return left @ right
+
+    return 2 * float(size) ** 3 / _best_s(product, device)
+
+
+def _best_s(call: Callable[[], object], device: str) -> float:
+    """Return the shortest of a few, after one that is not counted."""
+    spent = []
+    for _ in range(1 + _REPEATS):
+        synchronize(device)
+        started_s = time.perf_counter()
+        call()
+        synchronize(device)
+        spent.append(time.perf_counter() - started_s)
+    return min(spent[1:])

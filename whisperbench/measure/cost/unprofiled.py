@@ -1,0 +1,89 @@
+"""Executions that nothing looks into: what they take, and what they ask a GPU's allocator for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.measure.cost.encoder_hooks import around_encoder
+from whisperbench.results.records import COST_STAGES
+from whisperbench.whisper.transcriber import synchronize
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(kw_only=True)
+class PlainStage:
+    """What a stage took and asked for in one execution that nothing looked into."""
+
+    wall_s: float = 0.0
+    requests: int = 0
+    """To a GPU's allocator. Requests, for the blocks that it gives depend on what it has cached."""
+    peak_bytes: int = 0
+    """The most that was requested and held, over what was when the stage first began."""
+
+    def asked(self) -> tuple[int, int]:
+        """Return what of it is a count."""
+        return self.requests, self.peak_bytes
+
+
+def run_plain(
+    execute: Callable[[], object], encoder: torch.nn.Module, device: str
+) -> dict[str, PlainStage]:
+    """Execute, and read the clock and a GPU's allocator wherever one stage follows another."""
+    found = {stage: PlainStage() for stage in COST_STAGES}
+    held_at_start: dict[str, int] = {}
+    current, since_s, requests_before = "", 0.0, 0
+
+    def enter(stage: str) -> None:
+        nonlocal current, since_s, requests_before
+        synchronize(device)
+        now_s = time.perf_counter()
+        requests, held, peak = _read_allocator(device)
+        if current:
+            left = found[current]
+            left.wall_s += now_s - since_s
+            left.requests += requests - requests_before
+            left.peak_bytes = max(left.peak_bytes, peak - held_at_start[current])
+        held_at_start.setdefault(stage, held)
+        current, since_s, requests_before = stage, time.perf_counter(), requests
+
+    with around_encoder(encoder, lambda: enter("encoder"), lambda: enter("decode")):
+        enter("decode")
+        execute()
+        enter("")
+    return found
+
+
+def _read_allocator(device: str) -> tuple[int, int, int]:
+    """Return requests so far, bytes held and their peak since this was last called; of a GPU."""
+    if device == "cpu":
+        return 0, 0, 0
+    import torch
+
+    stats = torch.cuda.memory_stats(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return (
+        stats["allocation.all.allocated"],
+        stats["requested_bytes.all.current"],
+        stats["requested_bytes.all.peak"],
+    )
+
+
+def require_same_requests(one: dict[str, PlainStage], two: dict[str, PlainStage]) -> None:
+    """Refuse executions that asked the GPU's allocator for other things.
+
+    Raises:
+        InvalidMeasurementError: with the stage, and what each of them asked for.
+    """
+    for stage in COST_STAGES:
+        if one[stage].asked() != two[stage].asked():
+            raise InvalidMeasurementError(
+                f"two executions of the {stage} stage did not ask for the same memory: "
+                f"{one[stage].requests} and {two[stage].requests} requests, at most "
+                f"{one[stage].peak_bytes} and {two[stage].peak_bytes} bytes"
+            )

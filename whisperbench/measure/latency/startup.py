@@ -1,0 +1,156 @@
+"""Start-up cost: load and first call, each in a process of its own.
+
+A second load in a process is not a cold one: modules, kernels and the device's context are
+there already. So every sample is a fresh interpreter, which runs this module: it reads a request
+from standard input and writes its sample as the last line of standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from whisperbench import errors
+from whisperbench.asked.clips import load_audio
+from whisperbench.asked.suite import ROOT
+from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
+from whisperbench.measure.cell_request import CellRequest
+
+TIMEOUT_S = 900.0
+"""A process that takes longer than this hangs."""
+
+
+class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fresh process measured."""
+
+    import_s: float
+    """Importing torch, transformers and bitsandbytes."""
+    load_s: float
+    """From the checkpoint's files to a model on the device, quantized where it is to be."""
+    first_call_s: float
+    """The first transcription, device modules and tuning included."""
+    dropped_page_cache: bool
+    """Whether the system was asked to forget the files first, so that loading reads the disk."""
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True):
+    error: str
+    message: str
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    sample: StartupSample | None = None
+    failure: _Failure | None = None
+
+
+def measure_startup(request: CellRequest) -> StartupSample:
+    """Run one fresh process.
+
+    Raises:
+        WhisperbenchError: what the process ran into, in the class that it had there.
+        InvalidMeasurementError: it died, hung, or answered nonsense.
+    """
+    what = f"start-up of {request}"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "whisperbench.measure.latency.startup"],
+            input=msgspec.json.encode(request),
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path()])},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InvalidMeasurementError(f"{what}: no answer within {TIMEOUT_S:.0f} s") from error
+    lines = done.stdout.splitlines()
+    try:
+        reply = msgspec.json.decode(lines[-1] if lines else b"", type=_Reply)
+    except msgspec.DecodeError as error:
+        if done.returncode < 0:
+            cause = f"was killed by {signal.Signals(-done.returncode).name}"
+        else:
+            last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            cause = f"ended with exit code {done.returncode}: {one_line(last)}"
+        raise InvalidMeasurementError(f"{what}: the fresh process {cause}") from error
+    if reply.failure is not None:
+        kind = getattr(errors, reply.failure.error, InvalidMeasurementError)
+        raise kind(reply.failure.message)
+    if reply.sample is None:
+        raise InvalidMeasurementError(f"{what}: the fresh process answered without a sample")
+    return reply.sample
+
+
+def _python_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+
+
+def _drop_page_cache(folder: Path) -> bool:
+    """Ask the system to forget a folder's files; False where it cannot be asked."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    for path in folder.iterdir():
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                # Pages that are not on the disk yet cannot be forgotten.
+                os.fsync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+    return True
+
+
+def _sample(request: CellRequest) -> StartupSample:
+    """Load and transcribe once, in this process."""
+    clock = time.perf_counter
+    audio = load_audio(request.clip)
+    started = clock()
+    import bitsandbytes  # noqa: F401
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.transcriber import Transcriber, synchronize
+
+    imported = clock()
+    key, checkpoint = request.key(), request.checkpoint()
+    dropped = _drop_page_cache(checkpoint.folder)
+    load_started = clock()
+    loaded = load_model(checkpoint, key, request.device)
+    synchronize(request.device)
+    load_ended = clock()
+    with memory_errors(f"first call of {key.id}", request.device):
+        transcriber = Transcriber(loaded, [audio] * request.batch_size)
+        call_started = clock()
+        transcription = transcriber.transcribe(request.tokens)
+        synchronize(request.device)
+        call_ended = clock()
+        # Checked after it was timed: before, it would not have been the first call.
+        transcriber.require_fixed(transcription, request.tokens)
+    return StartupSample(
+        import_s=imported - started,
+        load_s=load_ended - load_started,
+        first_call_s=call_ended - call_started,
+        dropped_page_cache=dropped,
+    )
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=CellRequest)
+    try:
+        reply = _Reply(sample=_sample(request))
+    except WhisperbenchError as error:
+        reply = _Reply(failure=_Failure(error=type(error).__name__, message=str(error)))
+    sys.stdout.buffer.write(b"\n" + msgspec.json.encode(reply) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

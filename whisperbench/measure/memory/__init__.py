@@ -1,0 +1,1 @@
+"""The memory pass: a cell in a fresh process, watched from outside."""

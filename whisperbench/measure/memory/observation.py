@@ -1,0 +1,117 @@
+"""What the probe saw of a cell, phase by phase, and the figures that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from whisperbench.measure.memory.probe import Trace
+from whisperbench.measure.memory.watched import AllocatorLevels, Done, Failed, Mark, Phase
+from whisperbench.results.records import Metric
+from whisperbench.units import mib
+
+PEAK_PHASES: Mapping[Phase, str] = {
+    "load": "load",
+    "first call": "first_call",
+    "steady call": "steady_call",
+}
+"""Phases that have peaks of their own in the result, and what those are called there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A phase that was watched."""
+
+    phase: Phase
+    start_s: float
+    end_s: float
+    mark: Mark | None
+    """None where the cell went wrong before the phase was over."""
+    levels: AllocatorLevels | None = None
+    """What torch counted at its end, be it a bad one."""
+
+
+@dataclass(kw_only=True)
+class Observation:
+    """What was seen of a cell."""
+
+    idle_bytes: int | None
+    trace: Trace
+    spans: list[Span] = field(default_factory=list)
+
+
+def highest(readings: list[int | None], polls: range) -> int | None:
+    """Return the highest of the readings at these polls; None where there was none."""
+    return max(
+        (held for held in readings[polls.start : polls.stop] if held is not None), default=None
+    )
+
+
+def metrics_of(watched: Observation, last: Done | Failed) -> list[Metric]:
+    """Turn what was seen into figures."""
+    figures: dict[str, float] = {}
+    whole: dict[str, list[float]] = {}
+    for span in watched.spans:
+        if span.phase == "start":
+            continue
+        peaks = peaks_of(watched, span)
+        for name, value in peaks.items():
+            whole.setdefault(name, []).append(value)
+            if span.phase in PEAK_PHASES:
+                figures[f"{PEAK_PHASES[span.phase]}_peak_{name}_mib"] = value
+        if span.phase == "context" and span.mark is not None:
+            reserved = span.levels.reserved_bytes if span.levels is not None else 0
+            figures["context_mib"] = peaks.get("process", peaks.get("device", 0.0)) - mib(reserved)
+    figures |= {f"peak_{name}_mib": max(values) for name, values in whole.items()}
+    if watched.trace.reserved_bytes is not None:
+        figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
+    metrics = [
+        Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
+        for name, value in figures.items()
+    ]
+    if isinstance(last, Done):
+        value = mib(last.weight_bytes)
+        weight = Metric(name="weight_mib", unit="MiB", kind="exact", better="lower", value=value)
+        metrics.insert(0, weight)
+    return metrics
+
+
+def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
+    """Return the highest figures of a phase, in MiB, those that there are."""
+    polls = watched.trace.between(span.start_s, span.end_s)
+    found: dict[str, float] = {}
+    if span.levels is not None:
+        found["allocated"] = mib(span.levels.peak_allocated_bytes)
+        found["reserved"] = mib(span.levels.peak_reserved_bytes)
+    held = highest(watched.trace.process_bytes, polls)
+    if held is not None:
+        # On Linux the system keeps the highest value itself, between two polls too.
+        known = span.mark.peak_resident_bytes if span.mark is not None else None
+        found["process"] = mib(max(held, known or 0))
+    used = highest(watched.trace.device_bytes, polls)
+    if used is not None and watched.idle_bytes is not None:
+        found["device"] = mib(used - watched.idle_bytes)
+    return found
+
+
+def notes_of(watched: Observation, started_s: float, device: str) -> dict[str, str | float | bool]:
+    """Say how the figures came about, and which one a ceiling is judged by."""
+    trace, pace = watched.trace, watched.trace.pace
+    seen = any(held is not None for held in trace.process_bytes)
+    if device == "cpu":
+        judged = "process (RSS)"
+    else:
+        judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"
+    notes: dict[str, str | float | bool] = {
+        "judged": judged,
+        "others": "visible" if trace.listed else "hidden",
+        "polls": len(trace.times_s),
+        "poll_interval_ms": pace.interval_s * 1e3,
+        "process_poll_interval_ms": pace.interval_s * pace.processes_every * 1e3,
+        "poll_cost_us": (pace.memory_cost_s + pace.processes_cost_s) * 1e6,
+        "longest_gap_ms": trace.longest_gap_s() * 1e3,
+        "ready_s": watched.spans[0].end_s - started_s,
+    }
+    if watched.idle_bytes is not None:
+        notes["idle_device_mib"] = mib(watched.idle_bytes)
+    return notes

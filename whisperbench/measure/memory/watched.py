@@ -1,0 +1,210 @@
+"""The watched side of the memory pass: load and transcribe, and say when each phase is over.
+
+Runs in a fresh process. After every phase it stops and waits until the probe, in the process that
+watches, has read what the phase left behind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
+from whisperbench.measure.cell_request import CellRequest
+from whisperbench.measure.fresh import PRELOAD
+
+Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
+PHASES: tuple[Phase, ...] = ("start", "context", "load", "settle", "first call", "steady call")
+"""In order: imports; the device's context; loading and quantizing; giving back what loading left
+in torch's cache, so that it does not hide what inference needs; two transcriptions."""
+
+
+class AllocatorLevels(msgspec.Struct, frozen=True, kw_only=True):
+    """torch's own count on a GPU: now, and the highest since the phase began."""
+
+    allocated_bytes: int
+    """In tensors."""
+    reserved_bytes: int
+    """In tensors and in the allocator's cache."""
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A phase is over."""
+
+    phase: Phase
+    at_s: float
+    """On the monotonic clock, which all processes of a machine share."""
+    levels: AllocatorLevels | None
+    """None on a CPU, where torch keeps no count."""
+    peak_resident_bytes: int | None = None
+    """On a CPU: the highest resident set of the phase, where the system keeps it (Linux)."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The cell is through, and its output was what it had to be."""
+
+    weight_bytes: int
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The cell went wrong."""
+
+    message: str
+    phase: Phase
+    out_of_memory: bool
+    """On the device, which is a result; on the host of a GPU it is a fault like others."""
+    levels: AllocatorLevels | None = None
+
+
+Message = Mark | Done | Failed
+
+
+class ResidentPeak:
+    """This process's highest resident set, as Linux keeps it (proc(5): VmHWM, clear_refs)."""
+
+    def __init__(self) -> None:
+        self._kept = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew. Where the system does not let it, there is no peak to tell."""
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self._kept = True
+        except OSError:
+            self._kept = False
+
+    def highest_bytes(self) -> int | None:
+        """Return the highest resident set since it was started anew; None where it is not kept."""
+        if not self._kept:
+            return None
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+
+
+class Reporter:
+    """Tells the watching process about phases, and keeps torch's peaks apart by phase."""
+
+    def __init__(self, connection: Connection[Any, Any], device: str) -> None:
+        self._connection = connection
+        self._device = device
+        self._peak = ResidentPeak() if device == "cpu" else None
+        self.phase: Phase = "start"
+
+    def end_phase(self) -> None:
+        """Say that the phase is over, wait until that was seen, and begin the next one."""
+        self._connection.send(
+            Mark(
+                phase=self.phase,
+                at_s=time.monotonic(),
+                levels=self.levels(),
+                peak_resident_bytes=self._peak.highest_bytes() if self._peak is not None else None,
+            )
+        )
+        self.wait()
+        place = PHASES.index(self.phase) + 1
+        if place < len(PHASES):
+            self.phase = PHASES[place]
+        self._reset_peaks()
+
+    def wait(self) -> None:
+        """Wait for the watching process; it answers when the probe has looked."""
+        self._connection.recv()
+
+    def levels(self) -> AllocatorLevels | None:
+        """Ask torch for its count. Before the context is made there is none."""
+        if self._device == "cpu" or self.phase == "start":
+            return None
+        from torch import cuda
+
+        return AllocatorLevels(
+            allocated_bytes=cuda.memory_allocated(self._device),
+            reserved_bytes=cuda.memory_reserved(self._device),
+            peak_allocated_bytes=cuda.max_memory_allocated(self._device),
+            peak_reserved_bytes=cuda.max_memory_reserved(self._device),
+        )
+
+    def _reset_peaks(self) -> None:
+        if self._peak is not None:
+            self._peak.begin()
+        if self._device != "cpu" and self.phase not in ("start", "context"):
+            from torch import cuda
+
+            cuda.reset_peak_memory_stats(self._device)
+
+
+def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
+    """Go through all phases of a cell; the last message is `Done` or `Failed`."""
+    reporter = Reporter(connection, request.device)
+    last: Done | Failed
+    try:
+        last = Done(weight_bytes=_go_through(reporter, request))
+    except EOFError:
+        return  # nobody watches any more
+    except WhisperbenchError as error:
+        last = Failed(
+            message=one_line(error),
+            phase=reporter.phase,
+            out_of_memory=isinstance(error, OutOfMemoryError)
+            and error.on_host == (request.device == "cpu"),
+            levels=reporter.levels(),
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the watcher is told
+        last = Failed(
+            message=f"{type(error).__name__}: {one_line(error)}",
+            phase=reporter.phase,
+            out_of_memory=False,
+        )
+    connection.send(last)
+    reporter.wait()  # the probe stops before this process and its memory are gone
+
+
+def _go_through(reporter: Reporter, request: CellRequest) -> int:
+    """Load and transcribe twice; return the bytes of the weights."""
+    import gc
+
+    for name in PRELOAD:
+        importlib.import_module(name)  # has been, in a process that was forked
+
+    import torch
+
+    from whisperbench.asked.clips import load_audio
+    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.transcriber import Transcriber, synchronize
+
+    device = request.device
+    audio = load_audio(request.clip)
+    reporter.end_phase()
+
+    with memory_errors("making a context", device):
+        torch.zeros(1, device=device)
+        synchronize(device)
+    reporter.end_phase()
+
+    loaded = load_model(request.checkpoint(), request.key(), device)
+    synchronize(device)
+    reporter.end_phase()
+
+    gc.collect()
+    if device != "cpu":
+        torch.cuda.empty_cache()
+    reporter.end_phase()
+
+    with memory_errors(f"transcribing with {request}", device):
+        transcriber = Transcriber(loaded, [audio] * request.batch_size)
+        for _call in ("first", "steady"):
+            done = transcriber.transcribe(request.tokens)
+            synchronize(device)
+            reporter.end_phase()
+        transcriber.require_fixed(done, request.tokens)
+    return loaded.weight_bytes

@@ -1,0 +1,157 @@
+"""How far a precision computes from 32-bit floats: the same tokens forced through both.
+
+A broken kernel, a wrong scale or a layer that should not have been quantized shows here without any
+transcript, and so on random weights too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.results.records import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from whisperbench.whisper.transcriber import Transcriber
+
+REFERENCE = "fp32"
+"""The precision that others are held against."""
+
+ANY_TEXT = "The library opens at nine in the morning and closes at seven."
+"""Whose tokens are forced where nobody wrote down what a clip says: any that are fixed will do."""
+
+MOST_TOKENS = 64
+"""Of a clip's text that are forced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forced:
+    """What a model made of a clip's first window and of given tokens.
+
+    In arrays: a tensor that outlives its model would be taken for memory that it did not give back.
+    """
+
+    logits: NDArray[np.float32]
+    """float32 of shape (tokens, vocabulary)."""
+    layers: dict[str, NDArray[np.float32]]
+    """The hidden states after each layer, by its name, of shape (frames or tokens, width)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far one is from another."""
+
+    logit_error: float
+    """The norm of the difference of all logits over the norm of the reference's."""
+    top1_agreement: float
+    """Share of the tokens after which both find the same one the likeliest."""
+    worst_layer: str
+    worst_layer_error: float
+    """The same of the hidden states after the layer where it is largest."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """These as a result has them."""
+        return (
+            Metric(
+                name="logit_error", unit="1", kind="quality", better="lower", value=self.logit_error
+            ),
+            Metric(
+                name="top1_agreement",
+                unit="1",
+                kind="quality",
+                better="higher",
+                value=self.top1_agreement,
+            ),
+            Metric(
+                name="worst_layer_error",
+                unit="1",
+                kind="quality",
+                better="lower",
+                value=self.worst_layer_error,
+            ),
+        )
+
+
+def force(transcriber: Transcriber) -> Forced:
+    """Put the first window of a clip and the first tokens of its text through a model.
+
+    Raises:
+        InvalidMeasurementError: its logits are not finite.
+    """
+    import torch
+
+    loaded = transcriber.loaded
+    # Whisper begins a text with a space.
+    text = f" {(transcriber.audio.clip.text or ANY_TEXT).strip()}"
+    ids = loaded.processor.tokenizer(text, add_special_tokens=False).input_ids[:MOST_TOKENS]
+    prompt = transcriber.prompt()[:1]
+    forced = torch.cat([prompt, torch.tensor([ids], device=prompt.device)], dim=1)
+    features = transcriber.front_end().mel[:1]
+    with _hidden_states(loaded.model) as layers, torch.no_grad():
+        made = loaded.model(input_features=features, decoder_input_ids=forced)
+    if not bool(torch.isfinite(made.logits).all()):
+        raise InvalidMeasurementError(
+            f"{loaded.key.id}: the logits are not finite; the precision overflows, or a kernel is "
+            "broken on this device"
+        )
+    return Forced(logits=_array(made.logits), layers=layers)
+
+
+@contextmanager
+def _hidden_states(model: Any) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Keep what each layer of a model makes; of a half's last one, what its last norm makes of it.
+
+    Those are transformers' `output_hidden_states`, which cannot be used: it leaves hooks in the
+    model, and their calls would count in what the model costs from then on.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    hooks = []
+
+    def keep(name: str, _module: Any, _inputs: Any, output: Any) -> None:
+        found[name] = _array(output[0] if isinstance(output, tuple) else output)
+
+    for half in ("encoder", "decoder"):
+        stack = getattr(model.model, half)
+        for number, module in enumerate([*stack.layers[:-1], stack.layer_norm]):
+            hooks.append(module.register_forward_hook(partial(keep, f"{half} {number}")))
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def difference(found: Forced, reference: Forced) -> Difference:
+    """Hold what a precision made against what 32-bit floats made of the same."""
+    errors = {
+        name: _relative(found.layers[name], states) for name, states in reference.layers.items()
+    }
+    worst = max(errors, key=lambda name: errors[name])
+    agreeing = found.logits.argmax(-1) == reference.logits.argmax(-1)
+    return Difference(
+        logit_error=_relative(found.logits, reference.logits),
+        top1_agreement=float(agreeing.mean()),
+        worst_layer=worst,
+        worst_layer_error=errors[worst],
+    )
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """Take the first of a batch to the host."""
+    array: NDArray[np.float32] = tensor[0].float().cpu().numpy()
+    return array
+
+
+def _relative(found: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Return the norm of the difference over the norm of the reference, in double precision."""
+    expected = reference.astype("float64")
+    return float(((found - expected) ** 2).sum() ** 0.5 / (expected**2).sum() ** 0.5)

@@ -1,0 +1,65 @@
+"""The rounds of a benchmark: taken under telemetry, and again where that shows trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.measure.telemetry import Telemetry
+from whisperbench.units import format_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """Rounds that nothing disturbed."""
+
+    samples_s: tuple[float, ...]
+    notes: dict[str, str | float | bool]
+    """The conditions, and what was wrong with the attempts before, if there were any."""
+
+
+def take_rounds(
+    one_round: Callable[[], float],
+    *,
+    rounds: int,
+    remeasurements: int,
+    telemetry: Callable[[], Telemetry],
+    say: Callable[[str], object] = lambda _line: None,
+) -> Rounds:
+    """Take rounds until an attempt is free of trouble.
+
+    Args:
+        one_round: runs a round; returns its seconds.
+        rounds: how many make an attempt.
+        remeasurements: how many further attempts are allowed.
+        telemetry: makes the readings of an attempt.
+        say: is told of every attempt that is not believed.
+
+    Raises:
+        InvalidMeasurementError: every attempt had its trouble; all are named.
+        DeviceError: the device does not answer.
+    """
+    troubles: list[str] = []
+    while len(troubles) <= remeasurements:
+        readings = telemetry()
+        readings.look()
+        samples_s = []
+        for _ in range(rounds):
+            samples_s.append(one_round())
+            readings.look()
+        trouble = readings.trouble()
+        if not trouble:
+            notes = readings.notes()
+            if troubles:
+                notes["attempts_not_believed"] = "; ".join(troubles)
+            return Rounds(samples_s=tuple(samples_s), notes=notes)
+        troubles.append(
+            f"attempt {len(troubles) + 1}, p50 {format_seconds(median(samples_s))}: {trouble}"
+        )
+        say(troubles[-1])
+    raise InvalidMeasurementError(
+        f"{'; '.join(troubles)}; cool the GPU, stop what else uses it, and run `whisperbench "
+        "doctor`"
+    )

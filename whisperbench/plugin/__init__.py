@@ -1,0 +1,1 @@
+"""The pytest side of the suite: options, session, timing and the gate."""

@@ -1,0 +1,1 @@
+"""Baselines: runs in fresh processes, and where they are kept."""

@@ -1,0 +1,1 @@
+"""Reporting, pure: results and verdicts in, text out."""

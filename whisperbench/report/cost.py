@@ -1,0 +1,223 @@
+"""The cost part of a run's summary: counts by stage, and how far a cell is from its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from whisperbench.asked.models import DUMMY_PREFIX, SIZES
+from whisperbench.results.records import COST_STAGES, Measurement, Place, Run
+from whisperbench.units import WINDOW_S, format_figure
+
+COST = "cost"
+"""The stage of test_cost."""
+
+_COUNTS = (
+    ("kernels", "kernels"),
+    ("copies", "copies_"),
+    ("waits", "_syncs"),
+    ("aten ops", "aten_ops"),
+    ("other", "other_ops"),
+    ("allocs", "allocations"),
+    ("calls", "python_calls"),
+)
+"""Headings, and what the names of the metrics under them contain: they are summed."""
+
+LAYERS = ("encoder_layers", "decoder_layers")
+"""Fields of a `WhisperSize` that say how many layers each stage has."""
+
+_WHERE = ("encoder", "a second", "a token")
+"""What counts are given of: the encoder's pass, each second of audio in it, each token decoded."""
+
+GPU_BUSY = 2 / 3
+"""Share of the wall time from which the GPU, and not the host, is what a stage waits for."""
+
+LAUNCH_US = 7.0
+"""What a launch takes the host at least: 6.6 to 7.0 us for torch's smallest op beside an H200.
+Shorter work leaves the GPU waiting for the next."""
+
+NEAR_FLOOR = 1 / 2
+"""Share of the time taken from which the floor is what bounds a stage."""
+
+
+def cost_section(run: Run) -> Iterator[RenderableType]:
+    """Yield the tables and lines of a run's cost benchmarks; nothing where it has none."""
+    places: dict[Place, list[Measurement]] = {}
+    for row in run.measurements:
+        if row.stage == COST:
+            places.setdefault(row.cell.place, []).append(row)
+    for (model, clip, batch_size, attention), rows in places.items():
+        tokens = rows[0].cell.tokens
+        yield (
+            f"\ncost: model {model}, clip {clip}, batch {batch_size}, attention {attention}; "
+            f"{tokens} tokens; times in ms"
+        )
+        yield _table(rows)
+    if not places:
+        return
+    measured = [row for rows in places.values() for row in rows]
+    yield "Counts are exact: of the encoder, which always gets 30 s, and per token of all the rest"
+    yield "of generate(), what it does once a call included. calls: of Python functions."
+    yield from _layers(measured)
+    yield from _limits(measured)
+    for row in measured:
+        if "not_counted" in row.notes:
+            yield f"not counted: {row.cell.model} {row.cell.precision}: {row.notes['not_counted']}"
+
+
+def _table(rows: list[Measurement]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    shown = [
+        (heading, part) for heading, part in _COUNTS if any(_count(row, "", part) for row in rows)
+    ]
+    for heading, _ in shown:
+        table.add_column(heading, justify="right", no_wrap=True)
+    with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in COST_STAGES)
+    for heading in ("floor", *(("GPU",) if with_gpu else ()), "wall"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for where in _WHERE:
+        stage = "decode" if where == "a token" else "encoder"
+        for row in rows:
+            times = _times(row, where)
+            counts = [_count(row, stage, part) for _, part in shown]
+            times_ms = [row.notes.get(f"{stage}_floor_ms"), row.notes.get(f"{stage}_wall_ms")]
+            if with_gpu:
+                times_ms.insert(1, _gpu_ms(row, stage))
+            table.add_row(
+                where,
+                row.cell.precision,
+                *(_count_text(count, times) for count in counts),
+                *(_figure(value, times) for value in times_ms),
+                end_section=row is rows[-1],
+            )
+    return table
+
+
+def _times(row: Measurement, where: str) -> float:
+    """Return what a stage's figures are divided by."""
+    if where == "a token":
+        return row.cell.tokens or 1
+    return (row.number("encoded_s") or WINDOW_S) if where == "a second" else 1
+
+
+def _count(row: Measurement, stage: str, part: str) -> float | None:
+    """Sum the counts of a stage whose name contains a part; None where none was counted."""
+    found = [
+        metric.value
+        for metric in row.metrics
+        if metric.name.startswith(stage) and part in metric.name and "bytes" not in metric.name
+    ]
+    values = [value for value in found if value is not None]
+    return sum(values) if values else None
+
+
+def _gpu_ms(row: Measurement, stage: str) -> float | None:
+    metric = row.metric(f"{stage}_gpu_time_ms")
+    return median(metric.samples) if metric is not None and metric.samples else None
+
+
+def _layers(rows: list[Measurement]) -> Iterator[str]:
+    """Say what a layer costs, of dummies that were counted at two depths, and what all of them do.
+
+    Layers are alike, so the difference between two depths is the layers', to the last op.
+    """
+    depths: dict[tuple[str, str, tuple[object, ...]], dict[int, Measurement]] = {}
+    for row in rows:
+        cell = row.cell
+        size, colon, layers = cell.model.removeprefix(DUMMY_PREFIX).partition(":")
+        if colon and cell.model.startswith(DUMMY_PREFIX):
+            # In all else the two must be one cell: another attention is another program.
+            key = (size, cell.precision, (*cell.place[1:], cell.tokens))
+            depths.setdefault(key, {})[int(layers)] = row
+    for (size, precision, _), by_depth in depths.items():
+        if len(by_depth) < 2:
+            continue
+        few, many = sorted(by_depth)[:2]
+        for stage, where, layers_of in zip(
+            COST_STAGES, ("encoder", "a token"), LAYERS, strict=True
+        ):
+            for _, name in _COUNTS:
+                low, high = (_count(by_depth[depth], stage, name) for depth in (few, many))
+                if low is None or high is None or low == high:
+                    continue
+                times = _times(by_depth[few], where)
+                layer = (high - low) / (many - few) / times
+                whole = low / times + layer * (getattr(SIZES[size], layers_of) - few)
+                yield (
+                    f"{DUMMY_PREFIX}{size} {precision}, {where}: {layer:.10g} "
+                    f"{name.strip('_').replace('_', ' ')} a layer, {whole:.10g} in all"
+                )
+
+
+def _count_text(count: float | None, times: float) -> str:
+    """Write a count out, and what it comes to per something in three digits, unless it is whole."""
+    if count is None:
+        return ""
+    each = count / times
+    return str(int(each)) if each.is_integer() else format_figure(each)
+
+
+def _figure(value: float | str | None, times: float) -> str:
+    if value is None or isinstance(value, str):
+        return ""
+    return format_figure(value / times)
+
+
+def _limits(rows: list[Measurement]) -> Iterator[str]:
+    """Say of each cell and stage what its time goes to."""
+    yield (
+        "floor: reading each weight once or the arithmetic, at the rates that this device was seen "
+        "to reach."
+    )
+    for row in rows:
+        found = [
+            f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"
+            for stage in COST_STAGES
+            if (reason := bound_by(row, stage)) is not None
+        ]
+        if found:
+            yield f"{row.cell.model} {row.cell.precision}: {'; '.join(found)}"
+
+
+def bound_by(row: Measurement, stage: str) -> str | None:
+    """Say what a stage of a cell is bound by, and by how much; None where it was not measured.
+
+    A stage that leaves the GPU idle for over a third of the time waits for the host. One that
+    does not is bound by what its floor is made of if it comes within twice of that; else by
+    launches, if what it launches is over before the next could follow, or by its kernels.
+    """
+    wall, floor = row.notes.get(f"{stage}_wall_ms"), row.notes.get(f"{stage}_floor_ms")
+    if not isinstance(wall, float) or not isinstance(floor, float) or wall <= 0:
+        return None
+    what = str(row.notes.get(f"{stage}_floor_bound"))
+    times = f"{wall / floor:.1f} x its floor" if floor else "no floor"
+    busy = row.notes.get(f"{stage}_gpu_busy_ms")
+    gpu = busy if isinstance(busy, float) else None
+    if gpu is not None and gpu < GPU_BUSY * wall:
+        return f"is bound by the host: the GPU works {100 * gpu / wall:.0f} % of the time ({times})"
+    if floor >= NEAR_FLOOR * (gpu if gpu is not None else wall):
+        return f"is bound by {what} ({times})"
+    if gpu is None:
+        return f"is bound by neither memory nor arithmetic ({times})"
+    launched = sum(_count(row, stage, part) or 0.0 for part in ("kernels", "copies_", "memsets"))
+    if launched and 1e3 * gpu / launched < LAUNCH_US:
+        return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"
+    return f"is bound by its kernels: {_longest_kernel(row, stage, gpu)} ({times})"
+
+
+def _longest_kernel(row: Measurement, stage: str, gpu_ms: float) -> str:
+    """Name the kernel that takes the most of a stage's time, and how much."""
+    spent: dict[str, float] = {}
+    for part in row.parts:
+        if part.stage == stage and part.kind == "kernel":
+            spent[part.name] = spent.get(part.name, 0.0) + part.time_us
+    if not spent:
+        return "which are not known"
+    name = max(spent, key=lambda kernel: spent[kernel])
+    return f"{100 * spent[name] / 1e3 / gpu_ms:.0f} % of the GPU's time is {name}"

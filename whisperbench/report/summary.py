@@ -1,0 +1,226 @@
+"""What a run says, as text: pure, from the result types alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from io import StringIO
+from statistics import median, quantiles
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from whisperbench.errors import printable
+from whisperbench.judge.limits import MEMORY
+from whisperbench.report.cost import COST, cost_section
+from whisperbench.report.memory import memory_section
+from whisperbench.report.quality import quality_section
+from whisperbench.results.heard import NUMERICS, QUALITY
+from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run
+from whisperbench.units import format_figure, format_seconds
+
+WIDTH = 100
+"""Columns of a report: what fits a CI log and a divided screen."""
+
+_ENERGY = "energy_j_per_audio_s"
+
+_APART = (MEMORY, COST, QUALITY, NUMERICS)
+"""Stages that have tables of their own."""
+
+_STACK = ("torch", "transformers", "bitsandbytes")
+
+
+def summarise(run: Run) -> str:
+    """Write a run as a table: p50 with its spread, and what it comes to, cell by cell."""
+    out = StringIO()
+    console = Console(
+        file=out, width=WIDTH, color_system=None, highlight=False, emoji=False, markup=False
+    )
+    for line in _head(run.machine):
+        console.print(line)
+    for remark in run.info.remarks:
+        console.print(f"note: {remark}")
+    places: dict[Place, list[Measurement]] = {}
+    for row in _ordered(row for row in run.measurements if row.stage not in _APART):
+        places.setdefault(row.cell.place, []).append(row)
+    for place, rows in places.items():
+        console.print()
+        console.print(_table(place, rows, run.info.reference))
+    for line in (*_legend(run), *_heard(run), *_not_believed(run)):
+        console.print(line)
+    for part in (*quality_section(run), *memory_section(run), *cost_section(run)):
+        console.print(part)
+    for line in _fates(run):
+        console.print(line)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def p50(samples: tuple[float, ...]) -> float | None:
+    """Return the median, or None of nothing."""
+    return median(samples) if samples else None
+
+
+def spread(samples: tuple[float, ...]) -> float | None:
+    """Return half the interquartile range over the median; None for fewer than 3 samples."""
+    if len(samples) < 3:
+        return None
+    low, middle, high = quantiles(samples, n=4, method="inclusive")
+    return (high - low) / 2 / middle if middle else None
+
+
+def _head(machine: Machine) -> list[str]:
+    device = [machine.device]
+    if machine.device_kind == "cpu":
+        device.append(f"{machine.cpu_cores:g} cores")
+    if machine.driver:
+        device.append(f"driver {machine.driver}")
+    if machine.cuda:
+        device.append(f"CUDA {machine.cuda}")
+    stack = [f"{name} {machine.versions[name]}" for name in _STACK if name in machine.versions]
+    return [
+        ", ".join(device) + f" ({machine.device_key})",
+        f"Python {machine.python}, " + ", ".join(stack),
+    ]
+
+
+def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
+    """Lay out the rows of one place: what all of them have in common is the title."""
+    model, clip, batch_size, attention = place
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"model {model}, clip {clip}, batch {batch_size}, attention {attention}",
+        title_justify="left",
+        title_style="",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("stage", no_wrap=True)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    headings = ["p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"]
+    with_energy = any(row.metric(_ENERGY) is not None for row in rows)
+    for heading in (*headings, "J/s") if with_energy else headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        table.add_row(
+            row.stage,
+            _tokens(row),
+            row.cell.precision,
+            *_figures(row, bases.get(_comparable(row))),
+            *([_figure(_value(row, _ENERGY))] if with_energy else []),
+            end_section=following is not None and _comparable(row) != _comparable(following),
+        )
+    return table
+
+
+def _ordered(rows: Iterable[Measurement]) -> list[Measurement]:
+    """Put rows that differ in precision alone together; transcription comes first."""
+    measurements = list(rows)
+    first_seen: dict[tuple[str, Cell], int] = {}
+    for measurement in measurements:
+        first_seen.setdefault(_comparable(measurement), len(first_seen))
+    return sorted(
+        measurements, key=lambda row: (row.stage != "transcribe", first_seen[_comparable(row)])
+    )
+
+
+def _comparable(measurement: Measurement) -> tuple[str, Cell]:
+    """Return what a row has in common with its reference: all but the precision."""
+    return measurement.stage, msgspec.structs.replace(measurement.cell, precision="", dtype="")
+
+
+def _tokens(row: Measurement) -> str:
+    if row.stage in ("transcribe", "first call"):
+        return "natural" if row.cell.tokens is None else str(row.cell.tokens)
+    return ""
+
+
+def _figures(row: Measurement, base: Measurement | None) -> list[str]:
+    """Write p50, spread, ratio, RTFx, tokens per second, weights and their ratio."""
+    latency_s, base_latency_s = p50(_samples(row)), p50(_samples(base))
+    wobble = spread(_samples(row))
+    speed, fixed_speed = _value(row, "rtfx"), _value(row, "rtfx_fixed_tokens")
+    rate, weights, base_weights = (
+        _value(row, "tokens_per_s"),
+        _value(row, "weight_mib"),
+        _value(base, "weight_mib"),
+    )
+    rtfx = f"{format_figure(fixed_speed)}*" if fixed_speed is not None else _figure(speed)
+    return [
+        format_seconds(latency_s) if latency_s is not None else "",
+        f"±{100 * wobble:.1f} %" if wobble is not None else "",
+        f"{latency_s / base_latency_s:.2f}" if latency_s and base_latency_s else "",
+        rtfx,
+        _figure(rate),
+        _figure(weights),
+        f"{weights / base_weights:.2f}" if weights and base_weights else "",
+    ]
+
+
+def _samples(row: Measurement | None) -> tuple[float, ...]:
+    metric = row.metric("latency_s") if row is not None else None
+    return metric.samples or () if metric is not None else ()
+
+
+def _value(row: Measurement | None, name: str) -> float | None:
+    metric = row.metric(name) if row is not None else None
+    return metric.value if metric is not None else None
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else format_figure(value)
+
+
+def _legend(run: Run) -> list[str]:
+    if all(row.stage in _APART for row in run.measurements):
+        return []
+    lines = [
+        "p50 and spread (half the interquartile range) are of this one process's rounds; other",
+        "processes differ by more. load and first call: each round is a fresh process.",
+    ]
+    timed = {row.cell.precision for row in run.measurements if row.stage not in _APART}
+    if run.info.reference not in timed:
+        lines.append(
+            f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
+        )
+    names = {metric.name for row in run.measurements for metric in row.metrics}
+    if "rtfx" in names:
+        lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")
+    if _ENERGY in names:
+        lines.append("J/s: joules per second of audio, by the GPU's own counter.")
+    if "rtfx_fixed_tokens" in names:
+        lines.append("RTFx*: with the fixed token count; random weights have no natural length.")
+    return lines
+
+
+def _heard(run: Run) -> list[str]:
+    """Quote the first words of each natural-length transcript."""
+    lines = []
+    for row in run.measurements:
+        if row.stage == "transcribe" and row.cell.tokens is None and row.transcripts:
+            words = printable(row.transcripts[0])  # a model may write anything
+            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {words}"
+            lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
+    return lines
+
+
+def _not_believed(run: Run) -> list[str]:
+    """Name the attempts that telemetry spoilt, of benchmarks that were then timed again."""
+    return [
+        f"timed again: {row.stage} {row.cell.precision}: {row.notes['attempts_not_believed']}"
+        for row in run.measurements
+        if "attempts_not_believed" in row.notes
+    ]
+
+
+def _fates(run: Run) -> list[str]:
+    """Count what was measured, and name what was not; deselection is only counted."""
+    manifest = run.info.manifest
+    outcomes = Counter(
+        DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
+    )
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    return [*run.info.unmeasured(), f"{len(manifest)} benchmarks asked for: {counts}"]

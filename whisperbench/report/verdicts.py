@@ -1,0 +1,172 @@
+"""Verdicts as text, Markdown or JSON, and the exit code that they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from whisperbench.errors import ExitCode
+from whisperbench.results.records import Judged, Judgement, Run
+
+PASSES = ("ok", "improved")
+
+_EXITS: dict[Judgement, ExitCode] = {
+    "regressed": ExitCode.REGRESSED,
+    "over-limit": ExitCode.REGRESSED,
+    "invalid": ExitCode.INVALID,
+    "not-comparable": ExitCode.INVALID,
+    "missing": ExitCode.INVALID,
+    "new": ExitCode.INVALID,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+}
+"""What is none of these passes. The first one here that is there decides."""
+
+
+def worse(judged: Sequence[Judged]) -> list[str]:
+    """Return the verdicts with which no baseline is replaced unasked, those that there are."""
+    found = {each.verdict.verdict for each in judged}
+    return [verdict for verdict in _EXITS if verdict in found and verdict != "new"]
+
+
+def spreads(run: Run) -> Iterator[str]:
+    """Yield how far a baseline's processes lie apart, a line for each figure that wobbles."""
+    for row in run.measurements:
+        for metric in row.metrics:
+            least, most = min(metric.figures), max(metric.figures)
+            if len(metric.figures) > 1 and most > least > 0:
+                yield (
+                    f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}: "
+                    f"{metric.name}: {least:.4g} to {most:.4g} {metric.unit} "
+                    f"({100 * (most / least - 1):.1f} %) in {len(metric.figures)} processes"
+                )
+
+
+def where(each: Judged) -> str:
+    """Name what a verdict is on: stage and cell."""
+    cell = each.cell
+    tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
+    batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
+    return f"{each.stage}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that there is to say of two runs."""
+
+    judged: Sequence[Judged]
+    unmeasured: Sequence[str] = ()
+    """What either of them was to measure and did not."""
+    circumstances: Sequence[str] = ()
+    """What else has changed."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What it comes to. A comparison that compared nothing has not passed."""
+        found = {each.verdict.verdict for each in self.judged}
+        codes = [code for verdict, code in _EXITS.items() if verdict in found]
+        if ExitCode.REGRESSED in codes:
+            return ExitCode.REGRESSED
+        if self.unmeasured or not self.judged:
+            return ExitCode.INVALID
+        return codes[0] if codes else ExitCode.OK
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is said beside the verdicts."""
+        return [*self.unmeasured, *self.circumstances]
+
+
+NEXT: dict[Judgement, str] = {
+    "regressed": "find what changed; or allow it by a [[tolerance]] in benchmarks/suite.toml, with "
+    "the reason; or record a new baseline, with --force",
+    "over-limit": "find what grew; or raise the limit in benchmarks/suite.toml, and say why",
+    "new": "record the baseline anew",
+    "missing": "measure it; or record the baseline anew",
+    "not-comparable": "measure both alike; or record the baseline anew",
+}
+"""What to do, where a verdict's sentence does not say it."""
+
+
+def as_lines(judged: Sequence[Judged], *, every_change: bool = False) -> list[str]:
+    """Write what did not pass or improved, a line each, and what to do."""
+    verdicts = {each.verdict.verdict for each in judged}
+    lines = [": ".join(row) for row in _rows(judged, every_change=every_change)]
+    return [*lines, *(f"{name}: {step}" for name, step in NEXT.items() if name in verdicts)]
+
+
+def as_text(found: Comparison, *, every_change: bool = False) -> str:
+    """Write what did not pass or improved, what to do, and how many had which verdict.
+
+    Args:
+        found: the comparison.
+        every_change: whether to write what is ok as well, unless it is just as it was.
+    """
+    lines = as_lines(found.judged, every_change=every_change)
+    return "\n".join([*lines, *found.remarks, tally(found.judged)])
+
+
+def as_markdown(found: Comparison) -> str:
+    """Write the same as a table, for a pull request."""
+    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(found.judged)]
+    table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
+    remarks = [f"- {_escaped(line)}" for line in found.remarks]
+    return "\n".join([*table, *remarks, tally(found.judged)])
+
+
+def as_json(found: Comparison) -> str:
+    """Write all of it, for a program."""
+    verdicts = [
+        {"stage": each.stage, "cell": each.cell, "change": each.verdict.change}
+        | msgspec.to_builtins(each.verdict)
+        for each in found.judged
+    ]
+    data = msgspec.json.encode(
+        {
+            "exit_code": int(found.exit_code),
+            "verdicts": verdicts,
+            "unmeasured": found.unmeasured,
+            "circumstances": found.circumstances,
+        }
+    )
+    return msgspec.json.format(data, indent=1).decode()
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "text": as_text,
+    "markdown": as_markdown,
+    "json": as_json,
+}
+
+
+def tally(judged: Sequence[Judged]) -> str:
+    """Say how many figures had which verdict."""
+    found = [each.verdict.verdict for each in judged]
+    counts = ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
+    return f"{len(judged)} figures compared: {counts or 'none'}"
+
+
+def _rows(
+    judged: Sequence[Judged], *, every_change: bool = False
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield verdict, place, metric and sentence; why many could not be judged is said once."""
+    said: dict[tuple[str, str, str, str], list[str]] = {}
+    for each in judged:
+        verdict = each.verdict
+        if verdict.verdict != "ok" or (every_change and verdict.sentence):
+            own = "" if verdict.verdict in ("new", "missing", "not-comparable") else verdict.metric
+            key = (verdict.verdict, where(each), verdict.sentence, own)
+            said.setdefault(key, []).append(verdict.metric)
+    for (verdict_name, place, sentence, _), metrics in said.items():
+        what = metrics[0] if len(metrics) == 1 else f"{len(metrics)} figures"
+        yield verdict_name, place, what, sentence
+
+
+def _escaped(text: str) -> str:
+    """Keep text from being read as markup, or as somebody's name or address."""
+    text = text.replace("&", "&amp;").replace("@", "&#64;")
+    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
+    for mark in "\\`*_{}[]<>|~":
+        text = text.replace(mark, f"\\{mark}")
+    return text

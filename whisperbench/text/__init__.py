@@ -1,0 +1,1 @@
+"""Words: languages, and transcripts normalized and held against each other."""

@@ -1,0 +1,1 @@
+"""Whisper itself: checkpoints, dummies, loading, and the transcription path under test."""
