@@ -227,7 +227,7 @@ def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
         ("rounds = 5", "roundz = 5"),
         ('reference = "fp32"', 'reference = "fp31"'),
         ('attention = ["sdpa"]', 'attention = ["quick"]'),
-        ("[profile.cpu]", "[profile.tpu]"),
+        ("[profile.cpu]", "[profile.C-P-U]"),
         ("tokens = 32", "tokens = 999"),
         ('models = ["dummy:tiny"]', "models = []"),
         ('quality_models = ["nano"]', "quality_models = []"),

@@ -14,7 +14,8 @@ import pytest
 
 from tests.scripted import MIB
 from whisperbench.devices.device import Conditions, DeviceFacts, DeviceMemory
-from whisperbench.devices.nvml import NvmlDevice, find_handle
+from whisperbench.devices.nvml import NvmlDevice
+from whisperbench.devices.nvml_handles import find_handle
 from whisperbench.errors import DeviceError
 
 FIRST = "11111111-aaaa-bbbb-cccc-000000000001"
@@ -204,7 +205,7 @@ def device_of(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def of(nvml: FakeNvml, uuid: str = f"GPU-{FIRST}") -> NvmlDevice:
         monkeypatch.setattr(
-            "whisperbench.devices.nvml._torch_facts", lambda _name: torch_facts(uuid)
+            "whisperbench.devices.nvml.torch_facts", lambda _name: torch_facts(uuid)
         )
         return NvmlDevice("cuda:0", library=nvml)
 
@@ -680,7 +681,7 @@ def test_an_absent_gpu_stays_torchs_error(monkeypatch: pytest.MonkeyPatch) -> No
     def absent(_name: str) -> DeviceFacts:
         raise DeviceError("--device cuda:5: torch sees 1 GPU(s)")
 
-    monkeypatch.setattr("whisperbench.devices.nvml._torch_facts", absent)
+    monkeypatch.setattr("whisperbench.devices.nvml.torch_facts", absent)
     nvml = whole()
     for look in (NvmlDevice.facts, NvmlDevice.memory):
         with pytest.raises(DeviceError, match="torch sees 1"):

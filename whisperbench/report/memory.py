@@ -79,7 +79,7 @@ def _how_it_was_read(rows: list[Measurement]) -> Iterator[str]:
         f"probe: polled every {max(intervals):.1f} ms, longest gap {max(gaps):.1f} ms, "
         f"{sum(row.number('polls') for row in rows):.0f} polls"
     )
-    if all(row.cell.device == "cpu" for row in rows):
+    if all(row.metric("peak_reserved_mib") is None for row in rows):  # torch keeps no count
         yield "process: resident memory. load, first and steady call: the peak of each."
         return
     yield from _LEGEND_OF_A_GPU

@@ -27,7 +27,8 @@ COST_STAGES = ("encoder", "decode")
 LINE = rf"^[^{UNPRINTABLE}]*\Z"
 Line = Annotated[str, msgspec.Meta(pattern=LINE)]
 """Text that can be printed as it is."""
-DeviceName = Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda)\Z")]
+DeviceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]{0,31}\Z")]
+"""A kind of device, as `--device` names it."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """No larger than what every reader of JSON holds exactly."""
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -291,6 +292,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     power_limit_w: Amount | None = None
     compute_mode: Line | None = None
     mig: bool | None = None
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the device is the host itself, which has no driver, identity or capability."""
+        return not (self.driver or self.gpu_uuid or self.compute_capability)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

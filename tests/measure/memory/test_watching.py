@@ -32,6 +32,9 @@ from tests.workloads import GONE, Card, Play, Step, play
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
 from whisperbench.devices import usable
+from whisperbench.devices.accelerator import AllocatorLevels
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import DeviceError, InvalidMeasurementError, OverLimitError
@@ -42,7 +45,7 @@ from whisperbench.measure.memory import probe as probe_module
 from whisperbench.measure.memory.observation import Observation, Span
 from whisperbench.measure.memory.plausibility import MIN_POLLS, require_believable
 from whisperbench.measure.memory.probe import COST_READINGS, Pace, Trace
-from whisperbench.measure.memory.watched import PHASES, AllocatorLevels, Done, Failed, Mark, Phase
+from whisperbench.measure.memory.watched import PHASES, Done, Failed, Mark, Phase
 from whisperbench.measure.memory.watching import Footprint, measure_memory
 from whisperbench.plugin.results import _failed_as
 from whisperbench.results.records import Measurement
@@ -101,7 +104,7 @@ def a_play(card: Card, *steps: Step, ending: Ending = FINE) -> Play:
         folder="",
         precision="int8",
         attention="sdpa",
-        device="cuda:0",
+        accelerator=CudaAccelerator("cuda:0"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,
@@ -490,7 +493,7 @@ def test_a_host_that_reads_zero(card: Card) -> None:
     device = a_gpu(
         card, memory=lambda _: None, processes=lambda _: {card.pid: 0} if card.pid else {}
     )
-    request = msgspec.structs.replace(a_play(card, *steps), device="cpu")
+    request = msgspec.structs.replace(a_play(card, *steps), accelerator=CpuAccelerator())
     refused(request, device, "phase 'start': the process's memory was not readable")
 
 
@@ -716,7 +719,9 @@ def test_a_process_that_dies(card: Card, ending: Ending, how: str, watched_by: s
         refused(a_play(card, START, CONTEXT, ending=ending), a_gpu(card), how)
     else:
         step = Step(seen=False)
-        request = msgspec.structs.replace(a_play(card, step, step, ending=ending), device="cpu")
+        request = msgspec.structs.replace(
+            a_play(card, step, step, ending=ending), accelerator=CpuAccelerator()
+        )
         refused(request, HostDevice(), how)
 
 
@@ -736,7 +741,7 @@ def test_a_process_that_dies_before_its_answer(card: Card, watched_by: str) -> N
     else:
         step = Step(seen=False)
         request = a_play(card, step, step, ending=workloads.mark_and_die)
-        refused(msgspec.structs.replace(request, device="cpu"), HostDevice(), how)
+        refused(msgspec.structs.replace(request, accelerator=CpuAccelerator()), HostDevice(), how)
 
 
 def test_killed_for_want_of_memory(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -771,7 +776,7 @@ def test_an_uncaught_error_is_one_line() -> None:
         folder="",
         precision="int8",
         attention="sdpa",
-        device="nowhere",
+        accelerator=CudaAccelerator("nowhere"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,
@@ -946,7 +951,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
         folder=str(dummy_tiny.folder),
         precision="fp32",
         attention="sdpa",
-        device="cpu",
+        accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=8,
@@ -966,7 +971,7 @@ def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -
         "steady_call_peak_process_mib",
         "weight_mib",
     ]
-    loaded = load_model(dummy_tiny, request.key(), "cpu")
+    loaded = load_model(dummy_tiny, request.key(), CpuAccelerator())
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
     assert 0.0 < found["context_mib"] <= found["load_peak_process_mib"]

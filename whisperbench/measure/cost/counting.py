@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.measure.cost.least_work import Work, count_work, floor_s
+from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiling import (
     differences,
     one_thread,
@@ -35,12 +35,14 @@ from whisperbench.whisper.quiet import quiet_profiler
 if TYPE_CHECKING:
     import torch
 
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
     from whisperbench.whisper.transcriber import Transcriber
 
-PROFILES = {"cpu": 2, "cuda": 3}
-"""Profiled executions that are held against each other, after one that is not read. The
-GPU's time is their median."""
+HOST_PROFILES = 2
+PROFILES = 3
+"""Profiled executions that are held against each other, after one that is not read. A GPU's
+time is their median."""
 
 PLAIN_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
@@ -76,9 +78,9 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
             the same, or the profile is of an unknown format or incomplete.
     """
-    device = transcriber.loaded.device
-    kind = "cpu" if device == "cpu" else "cuda"
-    encoder = transcriber.loaded.model.get_encoder()
+    accelerator = transcriber.loaded.accelerator
+    on_host = accelerator.on_host
+    encoder = transcriber.encoder()
     features = transcriber.front_end()
 
     def execute() -> None:
@@ -91,7 +93,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # not change: least work, which follows from shapes.
     with transcriber.bound(tokens):
         work = count_work(check, encoder)
-    plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
+    plain = [run_plain(execute, encoder, accelerator) for _ in range(PLAIN_ROUNDS)]
     require_same_requests(*plain[-2:])
     calls = _count_calls(execute, encoder)
     notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}
@@ -103,33 +105,34 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU
             # what is freed counts, if it was allocated under the profiler: so the call that goes
             # before must be the same one.
-            first = tokens if kind == "cpu" else 1
-            run_profiled(lambda: transcriber.generate(features, first), encoder, device)
-            tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
+            first = tokens if accelerator.profiles_memory else 1
+            run_profiled(lambda: transcriber.generate(features, first), encoder, accelerator)
+            profiles = HOST_PROFILES if on_host else PROFILES
+            tallies = [profile_once(execute, encoder, accelerator) for _ in range(profiles)]
     except ProfilerError as error:
         missing.append(f"torch.profiler does not work here: {one_line(error)}")
     on_gpu = False
     if tallies:
-        on_gpu = kind == "cuda" and saw_the_gpu(tallies)
+        on_gpu = not on_host and saw_the_gpu(tallies)
         require_equal(tallies)
         if on_gpu and (empty := tallies[0].lost):
             notes["copies_of_no_bytes"] = float(empty.total())
-        if kind == "cuda" and not on_gpu:
+        if not (on_host or on_gpu):
             _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
             missing.append(
                 "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
                 f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may "
                 "hold it, or the container may lack the right to it; the other counts are complete"
             )
-    conditions = (
-        {"device": device_key} if kind == "cuda" else {"instruction set": instruction_set()}
-    )
+    conditions = {"instruction set": instruction_set()} if on_host else {"device": device_key}
     python = conditions | {"python": ".".join(platform.python_version_tuple()[:2])}
-    metrics = list(_metrics(tallies, kind, on_gpu, conditions))
-    if kind == "cuda" and all(min(last.asked()) > 0 for last in plain[-1].values()):
+    metrics = list(_metrics(tallies, accelerator, on_gpu, conditions))
+    if accelerator.profiles_memory:
+        pass  # the profiles have counted it
+    elif all(min(last.asked()) > 0 for last in plain[-1].values()):
         for stage, last in plain[-1].items():
             metrics += _of_allocator(stage, last.requests, last.peak_bytes, conditions)
-    elif kind == "cuda":
+    else:
         missing.append(
             "allocations and their peak: torch's allocator keeps no statistics under "
             "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
@@ -213,14 +216,14 @@ def _calls_of_stages(
 
 
 def _metrics(
-    tallies: list[Tally], kind: str, on_gpu: bool, conditions: dict[str, str]
+    tallies: list[Tally], accelerator: Accelerator, on_gpu: bool, conditions: dict[str, str]
 ) -> Iterator[Metric]:
     """Yield what the profiles counted. On a CPU the allocator is one of the things profiled."""
     for stage in COST_STAGES if tallies else ():
         counts = tallies[0].stages[stage].counts
         for name in ("aten_ops", "other_ops"):
             yield _exact(f"{stage}_{name}", counts[name], conditions)
-        if kind == "cpu":
+        if accelerator.profiles_memory:
             yield from _of_allocator(stage, counts["allocations"], counts["peak_bytes"], conditions)
         if not on_gpu:
             continue
@@ -261,19 +264,8 @@ def _exact(name: str, value: float, conditions: dict[str, str], unit: str = "1")
     )
 
 
-def matrix_dtypes(transcriber: Transcriber) -> tuple[str, str]:
-    """Return the dtypes that a cell's layers and its attention multiply in.
-
-    On a CPU an int8 layer is held to the rate of its activations: not every CPU has a faster one.
-    """
-    dtype = str(transcriber.loaded.dtype).removeprefix("torch.")
-    quantization = transcriber.loaded.key.precision.quantization or {}
-    by_int8 = bool(quantization.get("load_in_8bit")) and transcriber.loaded.device != "cpu"
-    return ("int8" if by_int8 else dtype), dtype
-
-
-def _floor(work: Work, rates: Rates, transcriber: Transcriber) -> tuple[float, str]:
-    layers, attention = matrix_dtypes(transcriber)
+def _floor(work: LeastWork, rates: Rates, transcriber: Transcriber) -> tuple[float, str]:
+    layers, attention = transcriber.loaded.matrix_dtypes()
     return floor_s(
         work,
         bytes_per_s=rates.bytes_per_s,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.measure.memory.probe import Trace
-from whisperbench.measure.memory.watched import AllocatorLevels, Done, Failed, Mark, Phase
+from whisperbench.measure.memory.watched import Done, Failed, Mark, Phase
 from whisperbench.results.records import Metric
 from whisperbench.units import mib
 
@@ -94,11 +95,13 @@ def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
     return found
 
 
-def notes_of(watched: Observation, started_s: float, device: str) -> dict[str, str | float | bool]:
+def notes_of(
+    watched: Observation, started_s: float, *, on_host: bool
+) -> dict[str, str | float | bool]:
     """Say how the figures came about, and which one a ceiling is judged by."""
     trace, pace = watched.trace, watched.trace.pace
     seen = any(held is not None for held in trace.process_bytes)
-    if device == "cpu":
+    if on_host:
         judged = "process (RSS)"
     else:
         judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"
