@@ -196,13 +196,6 @@ def test_data_is_one_path(suite: Suite, tmp_path: Path) -> None:
         make_plan(suite, "cpu", {"data": [str(folder)]})
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "mps", ""])
-def test_unknown_devices(suite: Suite, device: str) -> None:
-    """A device is cpu, cuda or cuda with an index."""
-    with pytest.raises(InputError, match="choose cpu, cuda"):
-        make_plan(suite, device, {})
-
-
 def test_a_path_may_have_a_comma(suite: Suite, tmp_path: Path) -> None:
     """A value that exists as a path is taken whole."""
     clip = tmp_path / "yes, really.wav"
