@@ -26,7 +26,6 @@ from whisperbench.devices.trials import NativeLibrary, Trials, int8_error, nativ
 from whisperbench.doctor import checks
 from whisperbench.doctor.checks import Patient, judge_cpu_load
 from whisperbench.doctor.examine import CHECKS, Finding, as_line, findings, summary
-from whisperbench.doctor.examine import examine as doctor
 from whisperbench.errors import DeviceError
 from whisperbench.measure.memory.probe import Pace
 from whisperbench.measure.telemetry import SLOWDOWNS
@@ -366,7 +365,7 @@ def test_exit_codes(
 ) -> None:
     """Advice lets a machine pass; a single unfit does not."""
     made = [Finding("subject", state, "text") for state in states]
-    monkeypatch.setattr(doctor, "examine", lambda _asked: iter(made))
+    monkeypatch.setattr("whisperbench.doctor.examine.examine", lambda _asked: iter(made))
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == exit_code
     assert done.stdout.splitlines() == [*map(as_line, made), last]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.checkpoints import Checkpoint
-    from whisperbench.whisper.special_tokens import Tokens
+    from whisperbench.whisper.tokens import Tokens
     from whisperbench.whisper.transcriber import Transcriber
 
 

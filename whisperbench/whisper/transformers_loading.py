@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.blueprint import Blueprint
     from whisperbench.whisper.checkpoints import Checkpoint
-    from whisperbench.whisper.special_tokens import Tokens
+    from whisperbench.whisper.tokens import Tokens
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
