@@ -14,7 +14,8 @@ from whisperbench.results.heard import HeardLine
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import ClipScore, NumericsResult, QualityResult
 from whisperbench.results.records import Run
-from whisperbench.text.words import mark_edits, normalizer_name, pooled, score
+from whisperbench.text.normalizers import normalizer_name
+from whisperbench.text.words import mark_edits, pooled, score
 
 _Heard = Row[QualityResult]
 
