@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from whisperbench.asked.suite import read_suite  # noqa: E402
 from whisperbench.errors import WhisperbenchError  # noqa: E402
-from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.judge.compare import compare  # noqa: E402
+from whisperbench.record.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.results.kinds import KINDS, METRICS  # noqa: E402
 from whisperbench.results.records import Metric, Run  # noqa: E402
 from whisperbench.results.run_file import decode_run, read_run  # noqa: E402

@@ -14,7 +14,8 @@ import msgspec
 from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
-from whisperbench.report.verdicts import FORMATS, Comparison
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import FORMATS
 from whisperbench.results.records import ClipScore, ManifestEntry, Metric, Part, Run, Verdict
 from whisperbench.results.run_file import read_run
 

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from tests.runs import make_cell, make_measurement, make_memory, make_run, make_run_file
 from whisperbench import __version__
+from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import SIZES
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import SUITE_FILE, Ceiling, read_suite
+from whisperbench.asked.suite import Ceiling, read_suite
 from whisperbench.cli import app
 from whisperbench.devices.choosing import key_of
 from whisperbench.devices.host import HostDevice

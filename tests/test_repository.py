@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whisperbench import __version__
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

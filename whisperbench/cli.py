@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -18,17 +18,11 @@ from typer.core import TyperGroup
 from whisperbench import __version__
 from whisperbench.errors import (
     ExitCode,
-    IncomparableError,
     InputError,
-    RegressedError,
     WhisperbenchError,
     one_line,
 )
 from whisperbench.output import Output
-
-if TYPE_CHECKING:
-    from whisperbench.report.verdicts import Comparison
-    from whisperbench.results.records import Run
 
 
 class _Commands(TyperGroup):
@@ -134,28 +128,14 @@ def compare(
     ] = Format.TEXT,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.comparison import hold_against
     from whisperbench.report.verdicts import FORMATS
     from whisperbench.results.run_file import read_run
 
-    found = _held_against(read_run(base), read_run(head))
+    found = hold_against(read_run(base), read_run(head), read_suite().tolerance)
     typer.echo(FORMATS[written](found))
     raise typer.Exit(found.exit_code)
-
-
-def _held_against(base: Run, head: Run) -> Comparison:
-    """Judge a run by another, with suite.toml's tolerances."""
-    from whisperbench.asked.suite import read_suite
-    from whisperbench.judge.compare import Gate
-    from whisperbench.report.verdicts import Comparison
-
-    gate = Gate(base, head.machine, read_suite().tolerance)
-    judged = gate.judge_all(head.measurements)
-    absent = [
-        f"{name}, {line}"
-        for name, run in (("base", base), ("head", head))
-        for line in run.unmeasured()
-    ]
-    return Comparison(judged=judged, unmeasured=absent, circumstances=gate.circumstances())
 
 
 @app.command(
@@ -176,8 +156,8 @@ def record(
 
     What else is given is pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
     """
-    from whisperbench.asked.suite import RESULTS
-    from whisperbench.judge import baselines as baseline
+    from whisperbench.asked.checkout import RESULTS
+    from whisperbench.record import baselines as baseline
     from whisperbench.record import runs as recording
     from whisperbench.results.run_file import require_writable
 
@@ -198,7 +178,7 @@ app.add_typer(baselines, name="baseline")
 @baselines.command("list", cls=_Command)
 def list_baselines() -> None:
     """Print what there is, a line each."""
-    from whisperbench.judge import baselines as baseline
+    from whisperbench.record import baselines as baseline
     from whisperbench.results.run_file import read_run
 
     if not baseline.known():
@@ -247,31 +227,17 @@ def promote(
 
 
 def _keep(runs: list[Path], name: str, force: bool) -> None:
-    """Merge runs into a baseline, and write it unless it is worse than the one that it replaces."""
-    from whisperbench.judge import baselines as baseline
-    from whisperbench.report.verdicts import as_text, worse
-    from whisperbench.results.run_file import decode_run, read_run, write_whole
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.record.baselines import keep
+    from whisperbench.report.verdicts import as_text
 
-    data = baseline.merge(runs)
-    made = decode_run(data, "the new baseline")
-    path = baseline.path_of(made.machine.device_key, name)
-    with baseline.replacing():
-        found = None
-        try:
-            if path.exists():
-                found = _held_against(read_run(path), made)
-        except InputError as error:
-            if not force:
-                raise InputError(f"{error}; --force replaces it") from error
-        if found is not None:
-            typer.echo(as_text(found, every_change=True))
-            if (verdicts := worse(found.judged)) and not force:
-                is_worse = found.exit_code == ExitCode.REGRESSED
-                raise (RegressedError if is_worse else IncomparableError)(
-                    f"{path}: kept as it was, for the new one is {', '.join(verdicts)}; --force "
-                    "replaces it"
-                )
-        write_whole(path, data)
+    path, made = keep(
+        runs,
+        name,
+        read_suite().tolerance,
+        force=force,
+        tell=lambda found: typer.echo(as_text(found, every_change=True)),
+    )
     typer.echo(
         f"baseline: {os.path.relpath(path)}: {len(made.measurements)} benchmarks, "
         f"{made.info.processes} processes"
@@ -281,10 +247,10 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
 @app.command("list", cls=_Command)
 def list_known() -> None:
     """Print what --model, --precision and --clip know."""
+    from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import read_manifest
     from whisperbench.asked.models import DUMMY_PREFIX, NANO, SIZES
     from whisperbench.asked.precisions import PRECISIONS
-    from whisperbench.asked.suite import CLIPS_FOLDER
 
     typer.echo("--model")
     typer.echo(f"  {NANO}  small and trained; ships with the suite, and knows its voices alone")

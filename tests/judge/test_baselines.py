@@ -15,9 +15,9 @@ from scripts.check_kills import check_promote
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.errors import InputError, RegressedError, WhisperbenchError
-from whisperbench.judge import baselines as baseline
 from whisperbench.judge.compare import compare
-from whisperbench.report.verdicts import worse
+from whisperbench.judge.comparison import worse
+from whisperbench.record import baselines as baseline
 from whisperbench.results.records import Machine, ManifestEntry, Run
 from whisperbench.results.run_file import decode_run, read_run
 

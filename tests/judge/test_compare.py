@@ -16,7 +16,8 @@ from whisperbench.cli import app
 from whisperbench.errors import InputError
 from whisperbench.judge.causes import causes_of
 from whisperbench.judge.compare import Gate, compare
-from whisperbench.report.verdicts import Comparison, as_json, as_markdown, as_text
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import as_json, as_markdown, as_text
 from whisperbench.results.kinds import Kind
 from whisperbench.results.records import ManifestEntry, Measurement, Metric, Part, Run, Verdict
 

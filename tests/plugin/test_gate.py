@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunSuite
-from whisperbench.judge import baselines as baseline
+from whisperbench.record import baselines as baseline
 from whisperbench.results.run_file import read_run
 
 CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")

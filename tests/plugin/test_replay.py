@@ -14,7 +14,7 @@ import pytest
 
 import whisperbench.plugin.replay
 import whisperbench.plugin.session
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 
 SAMPLES_S = [
     [0.75, 0.25, 0.5],

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.results.run_file import read_run
 
 QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")

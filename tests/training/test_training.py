@@ -40,9 +40,9 @@ from training.speech import Setting, draw_settings, missing_synthesizers, speak,
 from training.tokenizer import Vocabulary, train_tokenizer, write_tokenizer
 from training.train import Trainer, learning_rate, read_log, trained
 from training.windows import Plan, Planner
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.whisper import transformers_config
 from whisperbench.whisper.blueprint import EVERY_WHISPER
 from whisperbench.whisper.checkpoints import resolve_checkpoint

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whisperbench.asked.suite import BENCHMARKS
+from whisperbench.asked.checkout import BENCHMARKS
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 

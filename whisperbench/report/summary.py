@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import StringIO
 from statistics import median, quantiles
 
@@ -224,3 +224,7 @@ def _fates(run: Run) -> list[str]:
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     return [*run.info.unmeasured(), f"{len(manifest)} benchmarks asked for: {counts}"]
+
+
+FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}
+"""The registry of formats: what `whisperbench show --format` takes."""

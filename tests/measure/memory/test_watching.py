@@ -29,8 +29,8 @@ from tests import workloads
 from tests.conftest import RunSuite
 from tests.scripted import MIB, ScriptedDevice, taken
 from tests.workloads import GONE, Card, Play, Step, play
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
 from whisperbench.devices import usable
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.devices.host import HostDevice
