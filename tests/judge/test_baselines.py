@@ -171,7 +171,7 @@ def test_a_worse_baseline_needs_force(write: Write) -> None:
     assert kept.read_bytes() != before
     assert run("baseline", "promote", write("c.json", a_cost(99))).exit_code == 0
     assert read_run(kept).info.processes == 1
-    assert "default.json: 1 benchmarks, 1 processes" in run("baseline", "list").stdout
+    assert "default.json: 1 benchmark, 1 process," in run("baseline", "list").stdout
 
 
 @pytest.mark.usefixtures("folder")

@@ -24,6 +24,12 @@ _EXITS: dict[Judgement, ExitCode] = {
 """What is none of these passes. The first one here that is there decides."""
 
 
+NO_SUITE = (
+    "there is no benchmarks/suite.toml here: each figure is judged by the rule of its kind, and no "
+    "tolerance of a suite holds"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """All that there is to say of two runs."""
@@ -51,25 +57,28 @@ class Comparison:
         return [*self.unmeasured, *self.circumstances]
 
 
-def hold_against(base: Run, head: Run, tolerances: Sequence[Tolerance] = ()) -> Comparison:
+def hold_against(base: Run, head: Run, tolerances: Sequence[Tolerance] | None) -> Comparison:
     """Judge a run by another.
 
     Args:
         base: a run, or a baseline of several.
         head: likewise.
-        tolerances: suite.toml's.
+        tolerances: suite.toml's; None where there is no suite.toml, which is said then.
 
     Raises:
         InputError: a run measured a cell twice, so that one of the two would not be judged.
     """
-    gate = Gate(base, head.machine, tolerances)
+    gate = Gate(base, head.machine, tolerances or ())
     judged = gate.judge_all(head.measurements)
     unmeasured = [
         f"{name}, {line}"
         for name, run in (("base", base), ("head", head))
         for line in run.unmeasured()
     ]
-    return Comparison(judged=judged, unmeasured=unmeasured, circumstances=gate.circumstances())
+    circumstances = gate.circumstances()
+    if tolerances is None:
+        circumstances.append(NO_SUITE)
+    return Comparison(judged=judged, unmeasured=unmeasured, circumstances=circumstances)
 
 
 def worse(judged: Sequence[Judged]) -> list[str]:
