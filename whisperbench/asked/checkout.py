@@ -54,17 +54,18 @@ def has_checkout() -> bool:
     return _FOUND is not None
 
 
-def require_checkout(command: str) -> None:
+def require_checkout(command: str, otherwise: str = "") -> None:
     """Refuse a command that needs the suite's own files where there are none.
 
     Args:
         command: what to call it, such as `limits`.
+        otherwise: what else can be done, such as ", or name files".
 
     Raises:
         InputError: there is no checkout.
     """
     if not has_checkout():
         raise InputError(
-            f"{command} needs files of the suite (benchmarks/, fixtures/, baselines/), which an "
-            "installed whisperbench does not have: run it in a checkout of whisperbench"
+            f"{command} needs the suite's own files (benchmarks/, fixtures/, baselines/), which an "
+            f"installed whisperbench does not have: run it in a checkout of whisperbench{otherwise}"
         )

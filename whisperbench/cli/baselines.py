@@ -66,7 +66,7 @@ def list_baselines(
     from whisperbench.results.run_file import read_run
 
     if not files:
-        require_checkout("baseline list without files")
+        require_checkout("baseline list", ", or name files")
         if not baseline.known():
             typer.echo("none yet: whisperbench record")
     broken = False
