@@ -33,6 +33,21 @@ def test_the_readmes_links_lead_somewhere() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+DOCUMENTS = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "training/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_documents_name_are_there(document: Path) -> None:
+    """A file or folder of the repository that a document names exists: code moves, and is found."""
+    text = document.read_text(encoding="utf-8")
+    folders = "benchmarks|docs|fixtures|scripts|tests|training|whisperbench"
+    named = set(re.findall(rf"(?<![\w./<-])(?:{folders})/[\w./-]*\w", text))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_are_locked_down(workflow: Path) -> None:
     """Actions are pinned by commit, permissions start empty, and no secret is named."""
