@@ -57,11 +57,11 @@ def command(installed: Path, tmp_path: Path) -> Command:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("show", "base.json"), 0, "1 benchmarks asked for: 1 measured"),
-        (("score", "clips.jsonl"), 0, "1 clip"),
+        (("show", "base.json"), 0, "1 benchmark asked for: 1 measured"),
+        (("score", "clips.jsonl"), 0, "1 clip, 1 word"),
         (("compare", "base.json", "base.json"), 0, NO_SUITE),
         (("compare", "base.json", "head.json"), 1, "encoder_aten_ops: 100 to 101 (+1.00 %)"),
-        (("baseline", "show", "base.json"), 0, "1 benchmarks asked for: 1 measured"),
+        (("baseline", "show", "base.json"), 0, "1 benchmark asked for: 1 measured"),
         (("baseline", "list", "base.json"), 0, "base.json: 1 benchmark, 1 process, NVIDIA H200"),
     ],
 )

@@ -24,6 +24,7 @@ from whisperbench.results.records import (
     Run,
     Verdict,
 )
+from whisperbench.units import counted
 
 _CIRCUMSTANCES = (
     *("driver", "cuda", "power_limit_w", "compute_mode", "mig", "memory_mib"),
@@ -339,8 +340,7 @@ def _from_to(old: Metric, new: Metric) -> str:
 
 
 def _processes(metric: Metric) -> str:
-    count = len(metric.figures)
-    return f"{count} process{'es' * (count > 1)}"
+    return counted(len(metric.figures), "process")
 
 
 def _signed(growth: float) -> str:

@@ -12,6 +12,7 @@ from whisperbench.errors import printable
 from whisperbench.results.heard import NUMERICS, QUALITY, SIGN_METRICS, HeardLine
 from whisperbench.results.records import ClipScore, Measurement, Place, Run
 from whisperbench.text.words import mark_edits, normalizer_name, pooled, score
+from whisperbench.units import counted
 
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
@@ -77,8 +78,8 @@ def score_lines(lines: Sequence[HeardLine]) -> Iterator[str]:
             if rate is not None
         )
         yield (
-            f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}; "
-            f"language {language}, normalizer {normalizer_name(language)}"
+            f"{name}: {counted(len(rows), 'clip')}, {counted(whole.words, 'word')}: "
+            f"{rates or 'no words'}; language {language}, normalizer {normalizer_name(language)}"
         )
         worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
         for found, row in worst[:SHOWN]:

@@ -8,6 +8,7 @@ import msgspec
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.results.records import Judged, Judgement, Run
+from whisperbench.units import counted
 
 
 def spreads(run: Run) -> Iterator[str]:
@@ -98,7 +99,7 @@ def tally(judged: Sequence[Judged]) -> str:
     """Say how many figures had which verdict."""
     found = [each.verdict.verdict for each in judged]
     counts = ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
-    return f"{len(judged)} figures compared: {counts or 'none'}"
+    return f"{counted(len(judged), 'figure')} compared: {counts or 'none'}"
 
 
 def _rows(
