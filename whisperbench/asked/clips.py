@@ -150,7 +150,7 @@ def load_audio(clip: Clip) -> Audio:
     import numpy as np
     import soxr
 
-    from whisperbench.asked.audio_decoding import decode
+    from whisperbench.asked.audio.decoding import decode
 
     where = f"clip {clip.name}: {clip.file}"
     path = Path(clip.file)

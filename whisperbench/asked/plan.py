@@ -18,7 +18,7 @@ from whisperbench.asked.recordings import find_clips, require_words
 from whisperbench.asked.suite import MAX_TOKENS, Attention, Profile, Suite
 from whisperbench.errors import InputError, printable, require_plain
 from whisperbench.paths import expanded
-from whisperbench.text.words import language_code
+from whisperbench.text.languages import language_code
 
 
 @dataclass(frozen=True, kw_only=True)

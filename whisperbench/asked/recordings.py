@@ -17,7 +17,8 @@ import msgspec
 from whisperbench.asked.clips import Clip, load_audio, transcript_beside
 from whisperbench.asked.placeholders import why_no_file, why_unfinished
 from whisperbench.errors import InputError, one_line, printable, require_plain
-from whisperbench.text.words import language_told, normalizer
+from whisperbench.text.languages import language_told
+from whisperbench.text.normalizers import normalizer
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 """What is taken for audio in a folder; libsndfile reads all of it."""

@@ -45,7 +45,7 @@ def score(
     """Score what was heard, clip by clip, again: ours, or what other tools have written."""
     from whisperbench.report.quality import score_lines
     from whisperbench.results.heard import read_lines
-    from whisperbench.text.words import language_code
+    from whisperbench.text.languages import language_code
 
     code = language_code(language, "--language") if language is not None else None
     for line in score_lines(read_lines(clips, code)):
