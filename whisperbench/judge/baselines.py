@@ -15,7 +15,8 @@ from whisperbench.errors import (
     RegressedError,
     one_line,
 )
-from whisperbench.judge.compare import Gate, differ, spread_of
+from whisperbench.judge.compare import Gate
+from whisperbench.judge.rules import differ, spread_of
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.records import Machine, Measurement, Run

@@ -14,7 +14,8 @@ import msgspec
 from whisperbench.asked.suite import Limit, matches
 from whisperbench.errors import InputError, one_line, printable
 from whisperbench.results.figure import Metric
-from whisperbench.results.metrics import METRICS, Pass, made_by
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS, made_by
 from whisperbench.results.passes import ClipScore, QualityResult
 from whisperbench.results.records import Cell, Verdict
 from whisperbench.text.languages import language_told

@@ -27,7 +27,8 @@ from whisperbench.measure.cost.device_rates import Rates, rates_of
 from whisperbench.measure.cost.least_work import Work, count_work, floor_s
 from whisperbench.measure.cost.profiling import profile_once, require_equal
 from whisperbench.measure.cost.trace import StageTally, Tally
-from whisperbench.results.metrics import STAGES, figures
+from whisperbench.results.metric_row import STAGES
+from whisperbench.results.metrics import figures
 from whisperbench.results.passes import Part
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
