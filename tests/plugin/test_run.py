@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whisper_normalizer.basic import BasicTextNormalizer
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.recordings import find_clips
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InputError
 from whisperbench.text.languages import CODES, language_code
 from whisperbench.text.normalizers import normalizer

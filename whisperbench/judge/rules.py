@@ -11,6 +11,7 @@ from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.metrics import can_be_zero
 from whisperbench.results.records import Judgement, Verdict
+from whisperbench.units import counted
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,7 @@ def _from_to(old: Metric, new: Metric) -> str:
 
 
 def _processes(metric: Metric) -> str:
-    count = len(metric.figures)
-    return f"{count} process{'es' * (count > 1)}"
+    return counted(len(metric.figures), "process")
 
 
 def _signed(growth: float) -> str:

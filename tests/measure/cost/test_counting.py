@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost import counting as cost_module
 from whisperbench.measure.cost import unprofiled as plain_module

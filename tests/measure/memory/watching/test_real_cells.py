@@ -11,8 +11,8 @@ from tests import workloads
 from tests.measure.memory.watching.made_up import (
     figures,
 )
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
