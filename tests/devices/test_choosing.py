@@ -14,7 +14,7 @@ from whisperbench.devices.host import HostDevice
 from whisperbench.devices.nvml import NvmlDevice
 from whisperbench.devices.registry import ACCELERATORS
 from whisperbench.errors import InputError
-from whisperbench.results.records import DeviceName
+from whisperbench.results.scalars import DeviceName
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "mps", ""])

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests.conftest import RunSuite
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.results.run_file import read_run
 
 QUICK = ("--model", "nano", "--precision", "int8", "--tokens", "3", "--rounds", "1")

@@ -20,7 +20,8 @@ from tests.runs import (
     make_memory,
     make_run,
 )
-from whisperbench.asked.suite import SUITE_FILE, Ceiling, Suite, read_suite
+from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.suite import Ceiling, Suite, read_suite
 from whisperbench.judge.limits import (
     applying,
     as_toml,
@@ -113,7 +114,7 @@ def kept(run: Run, suite: Suite) -> list[str]:
     """Judge a run by a suite's ceilings; return the verdicts."""
     verdicts: list[str] = []
     for row in run.measurements:
-        if row.stage == "memory":
+        if row.benchmark == "memory":
             ceilings = applying(
                 suite.ceiling,
                 model=row.cell.model,

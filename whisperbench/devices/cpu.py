@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,16 @@ class CpuAccelerator:
         import torch
 
         return torch.get_num_threads()
+
+
+def instruction_set() -> str:
+    """Name what of this CPU decides which code torch and bitsandbytes run on it.
+
+    As in "x86_64 AVX512 bf16": the architecture, the level that torch dispatches on (bitsandbytes
+    asks for the same), and whether bfloat16 is native, which bitsandbytes' 4-bit path looks at.
+    """
+    import torch
+
+    native_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    level = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {level}{' bf16' * native_bf16}"

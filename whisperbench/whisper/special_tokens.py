@@ -9,22 +9,14 @@ from typing import Any
 
 from whisperbench.errors import ModelError, one_line
 from whisperbench.whisper.suppressed_tokens import non_speech
-from whisperbench.whisper.tokens import Tokens
+from whisperbench.whisper.tokens import ENGLISH_END_OF_TEXT, MULTILINGUAL_VOCABULARY, Tokens
 
 Fields = Mapping[str, Any]
 """A JSON object."""
 
-MULTILINGUAL_VOCABULARY = 51865
-"""Tokens from which on a vocabulary of Whisper's is a multilingual one: `is_multilingual` of
-OpenAI's whisper/model.py. An English-only one has 51864."""
-
 _DEFAULT_FIRST = [220, 50256]
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _TASKS = ("transcribe", "translate")
-
-
-ENGLISH_END_OF_TEXT = 50256
-"""Of Whisper's vocabularies that know English alone, whatever a fine-tune has added to them."""
 
 
 def read_tokens(

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MULTILINGUAL_VOCABULARY = 51865
+"""Tokens from which on a vocabulary of Whisper's is a multilingual one: `is_multilingual` of
+OpenAI's whisper/model.py. An English-only one has 51864."""
+
 TIMESTAMPS = 1501
 """From 0 to 30 s in steps of 20 ms."""
+
+ENGLISH_END_OF_TEXT = 50256
+"""Of Whisper's vocabularies that know English alone, whatever a fine-tune has added to them."""
 
 
 @dataclass(frozen=True, kw_only=True)

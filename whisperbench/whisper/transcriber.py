@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.text.words import normalizer, score
+from whisperbench.text.normalizers import normalizer
+from whisperbench.text.words import score
 from whisperbench.whisper.blueprint import POSITIONS
 from whisperbench.whisper.deadline import ended_after
 

@@ -12,8 +12,8 @@ import pytest
 from tests import workloads
 from tests.scripted import MIB, ScriptedDevice, taken
 from tests.workloads import Card, Play, Step, play
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import DeviceMemory
@@ -113,6 +113,8 @@ def a_gpu(
 
 def figures(footprint: Footprint | Measurement) -> dict[str, float]:
     """Return the values of the metrics by name."""
+    if isinstance(footprint, Footprint):
+        return footprint.values
     return {metric.name: metric.value or 0.0 for metric in footprint.metrics}
 
 
