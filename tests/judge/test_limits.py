@@ -1,4 +1,4 @@
-"""Ceilings: which apply to a cell, what is said of it, and what is proposed."""
+"""Limits: which apply to a cell, what is said of it, and what is proposed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.runs import (
     make_memory,
     make_run,
 )
-from whisperbench.asked.suite import SUITE_FILE, Ceiling, Suite, read_suite
+from whisperbench.asked.suite import SUITE_FILE, Limit, Suite, read_suite
 from whisperbench.errors import InputError
 from whisperbench.judge.limits import (
     applying,
@@ -53,33 +53,33 @@ CPU_FIGURES = {
 INT8 = make_cell("int8")
 
 
-def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Ceiling:
+def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Limit:
     """Return an absolute ceiling on every cell."""
-    return Ceiling(
+    return Limit(
         models=("*",),
         precisions=("*",),
         devices=("*",),
         metric=metric,
         reason="it must fit",
-        max_mib=max_mib,
+        max=max_mib,
     )
 
 
-def a_ratio(metric: str = "weight_mib", max_ratio: float = 0.5, of: str = "fp16") -> Ceiling:
+def a_ratio(metric: str = "weight_mib", max_ratio: float = 0.5, of: str = "fp16") -> Limit:
     """Return a relative ceiling on every cell."""
     return msgspec.structs.replace(
-        a_ceiling(metric), max_mib=None, max_ratio=max_ratio, of=of, reason="halving is the point"
+        a_ceiling(metric), max=None, max_ratio=max_ratio, of=of, reason="halving is the point"
     )
 
 
 def only(
-    ceiling: Ceiling,
+    ceiling: Limit,
     figures: dict[str, float],
     references: dict[str, dict[str, float]] | None = None,
     cell: Cell = INT8,
 ) -> Verdict:
     """Judge a cell by one ceiling."""
-    (verdict,) = judge(cell, figures, [ceiling], references or {})
+    (verdict,) = judge(cell, figures, [ceiling], references or {}, "fp16")
     return verdict
 
 
@@ -108,23 +108,23 @@ def test_a_ceiling_is_for_the_cells_that_it_names(
     """Each of model, precision, device and batch size must match; no batch size means all."""
     fields = msgspec.structs.asdict(a_ceiling()) | change
     found = applying(
-        [Ceiling(**fields)],
-        model="owner/whisper",
-        precision="int8",
-        device_key=MACHINE.device_key,
-        batch_size=4,
+        [Limit(**fields)],
+        "memory",
+        make_cell("int8", batch_size=4),
+        MACHINE.device_key,
     )
     assert bool(found) is applies
 
 
 def test_ceilings_stay_in_the_order_of_the_file() -> None:
     """All that apply are judged, in the order that they were written in."""
-    ceilings = [a_ceiling("c_mib"), a_ceiling("a_mib"), a_ceiling("b_mib")]
-    found = applying(ceilings, model="m", precision="int8", device_key="cpu-x-2c", batch_size=1)
+    names = ["weight_mib", "context_mib", "peak_process_mib"]
+    ceilings = [a_ceiling(name) for name in names]
+    found = applying(ceilings, "memory", INT8, "cpu-x-2c")
     assert found == ceilings
-    verdicts = judge(INT8, {}, found, {})
-    assert [verdict.metric for verdict in verdicts] == ["c_mib", "a_mib", "b_mib"]
-    assert judge(INT8, GPU_FIGURES, [], {}) == ()
+    verdicts = judge(INT8, {}, found, {}, "fp16")
+    assert [verdict.metric for verdict in verdicts] == names
+    assert judge(INT8, GPU_FIGURES, [], {}, "fp16") == ()
 
 
 def test_ceilings_of_a_device() -> None:
@@ -260,7 +260,7 @@ def test_a_process_that_is_seen_is_judged_itself() -> None:
     assert (verdict.verdict, verdict.metric) == ("ok", "peak_process_mib")
 
 
-@pytest.mark.parametrize("metric", ["peak_process_mib", "peak_reserved_mib", "peak_moon_mib"])
+@pytest.mark.parametrize("metric", ["peak_process_mib", "peak_reserved_mib", "driver_reserved_mib"])
 def test_what_was_not_measured_has_not_passed(metric: str) -> None:
     """A ceiling on a figure that is not there is `missing`, with the cell and the condition."""
     verdict = only(a_ceiling(metric), {"weight_mib": 1.0})
@@ -361,7 +361,7 @@ def test_a_ratio_compares_like_with_like() -> None:
 
 
 @pytest.mark.parametrize("ceiling", [a_ceiling(max_mib=2000.0), a_ratio("peak_process_mib")])
-def test_a_sentence_is_one_line(ceiling: Ceiling) -> None:
+def test_a_sentence_is_one_line(ceiling: Limit) -> None:
     """A reason of several lines, as suite.toml's profiles have, does not break the sentence."""
     ceiling = msgspec.structs.replace(ceiling, reason="first line\nand second")
     verdict = only(ceiling, GPU_FIGURES, {"fp16": GPU_FIGURES})
@@ -393,22 +393,22 @@ def measured_run() -> Run:
 def test_a_proposal_a_memory_measurement() -> None:
     """Every cell of the stage `memory` has a row of its own, and no other stage has."""
     assert propose(measured_run()) == [
-        Ceiling(
+        Limit(
             models=("owner/whisper",),
             precisions=("fp16",),
             devices=("nvidia-h200-sm90-140gib",),
             batch_sizes=(1,),
             metric="peak_process_mib",
-            max_mib=3987.0,  # 3900.25 * 1.02 + 8 = 3986.255
+            max=3987.0,  # 3900.25 * 1.02 + 8 = 3986.255
             reason="3900 MiB measured, and 2 % + 8 MiB",
         ),
-        Ceiling(
+        Limit(
             models=("owner/whisper",),
             precisions=("int8",),
             devices=("nvidia-h200-sm90-140gib",),
             batch_sizes=(4,),
             metric="peak_process_mib",
-            max_mib=2589.0,  # 2530 * 1.02 + 8 = 2588.6
+            max=2589.0,  # 2530 * 1.02 + 8 = 2588.6
             reason="2530 MiB measured, and 2 % + 8 MiB",
         ),
     ]
@@ -417,14 +417,14 @@ def test_a_proposal_a_memory_measurement() -> None:
 def test_a_hidden_process_is_proposed_by_the_device() -> None:
     """The first of the process's and the device's figure that there is gets the ceiling."""
     (row,) = propose(make_run(make_memory(INT8, {"weight_mib": 1.0, "peak_device_mib": 100.0})))
-    assert (row.metric, row.max_mib) == ("peak_device_mib", 110.0)
+    assert (row.metric, row.max) == ("peak_device_mib", 110.0)
 
 
 def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
     """Resident memory differs by more between runs than a GPU's memory does."""
     cell = msgspec.structs.replace(INT8, device="cpu")
     (row,) = propose(make_run(make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})))
-    assert row.max_mib == 758.0  # 600 * 1.25 + 8
+    assert row.max == 758.0  # 600 * 1.25 + 8
     assert row.reason == "600 MiB measured, and 25 % + 8 MiB"
 
 
@@ -450,9 +450,9 @@ def test_nothing_is_proposed_of_a_cell_that_ran_out() -> None:
     assert propose(make_run(make_memory(INT8, cut_short))) == []
 
 
-def reread(rows: Sequence[Ceiling], tmp_path: Path) -> Suite:
+def reread(rows: Sequence[Limit], tmp_path: Path) -> Suite:
     """Append rows to the committed suite.toml, without its own, and read that."""
-    text = SUITE_FILE.read_text(encoding="utf-8").partition("[[ceiling]]")[0]
+    text = SUITE_FILE.read_text(encoding="utf-8").partition("[[limit]]")[0]
     path = tmp_path / "suite.toml"
     path.write_text(text + "\n\n".join(map(as_toml, rows)) + "\n", encoding="utf-8")
     return read_suite(path)
@@ -463,14 +463,8 @@ def kept(run: Run, suite: Suite) -> list[str]:
     verdicts: list[str] = []
     for row in run.measurements:
         if row.stage == "memory":
-            ceilings = applying(
-                suite.ceiling,
-                model=row.cell.model,
-                precision=row.cell.precision,
-                device_key=run.machine.device_key,
-                batch_size=row.cell.batch_size,
-            )
-            judged = judge(row.cell, figures_of(row), ceilings, {})
+            limits = applying(suite.limit, "memory", row.cell, run.machine.device_key)
+            judged = judge(row.cell, figures_of(row), limits, {}, "fp16")
             verdicts += [verdict.verdict for verdict in judged] or ["none"]
     return verdicts
 
@@ -480,7 +474,7 @@ def test_proposals_can_be_pasted(tmp_path: Path) -> None:
     run = measured_run()
     rows = propose(run)
     suite = reread(rows, tmp_path)
-    assert list(suite.ceiling) == rows
+    assert list(suite.limit) == rows
     assert kept(run, suite) == ["ok", "ok"]
 
 
@@ -514,28 +508,22 @@ def test_a_proposal_is_for_the_model_of_that_very_name(tmp_path: Path, model: st
 def test_the_committed_file_reads() -> None:
     """The ceilings that ship have their types, and the out-of-the-box cells have one."""
     suite = read_suite()
-    assert suite.ceiling
     for precision in suite.profile["cpu"].precisions:
-        assert applying(
-            suite.ceiling,
-            model=suite.profile["cpu"].models[0],
-            precision=precision,
-            device_key=CPU_MACHINE.device_key,
-            batch_size=1,
-        )
+        cell = make_cell(precision, model=suite.profile["cpu"].models[0])
+        assert applying(suite.limit, "memory", cell, CPU_MACHINE.device_key)
 
 
 ABSOLUTE = """
-[[ceiling]]
+[[limit]]
 models = ["dummy:tiny"]
 precisions = ["int8*"]
 devices = ["cpu-*"]
 batch_sizes = [1]
 metric = "peak_process_mib"
-max_mib = 1024
+max = 1024
 reason = "it must fit"
 """
-RATIO = ABSOLUTE.replace("max_mib = 1024", 'max_ratio = 0.55\nof = "fp16"')
+RATIO = ABSOLUTE.replace("max = 1024", 'max_ratio = 0.55\nof = "fp16"')
 
 
 def with_ceiling(tmp_path: Path, table: str) -> Path:
@@ -547,21 +535,28 @@ def with_ceiling(tmp_path: Path, table: str) -> Path:
 
 def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
     """A limit may be a whole number; batch sizes may be left out."""
-    before = len(read_suite().ceiling)
-    absolute, ratio = read_suite(with_ceiling(tmp_path, ABSOLUTE + RATIO)).ceiling[before:]
-    assert (absolute.max_mib, absolute.max_ratio, absolute.of) == (1024.0, None, None)
-    assert (ratio.max_mib, ratio.max_ratio, ratio.of) == (None, 0.55, "fp16")
+    before = len(read_suite().limit)
+    absolute, ratio = read_suite(with_ceiling(tmp_path, ABSOLUTE + RATIO)).limit[before:]
+    assert (absolute.max, absolute.max_ratio, absolute.of) == (1024.0, None, None)
+    assert (ratio.max, ratio.max_ratio, ratio.of) == (None, 0.55, "fp16")
     assert absolute.batch_sizes == (1,)
     everywhere = read_suite(with_ceiling(tmp_path, ABSOLUTE.replace("batch_sizes = [1]\n", "")))
-    assert everywhere.ceiling[-1].batch_sizes == ()
+    assert everywhere.limit[-1].batch_sizes == ()
 
 
 @pytest.mark.parametrize(
     ("table", "old", "new", "word"),
     [
-        (ABSOLUTE, "max_mib", "max_mb", "unknown field `max_mb`"),
-        (ABSOLUTE, "max_mib = 1024\n", "", "needs max_mib or max_ratio, not both"),
-        (RATIO, "max_ratio", "max_mib = 5\nmax_ratio", "needs max_mib or max_ratio, not both"),
+        (ABSOLUTE, "max =", "max_mib =", "unknown field `max_mib`"),
+        (ABSOLUTE, "max = 1024\n", "", "needs one of max, min and max_ratio, and no other"),
+        (
+            RATIO,
+            "max_ratio",
+            "max = 5\nmax_ratio",
+            "needs one of max, min and max_ratio, and no other",
+        ),
+        (RATIO, "max_ratio", "min = 5\nmax_ratio", "needs one of max, min and max_ratio"),
+        (ABSOLUTE, "[[limit]]", "[[ceiling]]", "[[ceiling]] is [[limit]] now: rename the table"),
         (RATIO, 'of = "fp16"\n', "", "max_ratio and of go together"),
         (ABSOLUTE, "reason", 'of = "fp16"\nreason', "max_ratio and of go together"),
         (RATIO, '"fp16"', '"fp17"', "fp17"),
@@ -571,11 +566,11 @@ def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
             '"int8", "int9*"',
             "no precision is called 'int9*'; choose from fp32",
         ),
-        (ABSOLUTE, "1024", "0", "> 0"),
-        (ABSOLUTE, "1024", "-1", "> 0"),
-        (ABSOLUTE, "1024", "nan", "> 0"),
-        (ABSOLUTE, "1024", "inf", "max_mib"),
-        (ABSOLUTE, "1024", '"1024"', "max_mib"),
+        (ABSOLUTE, "1024", "0", "max must be > 0, for everything takes some memory"),
+        (ABSOLUTE, "1024", "-1", ">= 0"),
+        (ABSOLUTE, "1024", "nan", ">= 0"),
+        (ABSOLUTE, "1024", "inf", "max"),
+        (ABSOLUTE, "1024", '"1024"', "max"),
         (RATIO, "0.55", "0", "> 0"),
         (RATIO, "0.55", "inf", "max_ratio"),
         (RATIO, '"fp16"', '"fp*"', "of = 'fp*' is not a precision"),
@@ -611,6 +606,6 @@ def test_a_proposed_limit_is_a_whole_number_of_mib() -> None:
         (row,) = propose(
             make_run(make_memory(INT8, {"weight_mib": 1.0, "peak_process_mib": measured}))
         )
-        assert row.max_mib is not None
-        assert row.max_mib == math.floor(row.max_mib)
-        assert 0.0 <= row.max_mib - (measured * 1.02 + 8.0) < 1.0
+        assert row.max is not None
+        assert row.max == math.floor(row.max)
+        assert 0.0 <= row.max - (measured * 1.02 + 8.0) < 1.0

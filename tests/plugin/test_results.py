@@ -15,8 +15,9 @@ from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
 from whisperbench.errors import ModelError
+from whisperbench.measure.quality.scoring import rate
 from whisperbench.plugin.results import _encodable, _is_of_ours, without_home
-from whisperbench.results.heard import lines_of, rate
+from whisperbench.results.heard import HeardClip, lines_of
 from whisperbench.whisper.residency import HostAllocator, ModelCache
 
 
@@ -80,10 +81,10 @@ def test_what_json_cannot_hold_stands_there_as_text() -> None:
 def test_only_files_of_ours_are_taken_away(tmp_path: Path) -> None:
     """What was heard by an earlier run is; other tools' lines, notes and empty files are not."""
     path = tmp_path / "run.clips.jsonl"
-    heard = SimpleNamespace(
+    heard = HeardClip(
         name="a", seconds=1.0, language="en", reference="yes", transcript="yes", tokens=1
     )
-    path.write_bytes(b"\n".join(lines_of(make_cell(), rate([heard], None))))  # type: ignore[list-item]
+    path.write_bytes(b"\n".join(lines_of(make_cell(), [heard], rate([heard], None).clips)))
     assert _is_of_ours(path)
     for text in ("", "notes", '{"audio_filepath": "a.wav", "text": "a", "pred_text": "a"}'):
         path.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 from whisperbench.asked.clips import Audio, Clip, load_audio
 from whisperbench.asked.plan import CheckpointKey, Plan, make_plan, only
 from whisperbench.asked.recordings import DataSet, check_clips
-from whisperbench.asked.suite import BENCHMARKS, ROOT, Ceiling, Limit, Tolerance, read_suite
+from whisperbench.asked.suite import BENCHMARKS, ROOT, Limit, Tolerance, read_suite
 from whisperbench.devices.choosing import key_of, open_device, resolve
 from whisperbench.devices.device import Device, DeviceFacts
 from whisperbench.errors import (
@@ -59,10 +59,8 @@ class Prepared:
     """What every benchmark of the run needs, checked before the first one starts."""
 
     plan: Plan
-    ceilings: tuple[Ceiling, ...]
-    """All of suite.toml's."""
     limits: tuple[Limit, ...]
-    """Likewise."""
+    """All of suite.toml's."""
     device: Device
     facts: DeviceFacts
     device_key: str
@@ -78,7 +76,6 @@ class Prepared:
 
 PLAN = pytest.StashKey[Plan]()
 LIMITS = pytest.StashKey[tuple[Limit, ...]]()
-CEILINGS = pytest.StashKey[tuple[Ceiling, ...]]()
 TOLERANCES = pytest.StashKey[Sequence[Tolerance]]()
 PREPARED = pytest.StashKey[Prepared]()
 HEARD = pytest.StashKey[dict[Cell, list[bytes]]]()
@@ -164,7 +161,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         require_plain(str(cache_folder()), f"the cache, which {CACHE_VARIABLE} moves")
         suite = read_suite()
         config.stash[PLAN] = make_plan(suite, resolve(device), options)
-    config.stash[CEILINGS] = suite.ceiling
     config.stash[LIMITS] = suite.limit
     config.stash[TOLERANCES] = suite.tolerance
 
@@ -263,7 +259,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     plan = config.stash.get(PLAN, None)
     if plan is None:
         return
-    bases = {ceiling.of for ceiling in config.stash[CEILINGS]}
+    bases = {limit.of for limit in config.stash[LIMITS]}
     place = {key_id: position for position, key_id in enumerate(plan.checkpoints)}
 
     def rank(item: pytest.Item) -> tuple[bool, bool, bool, int]:
@@ -335,7 +331,6 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         announce(remark)
     config.stash[PREPARED] = Prepared(
         plan=plan,
-        ceilings=config.stash[CEILINGS],
         limits=config.stash[LIMITS],
         device=device,
         facts=facts,

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from whisperbench.judge.limits import MEMORY, figures_of, name_of
-from whisperbench.results.records import Measurement, Place, Run
+from whisperbench.judge.limits import MEMORY, figures_of
+from whisperbench.results.records import Measurement, Place, Run, name_of
 from whisperbench.units import format_figure
 
 _COLUMNS = (

@@ -159,6 +159,23 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.model, self.clip, self.batch_size, self.attention
 
 
+def name_of(cell: Cell, *, with_clip: bool = False) -> str:
+    """Name a cell in a sentence; a batch of one and sdpa, which are usual, are left out.
+
+    Args:
+        cell: what is named.
+        with_clip: whether the clip and a fixed token count are said too, so that the name tells it
+            from all other cells of a benchmark.
+    """
+    batch = f" b{cell.batch_size}" if cell.batch_size != 1 else ""
+    attention = f" {cell.attention}" if cell.attention != "sdpa" else ""
+    name = f"{cell.model} {cell.precision}{batch}{attention}"
+    if not with_clip:
+        return name
+    tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
+    return f"{name}, {cell.clip}{tokens}"
+
+
 class Verdict(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):

@@ -906,7 +906,7 @@ def test_out_of_memory_of_a_gpus_host_is_a_fault(card: Card) -> None:
 def test_out_of_memory_fails_the_benchmark_over_its_limit() -> None:
     """The benchmark fails and says how far it got; in the manifest it stands as over a limit."""
     footprint = Footprint(metrics=(), notes={}, ran_out="full in 'load' and 9 MiB", seconds=1.0)
-    cell: Any = MemoryOfCell(key=None, run=None, prepared=None, measured={})  # type: ignore[arg-type]
+    cell: Any = MemoryOfCell(key=None, run=None, limits=None)  # type: ignore[arg-type]
     assert cell.judge(None, footprint) == ()
     with pytest.raises(OverLimitError, match="full in 'load' and 9 MiB") as caught:
         cell.require_kept(footprint, ())
@@ -1014,8 +1014,9 @@ plain, read = memory.measure_memory, whisperbench.plugin.session.read_suite
 
 def lowered():
     suite = read()
-    low = msgspec.structs.replace(suite.ceiling[0], precisions=("fp32",), max_mib=100.5)
-    return msgspec.structs.replace(suite, ceiling=(low,))
+    memory = next(row for row in suite.limit if row.metric == "peak_process_mib")
+    low = msgspec.structs.replace(memory, precisions=("fp32",), max=100.5)
+    return msgspec.structs.replace(suite, limit=(low,))
 
 whisperbench.plugin.session.read_suite = lowered
 
