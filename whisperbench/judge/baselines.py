@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from whisperbench.asked.suite import ROOT
 from whisperbench.errors import (
+    IncomparableError,
     InputError,
     InvalidMeasurementError,
     RegressedError,
@@ -148,8 +149,14 @@ class _Recorded:
 
 def _complete_run(path: Path) -> Run:
     run = read_run(path)
-    if regressed := _regressed(run):
-        raise RegressedError(f"{path}: no baseline of a run that is worse: {regressed[0]}")
+    for entry in run.info.manifest:
+        said = f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
+        if entry.outcome == "regressed":
+            raise RegressedError(f"{path}: no baseline of a run that is worse: {said}")
+        if entry.outcome == "not-comparable":
+            raise IncomparableError(
+                f"{path}: no baseline of a run that did not pass against another: {said}"
+            )
     if unmeasured := run.unmeasured():
         raise InvalidMeasurementError(
             f"{path}: no baseline of a run that is not complete: {unmeasured[0]}"
@@ -157,14 +164,6 @@ def _complete_run(path: Path) -> Run:
     if not run.measurements:
         raise InvalidMeasurementError(f"{path}: no baseline of a run without measurements")
     return run
-
-
-def _regressed(run: Run) -> list[str]:
-    return [
-        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
-        for entry in run.info.manifest
-        if entry.outcome == "regressed"
-    ]
 
 
 def _require_same_machine(first: Machine, other: Machine, path: Path) -> None:

@@ -36,10 +36,15 @@ Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
 """Bounded, so that sums and products of them stay finite."""
 
 PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
-Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
+Outcome = Literal[
+    "measured", "over-limit", "regressed", "not-comparable", "invalid", "skipped", "failed"
+]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
-as far as it got, and so does what `regressed` against a baseline, or could not be held against it;
-`invalid` was measured too, but is not to be believed, and has no figures."""
+as far as it got, and so do what `regressed` against a baseline and what is `not-comparable` with
+it; `invalid` was measured too, but is not to be believed, and has no figures."""
+
+WITH_FIGURES: tuple[Outcome, ...] = ("measured", "over-limit", "regressed", "not-comparable")
+"""Outcomes of which the figures stand in the file."""
 
 Judgement = Literal[
     "ok",
@@ -280,7 +285,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return [
             f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
             for entry in self.manifest
-            if entry.outcome not in ("measured", "regressed") and not entry.deselected
+            if entry.outcome not in ("measured", "regressed", "not-comparable")
+            and not entry.deselected
         ]
 
 
@@ -319,8 +325,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def unmeasured(self) -> list[str]:
         """Name what was asked for and is not there, with the reasons; deselection is none."""
-        kept = ("measured", "over-limit", "regressed")
-        entries = sum(entry.outcome in kept for entry in self.info.manifest)
+        entries = sum(entry.outcome in WITH_FIGURES for entry in self.info.manifest)
         found = self.info.unmeasured()
         if entries != len(self.measurements):
             found.append(

@@ -44,7 +44,7 @@ from whisperbench.measure.memory.plausibility import MIN_POLLS, require_believab
 from whisperbench.measure.memory.probe import COST_READINGS, Pace, Trace
 from whisperbench.measure.memory.watched import PHASES, AllocatorLevels, Done, Failed, Mark, Phase
 from whisperbench.measure.memory.watching import Footprint, measure_memory
-from whisperbench.plugin.results import _failed_as
+from whisperbench.plugin.outcomes import failed_as
 from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
 from whisperbench.units import mib
@@ -182,7 +182,7 @@ def refused(
         measure_memory(request, device, target=play, timeout_s=timeout_s)
     assert str(caught.value).startswith("memory of made-up in int8")
     assert "\n" not in str(caught.value)
-    assert _failed_as(caught.value) == "invalid"
+    assert failed_as(caught.value) == "invalid"
     if isinstance(request, Play) and request.card.pid:
         assert not psutil.pid_exists(request.card.pid)
     return caught.value
@@ -609,7 +609,7 @@ def test_a_device_that_fails_at_the_beginning(card: Card) -> None:
         with pytest.raises(DeviceError, match="NVML does not answer"):
             measure_memory(a_play(card), device, target=play)
     assert card.pid == 0
-    assert _failed_as(lost) == "invalid"
+    assert failed_as(lost) == "invalid"
 
 
 def fail_in(card: Card, place: int, error: BaseException) -> Callable[[DeviceMemory], DeviceMemory]:
@@ -910,7 +910,7 @@ def test_out_of_memory_fails_the_benchmark_over_its_limit() -> None:
     assert cell.judge(None, footprint) == ()
     with pytest.raises(OverLimitError, match="full in 'load' and 9 MiB") as caught:
         cell.require_kept(footprint, ())
-    assert _failed_as(caught.value) == "over-limit"
+    assert failed_as(caught.value) == "over-limit"
 
 
 def test_a_failed_pass_spoils_no_other(card: Card) -> None:
@@ -1010,7 +1010,7 @@ import msgspec
 from tests import workloads
 from whisperbench.measure.memory import watching
 
-plain, read = memory.measure_memory, whisperbench.plugin.session.read_suite
+plain, read = watching.measure_memory, whisperbench.plugin.session.read_suite
 
 def lowered():
     suite = read()
@@ -1028,7 +1028,7 @@ def measure_memory(request, device):
         return plain(msgspec.structs.replace(request, batch_size=500), device, target=little)
     return plain(request, device)
 
-memory.measure_memory = measure_memory
+watching.measure_memory = measure_memory
 """
 
 
