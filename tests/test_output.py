@@ -13,7 +13,7 @@ from typing import TextIO
 
 import pytest
 
-from tests.judge.test_compare import a_cost
+from tests.judge.compared import a_cost
 from tests.runs import make_measurement, make_run, make_run_file
 from whisperbench.cli import main
 from whisperbench.errors import ExitCode, InputError

@@ -225,7 +225,7 @@ def test_affinity_counts(tmp_path: Path) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "if sys.argv[1] == 'before': os.sched_setaffinity(0, {int(sys.argv[2])})\n"
-        "from whisperbench import usable\n"
+        "from whisperbench.devices import usable\n"
         "os.sched_setaffinity(0, {int(sys.argv[2])})\n"
         "print(usable.cores(Path(sys.argv[3])))\n"
     )
