@@ -40,7 +40,7 @@ def test_show_prints_the_summary(tmp_path: Path) -> None:
     done = _command("show", str(path))
     assert done.returncode == 0
     assert "nvidia-h200-sm90-140gib" in done.stdout
-    assert "1 benchmarks asked for: 1 measured" in done.stdout
+    assert "1 benchmark asked for: 1 measured" in done.stdout
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])

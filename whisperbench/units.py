@@ -17,6 +17,15 @@ def mib(size_bytes: float) -> float:
     return size_bytes / MIB
 
 
+def counted(count: float, noun: str, plural: str = "") -> str:
+    """Write a whole number of things, in the singular or the plural.
+
+    >>> counted(1, "benchmark"), counted(0, "clip"), counted(5, "process", "processes")
+    ('1 benchmark', '0 clips', '5 processes')
+    """
+    return f"{count:.0f} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration with three significant digits in s, ms or us.
 

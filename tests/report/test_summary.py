@@ -75,7 +75,7 @@ def test_what_was_not_measured_is_named() -> None:
     )
     text = summarise(make_run(manifest=(entry,)))
     assert "failed: benchmarks/test_a.py::test_a[x]: out of memory" in text
-    assert "1 benchmarks asked for: 1 failed" in text
+    assert "1 benchmark asked for: 1 failed" in text
 
 
 def test_the_widest_table_fits() -> None:
@@ -156,4 +156,5 @@ def test_attempts_that_were_not_believed_are_named() -> None:
         notes={"attempts_not_believed": "attempt 1, p50 2.00 s: the GPU was slowed down"},
     )
     text = summarise(make_run(row))
-    assert "timed again: transcribe fp16: attempt 1, p50 2.00 s: the GPU was slowed down" in text
+    cell = "transcribe, owner/whisper fp16, harbour, 64 tokens"
+    assert f"timed again: {cell}: attempt 1, p50 2.00 s: the GPU was\nslowed down\n" in text

@@ -23,7 +23,9 @@ from whisperbench.results.records import (
     Metric,
     Run,
     Verdict,
+    name_of,
 )
+from whisperbench.units import counted
 
 _CIRCUMSTANCES = (
     *("driver", "cuda", "power_limit_w", "compute_mode", "mig", "memory_mib"),
@@ -288,8 +290,8 @@ def _identity(row: Measurement) -> _Identity:
 
 def _twice(which: str, row: Measurement) -> InputError:
     return InputError(
-        f"the {which} has two measurements of {row.stage}, {row.cell.model} "
-        f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
+        f"the {which} has two measurements of {row.stage}, {name_of(row.cell, with_clip=True)}; "
+        "compare runs of one cell each"
     )
 
 
@@ -339,8 +341,7 @@ def _from_to(old: Metric, new: Metric) -> str:
 
 
 def _processes(metric: Metric) -> str:
-    count = len(metric.figures)
-    return f"{count} process{'es' * (count > 1)}"
+    return counted(len(metric.figures), "process", "processes")
 
 
 def _signed(growth: float) -> str:

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
-from whisperbench.results.records import COST_STAGES, Measurement, Place, Run
+from whisperbench.results.records import COST_STAGES, Measurement, Place, Run, name_of
 from whisperbench.units import WINDOW_S, format_figure
 
 COST = "cost"
@@ -66,7 +66,7 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
     yield from _limits(measured)
     for row in measured:
         if "not_counted" in row.notes:
-            yield f"not counted: {row.cell.model} {row.cell.precision}: {row.notes['not_counted']}"
+            yield f"not counted: {name_of(row.cell)}: {row.notes['not_counted']}"
 
 
 def _table(rows: list[Measurement]) -> Table:
@@ -182,7 +182,7 @@ def _limits(rows: list[Measurement]) -> Iterator[str]:
             if (reason := bound_by(row, stage)) is not None
         ]
         if found:
-            yield f"{row.cell.model} {row.cell.precision}: {'; '.join(found)}"
+            yield f"{name_of(row.cell)}: {'; '.join(found)}"
 
 
 def bound_by(row: Measurement, stage: str) -> str | None:

@@ -12,6 +12,7 @@ from whisperbench.errors import printable
 from whisperbench.results.heard import NUMERICS, QUALITY, SIGN_METRICS, HeardLine
 from whisperbench.results.records import ClipScore, Measurement, Place, Run
 from whisperbench.text.words import mark_edits, normalizer_name, pooled, score
+from whisperbench.units import counted
 
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
@@ -28,10 +29,11 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
     reference = run.info.reference
     heard = _by_place(run, QUALITY)
     for (model, clips, batch_size, attention), rows in heard.items():
-        count = rows[0].number("clips")
+        count = counted(rows[0].number("clips"), "clip")
+        words = counted(rows[0].number("words"), "word")
         yield (
-            f"\nquality: model {model}, {count:.0f} clip{'s' * (count != 1)} of {clips}, "
-            f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
+            f"\nquality: model {model}, {count} of {clips}, {words}, batch {batch_size}, "
+            f"attention {attention}; in %"
         )
         if "normalizer" in rows[0].notes:
             yield f"Words are compared after the normalizer {rows[0].notes['normalizer']}."
@@ -77,8 +79,8 @@ def score_lines(lines: Sequence[HeardLine]) -> Iterator[str]:
             if rate is not None
         )
         yield (
-            f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}; "
-            f"language {language}, normalizer {normalizer_name(language)}"
+            f"{name}: {counted(len(rows), 'clip')}, {counted(whole.words, 'word')}: "
+            f"{rates or 'no words'}; language {language}, normalizer {normalizer_name(language)}"
         )
         worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
         for found, row in worst[:SHOWN]:

@@ -18,8 +18,8 @@ from whisperbench.report.cost import COST, cost_section
 from whisperbench.report.memory import memory_section
 from whisperbench.report.quality import quality_section
 from whisperbench.results.heard import NUMERICS, QUALITY
-from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run
-from whisperbench.units import format_figure, format_seconds
+from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
+from whisperbench.units import counted, format_figure, format_seconds
 
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
@@ -202,7 +202,7 @@ def _heard(run: Run) -> list[str]:
     for row in run.measurements:
         if row.stage == "transcribe" and row.cell.tokens is None and row.transcripts:
             words = printable(row.transcripts[0])  # a model may write anything
-            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {words}"
+            line = f"{name_of(row.cell, with_clip=True)}: {words}"
             lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
     return lines
 
@@ -210,7 +210,8 @@ def _heard(run: Run) -> list[str]:
 def _not_believed(run: Run) -> list[str]:
     """Name the attempts that telemetry spoilt, of benchmarks that were then timed again."""
     return [
-        f"timed again: {row.stage} {row.cell.precision}: {row.notes['attempts_not_believed']}"
+        f"timed again: {row.stage}, {name_of(row.cell, with_clip=True)}: "
+        f"{row.notes['attempts_not_believed']}"
         for row in run.measurements
         if "attempts_not_believed" in row.notes
     ]
@@ -223,4 +224,4 @@ def _fates(run: Run) -> list[str]:
         DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*run.info.unmeasured(), f"{len(manifest)} benchmarks asked for: {counts}"]
+    return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from whisperbench.errors import ExitCode
-from whisperbench.results.records import Judged, Judgement, Run
+from whisperbench.results.records import Judged, Judgement, Run, name_of
+from whisperbench.units import counted
 
 PASSES = ("ok", "improved")
 
@@ -36,19 +37,17 @@ def spreads(run: Run) -> Iterator[str]:
         for metric in row.metrics:
             least, most = min(metric.figures), max(metric.figures)
             if len(metric.figures) > 1 and most > least > 0:
+                count = counted(len(metric.figures), "process", "processes")
                 yield (
-                    f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}: "
+                    f"{row.stage}, {name_of(row.cell, with_clip=True)}: "
                     f"{metric.name}: {least:.4g} to {most:.4g} {metric.unit} "
-                    f"({100 * (most / least - 1):.1f} %) in {len(metric.figures)} processes"
+                    f"({100 * (most / least - 1):.1f} %) in {count}"
                 )
 
 
 def where(each: Judged) -> str:
     """Name what a verdict is on: stage and cell."""
-    cell = each.cell
-    tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
-    batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
-    return f"{each.stage}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
+    return f"{each.stage}, {name_of(each.cell, with_clip=True)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +143,7 @@ def tally(judged: Sequence[Judged]) -> str:
     """Say how many figures had which verdict."""
     found = [each.verdict.verdict for each in judged]
     counts = ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
-    return f"{len(judged)} figures compared: {counts or 'none'}"
+    return f"{counted(len(judged), 'figure')} compared: {counts or 'none'}"
 
 
 def _rows(

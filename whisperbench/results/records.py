@@ -14,6 +14,7 @@ import msgspec
 from whisperbench.errors import UNPRINTABLE
 from whisperbench.results.kinds import Kind
 from whisperbench.text.words import Score, Sign
+from whisperbench.units import counted
 
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
@@ -328,7 +329,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         entries = sum(entry.outcome in WITH_FIGURES for entry in self.info.manifest)
         found = self.info.unmeasured()
         if entries != len(self.measurements):
-            found.append(
-                f"{entries} benchmarks were measured, and {len(self.measurements)} are in the file"
-            )
+            measured = counted(entries, "benchmark")
+            found.append(f"{measured} measured, and {len(self.measurements)} in the file")
         return found

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.records import LINE, Count, Machine, Measurement, Run, RunInfo
+from whisperbench.results.records import LINE, Count, Machine, Measurement, Run, RunInfo, name_of
 
 SCHEMA = 1
 """Version of the format. History: 1 (whisperbench 0.1.0), the first."""
@@ -133,7 +133,7 @@ def require_sense(rows: Iterable[Measurement], processes: int) -> None:
     """
     seen = set()
     for row in rows:
-        what = f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
+        what = f"{row.stage}, {name_of(row.cell, with_clip=True)}"
         if (row.stage, row.cell) in seen:
             raise ValueError(f"two measurements of {what}")
         seen.add((row.stage, row.cell))
