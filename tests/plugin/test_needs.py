@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -86,7 +88,11 @@ def test_a_new_benchmark_needs_no_other_file(tmp_path: Path) -> None:
     done = collect(tmp_path, MINE)
     assert done.returncode == 0, done.stdout + done.stderr
     ids = [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
-    assert "\n".join(ids) == COLLECTED
+    expected = COLLECTED.splitlines()
+    assert sorted(ids) == sorted(expected)
+    assert ids[:4] == expected[:4]  # an idle device first, then fresh processes
+    loaded = [re.search(r"(dummy:tiny|nano)-\w+", name)[0] for name in ids[4:]]  # type: ignore[index]
+    assert len([key for key, _ in groupby(loaded)]) == len(set(loaded))
 
 
 @pytest.mark.parametrize(
