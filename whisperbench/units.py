@@ -17,15 +17,6 @@ def mib(size_bytes: float) -> float:
     return size_bytes / MIB
 
 
-def counted(count: float, noun: str, plural: str = "") -> str:
-    """Write a whole number of things, in the singular or the plural.
-
-    >>> counted(1, "benchmark"), counted(0, "clip"), counted(5, "process", "processes")
-    ('1 benchmark', '0 clips', '5 processes')
-    """
-    return f"{count:.0f} {noun if count == 1 else plural or f'{noun}s'}"
-
-
 def format_seconds(seconds: float) -> str:
     """Write a duration with three significant digits in s, ms or us.
 
@@ -49,3 +40,14 @@ def format_figure(value: float) -> str:
     if 0.0 < magnitude < 0.9995:
         decimals = 3
     return f"{value:.{decimals}f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many of something there are.
+
+    >>> counted(1, "process"), counted(2, "process"), counted(0, "benchmark")
+    ('1 process', '2 processes', '0 benchmarks')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.options import OPTIONS, listed, only, readme_table
-from whisperbench.asked.suite import ROOT, Profile
+from whisperbench.asked.suite import Profile
 from whisperbench.errors import InputError
 
 

@@ -12,7 +12,8 @@ from tests.judge.compared import (
 from tests.runs import make_run
 from whisperbench.judge.causes import causes_of
 from whisperbench.judge.compare import compare
-from whisperbench.report.verdicts import Comparison, as_text
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import as_text
 
 
 def test_a_regression_names_its_cause() -> None:
@@ -45,7 +46,7 @@ def test_a_slower_kernel_is_named_by_its_time() -> None:
         msgspec.structs.replace(metric, samples=(10.4,)) if metric.samples else metric
         for metric in head.metrics
     )
-    head = msgspec.structs.replace(head, parts=(slow, other), metrics=metrics)
+    head = msgspec.structs.replace(a_cost(parts=(slow, other)), metrics=metrics)
     lines = as_text(Comparison(judged=compare(make_run(base), make_run(head))))
     assert (
         "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %), at most 10.06: +100.0 us gemm a token, from"

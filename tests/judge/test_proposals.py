@@ -19,7 +19,8 @@ from tests.runs import (
     make_memory,
     make_run,
 )
-from whisperbench.asked.suite import SUITE_FILE, Limit, Suite, read_suite
+from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.suite import Limit, Suite, read_suite
 from whisperbench.judge.limits import (
     applying,
     as_toml,
@@ -111,7 +112,7 @@ def kept(run: Run, suite: Suite) -> list[str]:
     """Judge a run by a suite's ceilings; return the verdicts."""
     verdicts: list[str] = []
     for row in run.measurements:
-        if row.stage == "memory":
+        if row.benchmark == "memory":
             limits = applying(suite.limit, "memory", row.cell, run.machine.device_key)
             judged = judge(row.cell, figures_of(row), limits, {}, "fp16")
             verdicts += [verdict.verdict for verdict in judged] or ["none"]

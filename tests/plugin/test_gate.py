@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunSuite
-from whisperbench.judge import baselines as baseline
+from whisperbench.record import baselines as baseline
 from whisperbench.results.run_file import read_run
 
 CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")
@@ -74,7 +74,7 @@ Transcriber.front_end = front_end
         (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
         (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline: was given 2 times"),
         (("--baseline", "--collect-only"), "benchmarks/", "--collect-only judges nothing"),
-        (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
+        (("--baseline",), "tests/asked/test_plan.py", "--baseline judges benchmarks"),
     ],
 )
 def test_a_baseline_that_judges_nothing_is_refused(

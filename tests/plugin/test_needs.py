@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.plugin.needs import NEEDS
 
 ELSEWHERE = """

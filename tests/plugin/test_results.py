@@ -85,7 +85,7 @@ def test_only_files_of_ours_are_taken_away(tmp_path: Path) -> None:
     heard = HeardClip(
         name="a", seconds=1.0, language="en", reference="yes", transcript="yes", tokens=1
     )
-    path.write_bytes(b"\n".join(lines_of(make_cell(), [heard], rate([heard], None).clips)))
+    path.write_bytes(b"\n".join(lines_of(make_cell(), [heard], rate([heard], None).found.clips)))
     assert is_of_ours(path)
     for text in ("", "notes", '{"audio_filepath": "a.wav", "text": "a", "pred_text": "a"}'):
         path.write_text(text, encoding="utf-8")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
+from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
 
 QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
@@ -43,7 +44,7 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert len(run.measurements) == len(content["benchmarks"]) == 9
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
-    by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
+    by_stage = {(row.benchmark, row.cell.precision): row for row in run.measurements}
     transcribed = by_stage["transcribe", "int8"]
     assert {metric.name for metric in transcribed.metrics} == {
         "latency_s",
@@ -51,7 +52,8 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
         "weight_mib",
         "rtfx_fixed_tokens",
     }
-    assert transcribed.transcripts[0].split()
+    assert isinstance(transcribed.found, LatencyResult)
+    assert transcribed.found.transcripts[0].split()
     memory = by_stage["memory", "int8"]
     peaks = {metric.name: metric.value or 0.0 for metric in memory.metrics}
     assert peaks["peak_process_mib"] > peaks["context_mib"] + peaks["weight_mib"] > 100
@@ -59,7 +61,8 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     numerics = by_stage["numerics", "int8"]
     assert {metric.name for metric in numerics.metrics} >= {"logit_error", "weight_mib"}
     assert [row.verdict for row in numerics.verdicts] == ["ok"]
-    cost = by_stage["cost", "int8"]
+    cost = by_stage["cost", "int8"].found
+    assert isinstance(cost, CostResult)
     ops = sum(part.count for part in cost.parts if (part.stage, part.kind) == ("decode", "op"))
     assert ops > 1000
     assert cost.calls["decode"]["modules.Linear8bitLt.forward"] > 10
@@ -67,7 +70,7 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert len(json.dumps(content["benchmarks"][-1])) < 50_000
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):
         latency = row.metric("latency_s")
-        assert (latency is None) == (row.stage in ("memory", "cost", "numerics"))
+        assert (latency is None) == (row.benchmark in ("memory", "cost", "numerics"))
         if latency is None:
             continue
         # pytest-benchmark's own figures are the same samples: other readers see what we see.
@@ -119,7 +122,7 @@ def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
     )
     assert done.returncode == 1
     run = read_run(tmp_path / "run.json")
-    assert [row.stage for row in run.measurements] == ["front end"]
+    assert [row.benchmark for row in run.measurements] == ["front end"]
     failed = [entry for entry in run.info.manifest if entry.outcome == "failed"]
     assert [entry.reason for entry in failed] == ["failed after it was timed"]
 
@@ -192,7 +195,8 @@ def test_a_real_run_hears_the_sentence(run_suite: RunSuite, tmp_path: Path) -> N
     heard = {row.cell.precision: row for row in run.measurements if row.cell.tokens is None}
     assert sorted(heard) == ["fp32", "int8"]
     for row in heard.values():
-        assert row.transcripts[0].endswith(WORDS)
+        assert isinstance(row.found, LatencyResult)
+        assert row.found.transcripts[0].endswith(WORDS)
         wer, rtfx = row.metric("wer"), row.metric("rtfx")
         assert wer is not None
         assert wer.value == 0.0
@@ -371,7 +375,7 @@ def test_other_plugins_take_no_result_away(run_suite: RunSuite, tmp_path: Path) 
     assert "for one of them failed: KeyError: 'not there'" in done.stdout
     run = read_run(tmp_path / "run.json")
     # Once each, by the attempt that passed.
-    assert [row.stage for row in run.measurements] == ["front end", "encoder"]
+    assert [row.benchmark for row in run.measurements] == ["front end", "encoder"]
     assert [entry.outcome for entry in run.info.manifest] == ["measured", "measured", "failed"]
     assert "recorded what is no result: " in run.info.manifest[2].reason
     kept = _run_file(tmp_path)["benchmarks"][0]["extra_info"]["odd"]

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
-from whisperbench.results.records import Machine, ManifestEntry, Measurement, Metric, Run
+from whisperbench.results.figure import Metric
+from whisperbench.results.records import Machine, ManifestEntry, Measurement, Run
 
 BENCHMARK = """
 import time
@@ -156,7 +157,7 @@ def test_a_skipped_benchmark(alone: Alone, ours: Callable[[Run, Run], int]) -> N
 def test_a_plugin_that_is_off(
     alone: Alone, arguments: tuple[str, ...], variables: dict[str, str]
 ) -> None:
-    """6: switched off, nothing is compared. Ours refuses (tests/test_plan.py), or needs it not."""
+    """6: switched off, nothing is compared. Ours refuses (plugin/test_run.py), or needs it not."""
     assert alone(*COMPARED, *arguments, **variables) == 0
 
 

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from tests.conftest import RunSuite
 from tests.runs import make_measurement, make_run, make_run_file
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.cli import app
 from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.judge import baselines as baseline
+from whisperbench.record import baselines as baseline
 from whisperbench.record import runs as recording
 from whisperbench.results.run_file import read_run
 
@@ -50,7 +50,7 @@ def test_a_recorded_baseline() -> None:
     (path,) = baseline.known()
     run = read_run(path)
     assert path.parent.name == run.machine.device_key
-    assert [row.stage for row in run.measurements] == ["front end"]
+    assert [row.benchmark for row in run.measurements] == ["front end"]
     assert all(metric.processes for row in run.measurements for metric in row.metrics)
     read = subprocess.run(
         [sys.executable, "-m", "pytest_benchmark", "compare", str(path), "--columns", "median"],
@@ -110,10 +110,10 @@ def test_a_run_outlives_its_recorder_with_the_lock() -> None:
 COMMAND = """
 import sys
 from pathlib import Path
-from whisperbench.judge import baselines as baseline
-from whisperbench.asked import suite
+from whisperbench.record import baselines as baseline
+from whisperbench.asked import checkout
 from whisperbench.cli import main
-baseline.FOLDER, suite.RESULTS = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
+baseline.FOLDER, checkout.RESULTS = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
 main()
 """
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import SIZES, ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
 from whisperbench.errors import ModelError
 from whisperbench.results.environment import cache_folder
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint

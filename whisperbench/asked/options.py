@@ -9,7 +9,7 @@ from typing import get_args
 
 from whisperbench.asked.suite import MAX_TOKENS, Attention
 from whisperbench.errors import InputError, require_plain
-from whisperbench.text.words import language_code
+from whisperbench.text.languages import language_code
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,19 +10,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, DeviceKind, precision_named
 from whisperbench.errors import InputError, one_line
-from whisperbench.results.kinds import DERIVED, KINDS, METRICS
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout: the suite runs from one, installed with `pip install -e .`."""
-
-BENCHMARKS = ROOT / "benchmarks"
-SUITE_FILE = BENCHMARKS / "suite.toml"
-RESULTS = ROOT / "results"
-CLIPS_FOLDER = ROOT / "fixtures" / "clips"
-NANO_FOLDER = ROOT / "fixtures" / "checkpoints" / "nano"
+from whisperbench.results.kinds import KINDS
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS, made_by
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 MAX_TOKENS = 444
@@ -73,15 +67,19 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             precision_named(name)
 
 
-LIMITED: Mapping[str, tuple[str, ...]] = {
-    "quality": (
-        *("wer", "cer", "wer_over_reference", "empty_clips", "looping_clips"),
-        *("length_off_clips", "talking_silences"),
-    ),
-    "numerics": ("logit_error", "top1_agreement", "worst_layer_error"),
-    "memory": ("weight_mib", *(name for name, kind in METRICS.items() if kind == "memory")),
+JUDGED: tuple[Pass, ...] = ("memory", "quality", "numerics")
+"""The passes whose cells are held against limits."""
+
+LIMITED: Mapping[Pass, tuple[str, ...]] = {
+    name: tuple(
+        row.name
+        for row in made_by(name)
+        if name == next(each for each in JUDGED if each in row.made_by)
+    )
+    for name in JUDGED
 }
-"""The passes whose cells are held against limits, and the metrics that each of them makes."""
+"""The metrics whose limits each of them is held against; of a metric that several make, the first
+of them."""
 
 Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
 """Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
@@ -120,7 +118,7 @@ class Limit(
     def __post_init__(self) -> None:
         """Refuse a limit that says nothing, says two things, or can never apply."""
         whose = f"limit on {self.metric}"
-        names = [name for metrics in LIMITED.values() for name in metrics]
+        names = (*LIMITED["quality"], *LIMITED["numerics"], *LIMITED["memory"])
         if self.metric not in names:
             raise ValueError(
                 f"the {whose}: no such metric can have a limit; choose one of {', '.join(names)}"
@@ -166,13 +164,13 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         _require_place(self.models, self.devices, "tolerance")
         for pattern in self.metrics:
             names = require_match(pattern, METRICS, "metric", "tolerance")
-            if DERIVED.issuperset(names):
+            if all(METRICS[name].derived for name in names):
                 raise ValueError(
                     f"the tolerance of {pattern}: it is another figure, divided by something; set "
                     "that one's"
                 )
             for name in names:
-                rule = KINDS[METRICS[name]]
+                rule = KINDS[METRICS[name].kind]
                 if self.share < rule.noise or self.absolute < rule.noise_absolute:
                     raise ValueError(
                         f"the tolerance of {name} is finer than unchanged code wobbles: set share "

@@ -13,6 +13,8 @@ import msgspec
 
 from whisperbench.asked.suite import LIMITED, Limit, matches
 from whisperbench.errors import one_line
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS
 from whisperbench.results.records import Cell, Measurement, Run, Verdict, name_of
 
 HEADROOM_RATIO = {"cuda": 0.02, "cpu": 0.25}
@@ -21,8 +23,8 @@ HEADROOM_MIB = 8.0
 the kind `memory`. A process's resident memory on a host differs by more between runs of unchanged
 code: from 678 to 737 MiB in five of dummy:tiny in int8 on two cores."""
 
-MEMORY = "memory"
-"""The stage of a memory pass."""
+MEMORY: Pass = "memory"
+"""The pass, and the benchmark, that limits are proposed from."""
 
 OVER_REFERENCE = "wer_over_reference"
 """The metric that compares a precision with the reference, and so is none of the reference's."""
@@ -43,12 +45,12 @@ def on_device(limits: Sequence[Limit], device_key: str) -> list[Limit]:
     return [limit for limit in limits if matches(device_key, limit.devices)]
 
 
-def applying(limits: Sequence[Limit], made_by: str, cell: Cell, device_key: str) -> list[Limit]:
+def applying(limits: Sequence[Limit], made_by: Pass, cell: Cell, device_key: str) -> list[Limit]:
     """Return the limits that are for a pass of a cell, in the order of suite.toml.
 
     Args:
         limits: all of suite.toml's.
-        made_by: the pass, which is a key of `LIMITED`.
+        made_by: the pass, one of `JUDGED`.
         cell: what it measures.
         device_key: of the device.
     """
@@ -108,7 +110,7 @@ def propose(run: Run) -> list[Limit]:
     for row in run.measurements:
         figures = figures_of(row)
         metric = next((name for name in PROPOSED if name in figures), None)
-        if row.stage != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
+        if row.benchmark != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
             continue
         measured = figures[metric]
         ratio = HEADROOM_RATIO[row.cell.device]
@@ -145,21 +147,16 @@ def describe(limit: Limit) -> str:
 def _condition(limit: Limit) -> str:
     if limit.max_ratio is not None:
         return f"{limit.metric} at most {limit.max_ratio:g} of {limit.of}'s"
-    unit = f" {_unit(limit.metric)}".removesuffix(" 1")
+    unit = f" {METRICS[limit.metric].unit}".removesuffix(" 1")
     if limit.max is not None:
         return f"{limit.metric} at most {limit.max:g}{unit}"
     return f"{limit.metric} at least {limit.min:g}{unit}"
 
 
-def _unit(metric: str) -> str:
-    """Return the unit of a metric that can have a limit."""
-    return "MiB" if metric in LIMITED[MEMORY] else "1"
-
-
 def _judge_amount(cell: Cell, figures: Figures, limit: Limit, reference: str) -> Verdict:
     """Judge a figure by the most or the least that it may be."""
     metric = _judged_metric(limit.metric, figures)
-    actual, unit = figures.get(metric), _unit(limit.metric)
+    actual, unit = figures.get(metric), METRICS[limit.metric].unit
     bound = limit.max if limit.max is not None else limit.min
     assert bound is not None  # noqa: S101 - a limit that is no share has one of the two
     if actual is None:
@@ -196,7 +193,7 @@ def _judge_share(
         whose = cell.precision if actual is None else limit.of
         absent = limit.of if actual is not None and other is None else None
         return _missing(cell, limit, bound, "1", f"no {metric} of {whose} in this run", absent)
-    ratio, unit = actual / base, _unit(limit.metric)
+    ratio, unit = actual / base, METRICS[limit.metric].unit
     over = ratio > bound
     share = _apart(ratio, bound, 3) if over else f"{ratio:.3f}"
     of = f"{_number(actual, unit)} of {_said(base, unit)}"

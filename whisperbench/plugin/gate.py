@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whisperbench.errors import IncomparableError, RegressedError
-from whisperbench.judge import baselines as baseline
 from whisperbench.judge.compare import Gate
+from whisperbench.judge.comparison import PASSES, Comparison
 from whisperbench.plugin.machine import machine_of
 from whisperbench.plugin.options import OWN, path_from, usage_errors, value_of
 from whisperbench.plugin.session import session_of
+from whisperbench.record import baselines as baseline
 from whisperbench.record.runs import measuring, recorded
-from whisperbench.report.verdicts import PASSES, Comparison, as_lines
+from whisperbench.report.verdicts import as_lines
 from whisperbench.results.run_file import read_run
 
 if TYPE_CHECKING:

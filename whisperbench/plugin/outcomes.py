@@ -147,11 +147,11 @@ def _believed(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, An
         try:
             found = msgspec.convert(row["extra_info"]["whisperbench"], Measurement)
             require_sense([found], processes=1)
-            if (found.stage, found.cell) in cells:
+            if (found.benchmark, found.cell) in cells:
                 raise ValueError("another benchmark has measured the same")
         except ValueError as error:
             fate.outcome, fate.reason = "failed", f"recorded what is no result: {why_not(error)}"
             continue
-        cells.add((found.stage, found.cell))
+        cells.add((found.benchmark, found.cell))
         kept.append(row)
     return kept

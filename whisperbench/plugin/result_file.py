@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from whisperbench.asked.suite import RESULTS
+from whisperbench.asked.checkout import RESULTS
 from whisperbench.errors import InputError, WhisperbenchError, one_line, printable
 from whisperbench.plugin.options import path_from, usage_errors, value_of
 from whisperbench.plugin.timing import Recorder

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.asked.options import OPTIONS
 from whisperbench.asked.plan import Plan, make_plan
-from whisperbench.asked.suite import BENCHMARKS, ROOT, Limit, Suite, read_suite
+from whisperbench.asked.suite import Limit, Suite, read_suite
 from whisperbench.devices.choosing import resolve
 from whisperbench.errors import InputError, require_plain
 from whisperbench.plugin.options import usage_errors, value_of

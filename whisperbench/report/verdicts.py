@@ -1,34 +1,14 @@
-"""Verdicts as text, Markdown or JSON, and the exit code that they come to."""
+"""Verdicts as text, Markdown or JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
-from whisperbench.errors import ExitCode
+from whisperbench.judge.comparison import Comparison
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
-
-PASSES = ("ok", "improved")
-
-_EXITS: dict[Judgement, ExitCode] = {
-    "regressed": ExitCode.REGRESSED,
-    "over-limit": ExitCode.REGRESSED,
-    "invalid": ExitCode.INVALID,
-    "not-comparable": ExitCode.INVALID,
-    "missing": ExitCode.INVALID,
-    "new": ExitCode.INVALID,
-    "inconclusive": ExitCode.INCONCLUSIVE,
-}
-"""What is none of these passes. The first one here that is there decides."""
-
-
-def worse(judged: Sequence[Judged]) -> list[str]:
-    """Return the verdicts with which no baseline is replaced unasked, those that there are."""
-    found = {each.verdict.verdict for each in judged}
-    return [verdict for verdict in _EXITS if verdict in found and verdict != "new"]
 
 
 def spreads(run: Run) -> Iterator[str]:
@@ -37,44 +17,16 @@ def spreads(run: Run) -> Iterator[str]:
         for metric in row.metrics:
             least, most = min(metric.figures), max(metric.figures)
             if len(metric.figures) > 1 and most > least > 0:
-                count = counted(len(metric.figures), "process", "processes")
                 yield (
-                    f"{row.stage}, {name_of(row.cell, with_clip=True)}: "
+                    f"{row.benchmark}, {name_of(row.cell, with_clip=True)}: "
                     f"{metric.name}: {least:.4g} to {most:.4g} {metric.unit} "
-                    f"({100 * (most / least - 1):.1f} %) in {count}"
+                    f"({100 * (most / least - 1):.1f} %) in {len(metric.figures)} processes"
                 )
 
 
 def where(each: Judged) -> str:
     """Name what a verdict is on: stage and cell."""
-    return f"{each.stage}, {name_of(each.cell, with_clip=True)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All that there is to say of two runs."""
-
-    judged: Sequence[Judged]
-    unmeasured: Sequence[str] = ()
-    """What either of them was to measure and did not."""
-    circumstances: Sequence[str] = ()
-    """What else has changed."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What it comes to. A comparison that compared nothing has not passed."""
-        found = {each.verdict.verdict for each in self.judged}
-        codes = [code for verdict, code in _EXITS.items() if verdict in found]
-        if ExitCode.REGRESSED in codes:
-            return ExitCode.REGRESSED
-        if self.unmeasured or not self.judged:
-            return ExitCode.INVALID
-        return codes[0] if codes else ExitCode.OK
-
-    @property
-    def remarks(self) -> list[str]:
-        """What is said beside the verdicts."""
-        return [*self.unmeasured, *self.circumstances]
+    return f"{each.benchmark}, {name_of(each.cell, with_clip=True)}"
 
 
 NEXT: dict[Judgement, str] = {
@@ -117,7 +69,7 @@ def as_markdown(found: Comparison) -> str:
 def as_json(found: Comparison) -> str:
     """Write all of it, for a program."""
     verdicts = [
-        {"stage": each.stage, "cell": each.cell, "change": each.verdict.change}
+        {"benchmark": each.benchmark, "cell": each.cell, "change": each.verdict.change}
         | msgspec.to_builtins(each.verdict)
         for each in found.judged
     ]
@@ -137,6 +89,7 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
     "markdown": as_markdown,
     "json": as_json,
 }
+"""The registry of formats: what `whisperbench compare --format` takes."""
 
 
 def tally(judged: Sequence[Judged]) -> str:

@@ -7,27 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.records import Cell, ClipScore
-from whisperbench.text.words import language_told
-
-QUALITY: Literal["quality"] = "quality"
-"""The stage of a quality pass."""
-
-NUMERICS: Literal["numerics"] = "numerics"
-"""The stage of a numerics pass."""
-
-SIGN_METRICS = {
-    "empty": "empty_clips",
-    "loops": "looping_clips",
-    "length off": "length_off_clips",
-    "talks in silence": "talking_silences",
-}
-"""The metric that counts the clips with a sign."""
+from whisperbench.results.passes import ClipScore
+from whisperbench.results.records import Cell
+from whisperbench.text.languages import language_told
 
 
 class HeardClip(msgspec.Struct, frozen=True, kw_only=True):

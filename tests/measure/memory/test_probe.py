@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
 import threading
 from collections.abc import Callable, Mapping
 
 import pytest
 
-import whisperbench.measure.memory.probe
 from tests.scripted import MIB, FakeClock, Script, ScriptedDevice, taken
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.errors import DeviceError
@@ -72,13 +70,6 @@ def failing(device: ScriptedDevice, *, at: Pace = FAST) -> Trace:
 
 
 # How often it reads.
-
-
-def test_the_examples_hold() -> None:
-    """What the docstrings show is what happens."""
-    found = doctest.testmod(whisperbench.measure.memory.probe)
-    assert found.attempted >= 3
-    assert found.failed == 0
 
 
 @pytest.mark.parametrize(

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whisperbench.results.heard import SIGN_METRICS, HeardClip
-from whisperbench.results.records import ClipScore, Metric
-from whisperbench.text.words import (
-    WHISPER_ENGLISH,
-    difference_interval,
-    mark_edits,
-    normalizer_name,
-    pooled,
-    score,
-    signs,
-)
+from whisperbench.results.heard import HeardClip
+from whisperbench.results.metrics import made_by
+from whisperbench.results.passes import ClipScore, QualityResult
+from whisperbench.text.normalizers import WHISPER_ENGLISH, normalizer_name
+from whisperbench.text.signs import signs
+from whisperbench.text.words import difference_interval, mark_edits, pooled, score
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
     """The figures of a quality pass."""
 
-    metrics: tuple[Metric, ...]
-    clips: tuple[ClipScore, ...]
+    values: dict[str, float]
+    conditions: dict[str, str]
+    """That they were measured in."""
+    found: QualityResult
     heard: tuple[HeardClip, ...]
-    """Each of them, with what was heard."""
-    notes: dict[str, str | float | bool]
+    """Each clip, with what was heard."""
 
 
 def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Quality:
@@ -40,51 +36,36 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
     clips = tuple(map(_scored, heard))
     whole = pooled([clip.score for clip in clips])
     normalizers = ", ".join(sorted({normalizer_name(clip.language) for clip in heard}))
-
-    def metric(name: str, value: float, *, derived: bool = False) -> Metric:
-        return Metric(
-            name=name,
-            unit="1",
-            kind="quality",
-            better="lower",
-            value=value,
-            derived=derived,
-            # Baselines of English are older than this condition, and still hold.
-            conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
-        )
-
-    metrics = [
-        metric(name, value)
-        for name, value in (("wer", whole.wer), ("cer", whole.cer))
-        if value is not None
-    ]
-    metrics += [
-        metric(name, float(sum(sign in clip.signs for clip in clips)))
-        for sign, name in SIGN_METRICS.items()
-    ]
-    notes: dict[str, str | float | bool] = {
-        "clips": float(len(clips)),
-        "words": float(whole.words),
-        "normalizer": normalizers,
-        "mark_edits": float(
-            sum(mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard)
-        ),
+    values = {
+        name: value for name, value in (("wer", whole.wer), ("cer", whole.cer)) if value is not None
     }
+    values |= {
+        row.name: float(sum(row.sign in clip.signs for clip in clips))
+        for row in made_by("quality")
+        if row.sign
+    }
+    interval = None
     if reference is not None and whole.wer is not None:
-        before = pooled([clip.score for clip in reference]).wer
+        scores = [clip.score for clip in reference]
+        before = pooled(scores).wer
         if before is not None:
             # The word error rates themselves are judged by a baseline, this by limits.
-            metrics.append(metric("wer_over_reference", whole.wer - before, derived=True))
-        interval = difference_interval(
-            [clip.score for clip in reference], [clip.score for clip in clips]
-        )
-        if interval is not None:
-            notes |= {"wer_over_reference_low": interval[0], "wer_over_reference_high": interval[1]}
+            values["wer_over_reference"] = whole.wer - before
+        interval = difference_interval(scores, [clip.score for clip in clips])
     return Quality(
-        metrics=tuple(metrics),
-        clips=clips,
+        values=values,
+        # Baselines of English are older than this condition, and still hold.
+        conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
+        found=QualityResult(
+            clips=clips,
+            transcripts=tuple(clip.transcript for clip in heard),
+            normalizer=normalizers,
+            mark_edits=sum(
+                mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard
+            ),
+            over_reference=interval,
+        ),
         heard=tuple(heard),
-        notes=notes,
     )
 
 

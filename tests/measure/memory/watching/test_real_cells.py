@@ -11,8 +11,8 @@ from tests import workloads
 from tests.measure.memory.watching.made_up import (
     figures,
 )
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
@@ -59,9 +59,9 @@ def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -
     assert min(peaks) > found["weight_mib"]
     assert max(peaks) == found["peak_process_mib"]
     assert footprint.ran_out == ""
-    assert footprint.notes["judged"] == "process (RSS)"
-    assert float(footprint.notes["polls"]) >= len(PHASES) * MIN_POLLS
-    assert "idle_device_mib" not in footprint.notes
+    assert footprint.found.judged == "process (RSS)"
+    assert footprint.found.polls >= len(PHASES) * MIN_POLLS
+    assert footprint.found.idle_device_mib is None
 
 
 @pytest.mark.parametrize("spare_mib", [40, 100])  # for less and for more than the file
