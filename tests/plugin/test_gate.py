@@ -58,13 +58,13 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
 
 
 SKIP = """
-from whisperbench.whisper.transcriber import Transcriber
+from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 import pytest
 
 def front_end(self, window=0):
     pytest.skip("no memory")
 
-Transcriber.front_end = front_end
+TransformersTranscriber.front_end = front_end
 """
 
 

@@ -56,8 +56,6 @@ def machine_of(config: pytest.Config) -> Machine:
 
 
 def _machine(prepared: Prepared, machine_info: dict[str, Any]) -> Machine:
-    import torch
-
     facts = prepared.facts
     capability = facts.compute_capability
     return Machine(
@@ -70,7 +68,7 @@ def _machine(prepared: Prepared, machine_info: dict[str, Any]) -> Machine:
         os=operating_system(),
         python=platform.python_version(),
         versions=versions(),
-        threads=torch.get_num_threads(),
+        threads=prepared.accelerator.threads(),
         gpu_uuid=facts.uuid,
         compute_capability=".".join(map(str, capability)) if capability else None,
         driver=facts.driver,

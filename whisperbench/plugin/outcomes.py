@@ -64,9 +64,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     session = session_of(pyfuncitem.config)
     if session is None or not is_benchmark(pyfuncitem):
         return (yield)
+    from whisperbench.devices.choosing import open_accelerator
     from whisperbench.whisper.residency import memory_errors
 
-    with memory_errors(pyfuncitem.name, session.plan.device):
+    with memory_errors(pyfuncitem.name, open_accelerator(session.plan.device)):
         return (yield)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from whisperbench.asked.clips import load_audio
 from whisperbench.asked.recordings import check_clips
-from whisperbench.devices.choosing import key_of, open_device
+from whisperbench.devices.choosing import key_of, open_accelerator, open_device
 from whisperbench.errors import DeviceError, require_plain
 from whisperbench.plugin.collecting import checkpoint_of
 from whisperbench.plugin.needs import WORDS, needs_of
@@ -55,6 +55,7 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         plan=plan,
         limits=session.suite.limit,
         device=device,
+        accelerator=open_accelerator(plan.device),
         facts=facts,
         device_key=key_of(facts),
         audio=audio,
@@ -101,7 +102,7 @@ def _resolve_checkpoints(
 
 def _require_known_languages(plan: Plan, checkpoints: Mapping[str, Checkpoint]) -> None:
     """Refuse clips in a language that a model does not know, before any is loaded."""
-    from whisperbench.whisper.transcriber import require_languages
+    from whisperbench.whisper.languages import require_languages
 
     for key_id, key in plan.checkpoints.items():
         checkpoint = checkpoints.get(key.model.name)
@@ -119,7 +120,7 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     from whisperbench.whisper.loading import require_attention
 
     for key in plan.checkpoints.values():
-        reason = key.precision.why_not(facts.kind, facts.compute_capability)
+        reason = key.precision.why_not(facts.compute_capability)
         if reason is not None:
             raise DeviceError(
                 f"--precision {key.precision.name} on {facts.name}: {reason}; name others with "

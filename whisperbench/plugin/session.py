@@ -14,7 +14,7 @@ from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.asked.options import OPTIONS
 from whisperbench.asked.plan import Plan, make_plan
 from whisperbench.asked.suite import Limit, Suite, read_suite
-from whisperbench.devices.choosing import resolve
+from whisperbench.devices.choosing import profile_of, resolve
 from whisperbench.errors import InputError, require_plain
 from whisperbench.plugin.options import usage_errors, value_of
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
@@ -23,6 +23,7 @@ from whisperbench.results.records import DESELECTED, Cell, Outcome, Run
 if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.recordings import DataSet
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.devices.device import Device, DeviceFacts
     from whisperbench.plugin.gate import Judging
     from whisperbench.whisper.checkpoints import Checkpoint
@@ -36,6 +37,9 @@ class Prepared:
     limits: tuple[Limit, ...]
     """All of suite.toml's."""
     device: Device
+    """Its readings."""
+    accelerator: Accelerator
+    """What executes on it."""
     facts: DeviceFacts
     device_key: str
     audio: dict[str, Audio]
@@ -116,7 +120,8 @@ def begin(config: pytest.Config) -> Session | None:
         require_plain(str(ROOT), "the checkout")
         require_plain(str(cache_folder()), f"the cache, which {CACHE_VARIABLE} moves")
         suite = read_suite()
-        plan = make_plan(suite, resolve(device), options)
+        device = resolve(device)
+        plan = make_plan(suite, device, options, profile_of(device))
     config.stash[_SESSION] = Session(plan=plan, suite=suite)
     return config.stash[_SESSION]
 

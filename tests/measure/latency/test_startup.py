@@ -15,6 +15,7 @@ from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError, ModelError
 from whisperbench.measure.cell_request import CellRequest
@@ -32,7 +33,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
         folder=str(dummy_tiny.folder),
         precision="int8",
         attention="sdpa",
-        device="cpu",
+        accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,

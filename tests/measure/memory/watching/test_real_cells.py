@@ -13,6 +13,7 @@ from tests.measure.memory.watching.made_up import (
 )
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
@@ -31,7 +32,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
         folder=str(dummy_tiny.folder),
         precision="fp32",
         attention="sdpa",
-        device="cpu",
+        accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=8,
@@ -51,7 +52,7 @@ def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -
         "steady_call_peak_process_mib",
         "weight_mib",
     ]
-    loaded = load_model(dummy_tiny, request.key(), "cpu")
+    loaded = load_model(dummy_tiny, request.key(), CpuAccelerator())
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
     assert 0.0 < found["context_mib"] <= found["load_peak_process_mib"]
