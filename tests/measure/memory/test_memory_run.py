@@ -18,12 +18,13 @@ import msgspec
 from tests import workloads
 from whisperbench.measure.memory import watching
 
-plain, read = memory.measure_memory, whisperbench.plugin.session.read_suite
+plain, read = watching.measure_memory, whisperbench.plugin.session.read_suite
 
 def lowered():
     suite = read()
-    low = msgspec.structs.replace(suite.ceiling[0], precisions=("fp32",), max_mib=100.5)
-    return msgspec.structs.replace(suite, ceiling=(low,))
+    row = next(row for row in suite.limit if row.metric == "peak_process_mib")
+    low = msgspec.structs.replace(row, precisions=("fp32",), max=100.5)
+    return msgspec.structs.replace(suite, limit=(low,))
 
 whisperbench.plugin.session.read_suite = lowered
 
@@ -35,7 +36,7 @@ def measure_memory(request, device):
         return plain(msgspec.structs.replace(request, batch_size=500), device, target=little)
     return plain(request, device)
 
-memory.measure_memory = measure_memory
+watching.measure_memory = measure_memory
 """
 
 
