@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -28,10 +28,14 @@ from whisperbench.measure.cost.profiling import (
 )
 from whisperbench.measure.cost.python_calls import call_counter
 from whisperbench.measure.cost.trace import ProfilerError, Tally
-from whisperbench.measure.cost.unprofiled import require_same_requests, run_plain
+from whisperbench.measure.cost.unprofiled import (
+    UnprofiledStage,
+    require_same_requests,
+    run_unprofiled,
+)
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, made_by
-from whisperbench.results.passes import Bound, CostResult, StageTimes
+from whisperbench.results.passes import Bound, CostResult, Part, StageTimes
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.whisper.quiet import quiet_profiler
 
@@ -47,7 +51,7 @@ HOST_PROFILES = 2
 """Profiled executions that are held against each other, after one that is not read. A GPU's
 time is their median."""
 
-PLAIN_ROUNDS = 3
+UNPROFILED_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
 against each other by what they ask a GPU's allocator for."""
 
@@ -92,8 +96,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # not change: least work, which follows from shapes.
     with transcriber.bound(tokens):
         work = count_work(check, encoder)
-    plain = [run_plain(execute, encoder, accelerator) for _ in range(PLAIN_ROUNDS)]
-    require_same_requests(*plain[-2:])
+    unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(UNPROFILED_ROUNDS)]
+    require_same_requests(*unprofiled[-2:])
     calls = _count_calls(execute, encoder)
     # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
     # freed counts, if it was allocated under the profiler: so the call that goes before must be
@@ -109,41 +113,56 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         values[f"{stage}_weight_mib_read"] = mib(work[stage].weight_bytes)
         values[f"{stage}_gflop"] = (work[stage].layer_flops + work[stage].attention_flops) / 1e9
     missing = list(profiled.missing)
-    if accelerator.profiles_memory:
-        pass  # the profiles have counted it
-    elif all(min(last.asked()) > 0 for last in plain[-1].values()):
-        for name, last in plain[-1].items():
-            values |= _of_allocator(name, last.requests, last.peak_bytes)
-    else:
-        missing.append(
-            "allocations and their peak: torch's allocator keeps no statistics under "
-            "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
-        )
+    if not accelerator.profiles_memory:
+        asked = _asked_of_allocator(unprofiled[-1])
+        missing += [] if asked else [_NO_STATISTICS]
+        values |= asked
 
     def times(stage: Stage) -> StageTimes:
         floor, bound = _floor(work[stage], rates, transcriber)
         return StageTimes(
             floor_ms=1e3 * floor,
             floor_bound=bound,
-            wall_ms=1e3 * median(once[stage].wall_s for once in plain),
+            wall_ms=1e3 * median(once[stage].wall_s for once in unprofiled),
             gpu_busy_ms=profiled.gpu_busy_ms(stage),
         )
 
-    on_host = accelerator.on_host
-    program = {"instruction set": instruction_set()} if on_host else {"device": device_key}
     return Cost(
         values=values,
-        conditions=program | {"python": ".".join(platform.python_version_tuple()[:2])},
+        conditions=_conditions(accelerator, device_key),
         found=CostResult(
             encoded_s=WINDOW_S * transcriber.batch_size,
             encoder=times("encoder"),
             decode=times("decode"),
-            parts=tuple(profiled.middle.rows()) if profiled.middle is not None else (),
+            parts=profiled.parts,
             calls={stage: dict(functions) for stage, functions in calls.items()},
             not_counted="; ".join(missing) or None,
             copies_of_no_bytes=profiled.copies_of_no_bytes,
         ),
     )
+
+
+_NO_STATISTICS = (
+    "allocations and their peak: torch's allocator keeps no statistics under "
+    "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
+)
+
+
+def _conditions(accelerator: Accelerator, device_key: str) -> dict[str, str]:
+    """Return what counts depend on."""
+    on_host = accelerator.on_host
+    program = {"instruction set": instruction_set()} if on_host else {"device": device_key}
+    return program | {"python": ".".join(platform.python_version_tuple()[:2])}
+
+
+def _asked_of_allocator(last: Mapping[str, UnprofiledStage]) -> dict[str, Value]:
+    """Return what was asked of a GPU's allocator; nothing where it keeps no statistics."""
+    if not all(min(each.asked()) > 0 for each in last.values()):
+        return {}
+    values: dict[str, Value] = {}
+    for stage, each in last.items():
+        values |= _of_allocator(stage, each.requests, each.peak_bytes)
+    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +185,11 @@ class _Profiled:
             self.tallies, key=lambda tally: sum(each.gpu_time_us for each in tally.stages.values())
         )
         return by_time[len(by_time) // 2] if by_time else None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What the counts are made of."""
+        return tuple(self.middle.rows()) if self.middle is not None else ()
 
     @property
     def copies_of_no_bytes(self) -> int | None:
