@@ -7,24 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunSuite
+from tests.conftest import QUICK, RunSuite, Shared
 from whisperbench.judge import baselines as baseline
 from whisperbench.results.run_file import read_run
 
-CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")
-COST = (*CELL, "-k", "test_cost or front_end")
+CELL = (*QUICK, "--precision", "int8")
 
 
-def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_run_is_held_against_its_baseline(
+    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+) -> None:
     """The test that regressed fails, in JUnit too; what was not measured is missing.
 
     Two runs of the same code have the same counts, so the first one is a baseline that the second
     one meets, until a count of the baseline is lowered by one.
     """
-    assert run_suite(*COST).returncode == 0
     kept = tmp_path / "baseline.json"
-    kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
-    content = json.loads(kept.read_bytes())
+    content = json.loads(baseline.merge([whole_run.result]))
     (row,) = (row for row in content["benchmarks"] if "test_cost" in row["fullname"])
     metrics = row["extra_info"]["whisperbench"]["metrics"]
     (ops,) = (metric for metric in metrics if metric["name"] == "decode_aten_ops")
@@ -36,7 +35,7 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     )
     assert done.returncode == 1
     assert "1 regressed" in done.stdout
-    assert "missing: front end, dummy:tiny:1 fp32" in done.stdout
+    assert "missing: front end, dummy:tiny int8" in done.stdout
     said = f"decode_aten_ops: {ops['processes'][0]:.0f} to {ops['processes'][0] + 1:.0f}"
     assert said in done.stdout
     assert "Traceback" not in done.stdout

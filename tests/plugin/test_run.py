@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,20 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
+from tests.conftest import JFK, QUICK, TINY_EN, WORDS, RunSuite, Shared
+from whisperbench.asked.suite import ROOT
 from whisperbench.results.run_file import read_run
 
-QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
+
+def content_of(path: Path) -> Any:
+    """Read a result as JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _run_file(tmp_path: Path) -> Any:
-    return json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-
-
-def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_whole_run(whole_run: Shared) -> None:
     """A cell through every benchmark: quiet output, a summary, a complete result."""
-    done = run_suite(*QUICK, "--precision", "int8")
+    done = whole_run.done
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 benchmarks asked for: 9 measured" in done.stdout
     assert done.stderr == ""
@@ -38,8 +36,8 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert [first for first, _ in loads] == [*began, "loading"]
     assert [second for _, second in loads[2:]] == ["dummy:tiny-fp32", "dummy:tiny-int8"]
 
-    content = _run_file(tmp_path)
-    run = read_run(tmp_path / "run.json")
+    content = content_of(whole_run.result)
+    run = read_run(whole_run.result)
     assert len(run.measurements) == len(content["benchmarks"]) == 9
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
@@ -75,53 +73,8 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     # No host name, no user's paths.
     assert content["machine_info"]["node"] == ""
     text = json.dumps(content)
-    for private in (str(ROOT), str(Path.home()), str(tmp_path)):
+    for private in (str(ROOT), str(Path.home()), str(whole_run.folder)):
         assert private not in text
-
-
-def test_failures_are_in_the_manifest_and_their_figures_are_not(
-    run_suite: RunSuite, tmp_path: Path
-) -> None:
-    """A benchmark that fails is one line, is named in the result, and leaves no figure behind."""
-    shutil.copy(CLIPS_FOLDER / "yes.flac", tmp_path / "other.flac")
-    (tmp_path / "other.txt").write_text("Something else is said here.", encoding="utf-8")
-    clip = ("--model", "nano", "--precision", "fp32", "--clip", str(tmp_path / "other.flac"))
-    done = run_suite(*clip, "-k", "natural", path="benchmarks/test_transcribe.py")
-    assert done.returncode == 1
-    line = "nano-fp32: word error rate 1.00 on other, over 0.5 (max_wer in suite.toml)"
-    assert line in done.stdout.replace("\n", " ")
-    assert "Traceback" not in done.stdout
-    assert "fixtures/models.py" not in done.stdout
-    run = read_run(tmp_path / "run.json")
-    assert run.measurements == ()
-    outcomes = {(entry.outcome, entry.reason[: len(line)]) for entry in run.info.manifest}
-    assert outcomes == {("invalid", line), ("skipped", "deselected")}
-
-
-def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
-    run_suite: RunSuite, tmp_path: Path
-) -> None:
-    """pytest-benchmark saves a benchmark that failed after it was timed; the suite does not."""
-    plugin = tmp_path / "sabotage.py"
-    plugin.write_text(
-        "import pytest\n"
-        "@pytest.hookimpl(wrapper=True)\n"
-        "def pytest_pyfunc_call(pyfuncitem):\n"
-        "    result = yield\n"
-        "    if 'encoder' in pyfuncitem.name:\n"
-        "        raise AssertionError('failed after it was timed')\n"
-        "    return result\n",
-        encoding="utf-8",
-    )
-    done = run_suite(
-        *QUICK,
-        *("--precision", "int8", "-k", "encoder or front_end", "-p", "sabotage"),
-    )
-    assert done.returncode == 1
-    run = read_run(tmp_path / "run.json")
-    assert [row.stage for row in run.measurements] == ["front end"]
-    failed = [entry for entry in run.info.manifest if entry.outcome == "failed"]
-    assert [entry.reason for entry in failed] == ["failed after it was timed"]
 
 
 SKIP_BODIES = """
@@ -220,23 +173,24 @@ atexit.register(lambda: open(os.environ["EVENTS"], "w").write(json.dumps(events)
 """
 
 
-def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_round_is_timed_by_the_rules(
+    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+) -> None:
     """The output is checked first; then each round is synchronised at both ends, without GC.
 
-    Benchmarks named through a link are the benchmarks, and pytest-benchmark, which compares another
-    run with it, sees one machine.
+    Benchmarks named through a link are the benchmarks, and pytest-benchmark, which compares this
+    run with another, sees one machine.
     """
     (tmp_path / "witness.py").write_text(WITNESS, encoding="utf-8")
     (tmp_path / "link").symlink_to(ROOT)
     saved = tmp_path / "saved.json"
-    front_end = (*QUICK, "--precision", "fp32", "-k", "front_end")
     done = run_suite(
-        *front_end,
-        *("-p", "witness", "--benchmark-json", str(saved)),
+        *(*QUICK, "--precision", "int8", "-k", "front_end", "-p", "witness"),
+        *("--benchmark-json", str(saved), "--benchmark-compare", str(whole_run.result)),
         path=str(tmp_path / "link" / "benchmarks"),
         EVENTS=str(tmp_path / "events.json"),
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout + done.stderr
     events = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
     warmup_and_timed = 2 + 1
     quiet_round = [
@@ -245,9 +199,8 @@ def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> N
         ["synchronize", False, True],
     ]
     assert events == [["call", True, False], *quiet_round * warmup_and_timed]
-    assert len(_run_file(tmp_path)["benchmarks"][0]["stats"]["data"]) == 1
-    done = run_suite(*front_end, "--benchmark-compare", str(saved))
-    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (tmp_path / "run.json", saved):
+        assert len(content_of(path)["benchmarks"][0]["stats"]["data"]) == 1
     assert "machine_info is different" not in done.stdout + done.stderr
     assert "(NOW)" in done.stdout
 
@@ -320,62 +273,6 @@ def test_an_option_of_addopts_is_not_forgotten(run_suite: RunSuite) -> None:
     done = run_suite(*QUICK, PYTEST_ADDOPTS="--tokens=4")
     assert done.returncode == 4
     assert "--tokens: was given 2 times" in done.stderr
-
-
-OTHERS = r"""
-import pytest
-from _pytest.runner import runtestprotocol
-
-class Mute:
-    def __str__(self):
-        raise RuntimeError("says nothing")
-
-tried = set()
-
-def pytest_runtest_protocol(item, nextitem):
-    # As pytest-rerunfailures does.
-    first = runtestprotocol(item, log=False, nextitem=nextitem)
-    if not any(report.failed for report in first):
-        reports = first
-    else:
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    return True
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    result = yield
-    info = pyfuncitem.funcargs["benchmark"].extra_info
-    info["odd"] = {"a name": "caf\udce9", 1: Mute(), "itself": info}
-    if "token" in pyfuncitem.name:
-        info["whisperbench"]["cell"]["clip"] = "new\nline"
-    if pyfuncitem.name not in tried:
-        tried.add(pyfuncitem.name)
-        raise RuntimeError("\ud800 the first time")
-    return result
-
-def pytest_benchmark_update_json(output_json):
-    raise KeyError("not there")
-"""
-
-
-def test_other_plugins_take_no_result_away(run_suite: RunSuite, tmp_path: Path) -> None:
-    """Second attempts, facts that JSON cannot hold, a hook that fails: one whole file, and said."""
-    (tmp_path / "others.py").write_text(OTHERS, encoding="utf-8")
-    done = run_suite(
-        *QUICK, "--precision", "fp32", "-p", "others", path="benchmarks/test_stages.py"
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "for one of them failed: KeyError: 'not there'" in done.stdout
-    run = read_run(tmp_path / "run.json")
-    # Once each, by the attempt that passed.
-    assert [row.stage for row in run.measurements] == ["front end", "encoder"]
-    assert [entry.outcome for entry in run.info.manifest] == ["measured", "measured", "failed"]
-    assert "recorded what is no result: " in run.info.manifest[2].reason
-    kept = _run_file(tmp_path)["benchmarks"][0]["extra_info"]["odd"]
-    assert kept == {"a name": r"caf\udce9", "1": "Mute", "itself": "..."}
 
 
 def test_unreachable_model_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
