@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from _pytest.runner import runtestprotocol
 
 import whisperbench.plugin.session
 from tests import workloads
-from whisperbench.asked.suite import Suite, read_suite
+from whisperbench.asked.suite import SUITE_FILE, Suite, read_suite
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory import watching
 from whisperbench.measure.memory.watching import Footprint, measure_memory
@@ -38,9 +39,9 @@ class Mute:
         raise RuntimeError("says nothing")
 
 
-def lowered() -> Suite:
+def lowered(path: Path = SUITE_FILE) -> Suite:
     """Read suite.toml, and leave a ceiling of it alone, which fp32 is over."""
-    suite = read_suite()
+    suite = read_suite(path)
     low = msgspec.structs.replace(suite.ceiling[0], precisions=("fp32",), max_mib=CEILING_MIB)
     return msgspec.structs.replace(suite, ceiling=(low,))
 
@@ -85,7 +86,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     if "encoder" in pyfuncitem.name:
         raise AssertionError("failed after it was timed")
     if "test_stages" in pyfuncitem.nodeid:
-        info = pyfuncitem.funcargs["benchmark"].extra_info
+        benchmark: Any = pyfuncitem.funcargs["benchmark"]
+        info = benchmark.extra_info
         info["odd"] = {"a name": "caf\udce9", 1: Mute(), "itself": info}
         if "token" in pyfuncitem.name:
             info["whisperbench"]["cell"]["clip"] = "new\nline"

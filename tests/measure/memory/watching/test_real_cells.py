@@ -54,9 +54,8 @@ def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> No
         "steady_call_peak_process_mib",
         "weight_mib",
     ]
-    key = CheckpointKey(
-        model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention=row.cell.attention
-    )
+    assert row.cell.attention == "sdpa"
+    key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
     loaded = load_model(dummy_tiny, key, "cpu")
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
