@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import InputError
 from whisperbench.plugin.session import announcer
-from whisperbench.plugin.timing import latency
-from whisperbench.results.records import Metric
 from whisperbench.units import WINDOW_S
 
 if TYPE_CHECKING:
@@ -69,11 +67,8 @@ def test_overhead(
     record(
         "overhead",
         record.cell_of(transcriber, tokens),
-        metrics=[
-            latency(harness_s),
-            Metric(name="overhead_ratio", unit="1", kind="wall", better="lower", value=ratio),
-        ],
-        notes=timing.notes,
+        {"latency_s": harness_s, "overhead_ratio": ratio},
+        timing.result(),
     )
 
 

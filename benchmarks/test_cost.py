@@ -31,8 +31,7 @@ def test_cost(
     record(
         "cost",
         record.cell_of(transcriber, plan.profile.cost_tokens),
-        metrics=cost.metrics,
-        parts=cost.parts,
-        calls=cost.calls,
-        notes=timing.notes | cost.notes,
+        cost.values,
+        timing.in_conditions(cost.found),
+        conditions=cost.conditions,
     )

@@ -32,11 +32,5 @@ def test_memory(
     replay(benchmark, "memory (seconds that the pass took)", [footprint.seconds])
     cell = record.cell(memory_of_cell.key, audio, batch_size, plan.profile.tokens)
     verdicts = memory_of_cell.judge(cell, footprint)
-    record(
-        "memory",
-        cell,
-        metrics=footprint.metrics,
-        verdicts=verdicts,
-        notes=footprint.notes,
-    )
+    record("memory", cell, footprint.values, footprint.found, verdicts=verdicts)
     memory_of_cell.require_kept(footprint, verdicts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fixtures.limits import require_within
-from whisperbench.plugin.timing import weight_size
+from whisperbench.units import mib
 
 if TYPE_CHECKING:
     from fixtures.limits import Limits
@@ -28,15 +28,14 @@ def test_quality(
         quality_of_cell.key, quality_of_cell.data, quality_of_cell.batch_size, tokens=None
     )
     quality_of_cell.keep(cell, found)
-    verdicts = limits.judge("quality", cell, found.metrics)
+    verdicts = limits.judge("quality", cell, found.values)
     record(
         "quality",
         cell,
-        metrics=found.metrics,
+        found.values,
+        timing.in_conditions(found.found),
         verdicts=verdicts,
-        transcripts=[clip.transcript for clip in found.heard],
-        clips=found.clips,
-        notes=timing.notes | found.notes,
+        conditions=found.conditions,
     )
     require_within(verdicts)
 
@@ -55,12 +54,12 @@ def test_numerics(
     """
     found = timing.once("numerics (seconds that the pass took)", numerics_of_cell.run)
     cell = record.cell(numerics_of_cell.loaded.key, audio, batch_size=1, tokens=None)
-    verdicts = limits.judge("numerics", cell, found.metrics)
+    verdicts = limits.judge("numerics", cell, found.values)
     record(
         "numerics",
         cell,
-        metrics=[*found.metrics, weight_size(numerics_of_cell.loaded)],
+        found.values | {"weight_mib": mib(numerics_of_cell.loaded.weight_bytes)},
+        timing.in_conditions(found.found),
         verdicts=verdicts,
-        notes=timing.notes | {"worst_layer": found.worst_layer},
     )
     require_within(verdicts)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whisperbench.plugin.timing import latency
-
 if TYPE_CHECKING:
     import torch
 
@@ -65,6 +63,6 @@ def _record(
     record(
         stage,
         record.cell_of(transcriber, tokens),
-        metrics=[latency(timing.samples_s)],
-        notes=timing.notes,
+        {"latency_s": timing.samples_s},
+        timing.result(),
     )

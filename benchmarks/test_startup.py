@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.plugin.replay import replay
-from whisperbench.plugin.timing import latency
 
 if TYPE_CHECKING:
     from fixtures.startup import Startup
@@ -26,7 +25,7 @@ def test_load(
 
     Timed region, in that process: from the checkpoint's files, which the system was asked to
     forget, to a model on the device, quantized where it is to be. Imports come before it and are
-    in the notes.
+    in the result.
     """
     samples_s = [sample.load_s for sample in startup_of_cell.samples()]
     replay(benchmark, "load", samples_s)
@@ -60,14 +59,5 @@ def _record(
     plan: Plan,
     samples_s: list[float],
 ) -> None:
-    samples = startup.samples()
-    record(
-        stage,
-        record.cell(startup.key, audio, batch_size, plan.profile.tokens),
-        metrics=[latency(samples_s)],
-        notes={
-            "import_s": min(sample.import_s for sample in samples),
-            "dropped_page_cache": all(sample.dropped_page_cache for sample in samples),
-            **startup.notes,
-        },
-    )
+    cell = record.cell(startup.key, audio, batch_size, plan.profile.tokens)
+    record(stage, cell, {"latency_s": samples_s}, startup.result())

@@ -6,12 +6,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from whisperbench.plugin.session import fixed_tokens
-from whisperbench.plugin.timing import latency, weight_size
-from whisperbench.results.records import Metric
+from whisperbench.units import mib
 
 if TYPE_CHECKING:
     from whisperbench.asked.plan import Plan
     from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.results.metrics import Value
     from whisperbench.whisper.transcriber import Transcriber
 
 
@@ -37,40 +37,17 @@ def test_transcribe(
 
     typical_s = median(timing.samples_s)
     audio_s = transcriber.audio.seconds * transcriber.batch_size
-    metrics = [
-        latency(timing.samples_s),
-        Metric(
-            name="tokens_per_s",
-            unit="1/s",
-            kind="wall",
-            better="higher",
-            derived=True,
-            value=done.token_count(transcriber.end_of_text) / typical_s,
-        ),
-        weight_size(transcriber.loaded),
-        *timing.energy(lambda: transcriber.transcribe(tokens), audio_s),
-    ]
-    trained = transcriber.loaded.key.model.trained
-    if tokens is None or not trained:
+    values: dict[str, Value] = {
+        "latency_s": timing.samples_s,
+        "tokens_per_s": done.token_count(transcriber.end_of_text) / typical_s,
+        "weight_mib": mib(transcriber.loaded.weight_bytes),
+        **timing.energy(lambda: transcriber.transcribe(tokens), audio_s),
+    }
+    if tokens is None:
+        values["rtfx"] = audio_s / typical_s
+    elif not transcriber.loaded.key.model.trained:
         # Of a trained model only natural length says how fast speech is transcribed.
-        metrics.append(
-            Metric(
-                name="rtfx" if tokens is None else "rtfx_fixed_tokens",
-                unit="s/s",
-                kind="wall",
-                better="higher",
-                derived=True,
-                value=audio_s / typical_s,
-            )
-        )
+        values["rtfx_fixed_tokens"] = audio_s / typical_s
     if worst_wer is not None:
-        metrics.append(
-            Metric(name="wer", unit="1", kind="quality", better="lower", value=worst_wer)
-        )
-    record(
-        "transcribe",
-        record.cell_of(transcriber, tokens),
-        metrics=metrics,
-        transcripts=done.texts,
-        notes=timing.notes,
-    )
+        values["wer"] = worst_wer
+    record("transcribe", record.cell_of(transcriber, tokens), values, timing.result(done.texts))

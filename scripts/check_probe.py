@@ -340,7 +340,7 @@ def _check_neighbour() -> bool:
         for name in ("cuda:1", "cuda:0"):
             try:
                 footprint = measure_memory(_request("dummy:tiny", "fp16", name), NvmlDevice(name))
-                figures = {metric.name: metric.value for metric in footprint.metrics}
+                figures = footprint.values
                 answer = f"measured, peak {figures['peak_device_mib']:.0f} MiB"
             except InvalidMeasurementError as error:
                 answer = f"invalid: {error}"

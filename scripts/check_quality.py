@@ -103,7 +103,7 @@ def check(options: argparse.Namespace) -> bool:
             for each in changed:
                 if each.cell.precision == options.precision:
                     print(
-                        f"  {each.verdict.verdict}: {each.stage}: {each.verdict.metric}: "
+                        f"  {each.verdict.verdict}: {each.benchmark}: {each.verdict.metric}: "
                         f"{each.verdict.sentence[:150]}"
                     )
             worse = {

@@ -27,8 +27,10 @@ from whisperbench.asked.suite import read_suite  # noqa: E402
 from whisperbench.errors import WhisperbenchError  # noqa: E402
 from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.judge.compare import compare  # noqa: E402
-from whisperbench.results.kinds import KINDS, METRICS  # noqa: E402
-from whisperbench.results.records import Metric, Run  # noqa: E402
+from whisperbench.results.figure import Metric  # noqa: E402
+from whisperbench.results.kinds import KINDS  # noqa: E402
+from whisperbench.results.metrics import METRICS  # noqa: E402
+from whisperbench.results.records import Run  # noqa: E402
 from whisperbench.results.run_file import decode_run, read_run  # noqa: E402
 
 BASES = (1, 2, 3, 4)
@@ -73,7 +75,7 @@ def verdicts(run: Run, pairs: Sequence[tuple[tuple[int, ...], int]], grown: floa
         for each in compare(chosen(run, base), chosen(run, [head], grown), tolerances):
             verdict = each.verdict
             if verdict.metric in METRICS and (verdict.base or not grown):  # 0 does not grow
-                counts.setdefault(METRICS[verdict.metric], Counter())[verdict.verdict] += 1
+                counts.setdefault(METRICS[verdict.metric].kind, Counter())[verdict.verdict] += 1
     return counts
 
 

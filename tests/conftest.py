@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +147,45 @@ def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     return run
 
 
+@pytest.fixture
+def run_here(
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> RunSuite:
+    """Run `pytest benchmarks/` with options in this process, which has imported torch already.
+
+    For claims about the run that do not need its measurements, or its process.
+    """
+
+    def run(
+        *arguments: str, path: str = "benchmarks/", plugins: Sequence[object] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
+        capfd.readouterr()
+        command = as_given(tmp_path, path, arguments)
+        code = pytest.main(command, plugins=[*plugins])
+        output, errors = capfd.readouterr()
+        return subprocess.CompletedProcess(command, int(code), output, errors)
+
+    return run
+
+
+def as_given(folder: Path, path: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command line of a run whose result goes into a folder, as run.json."""
+    usual = {"--device": "cpu", "--result": str(folder / "run.json")}
+    return [
+        *(path, "-p", "no:cacheprovider"),
+        # Who runs the suite has no hypothesis, whose plugin takes a second to import.
+        *("-p", "no:hypothesispytest"),
+        # Each may be given once.
+        *(text for pair in usual.items() if pair[0] not in arguments for text in pair),
+        *arguments,
+    ]
+
+
 def run_in(
     folder: Path, cache: Path, *arguments: str, path: str = "benchmarks/", **variables: str
 ) -> subprocess.CompletedProcess[str]:
@@ -160,17 +199,9 @@ def run_in(
         **variables: of its environment.
     """
     paths = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    usual = {"--device": "cpu", "--result": str(folder / "run.json")}
     inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", path, "-p", "no:cacheprovider"),
-            # Who runs the suite has no hypothesis, whose plugin takes a second to import.
-            *("-p", "no:hypothesispytest"),
-            # Each may be given once.
-            *(text for pair in usual.items() if pair[0] not in arguments for text in pair),
-            *arguments,
-        ],
+        [sys.executable, "-m", "pytest", *as_given(folder, path, arguments)],
         cwd=ROOT,
         env=inherited
         | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}

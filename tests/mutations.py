@@ -11,11 +11,30 @@ from typing import Any
 
 import msgspec
 
-from tests.runs import make_cell, make_cost, make_measurement, make_memory, make_run, make_run_file
+from tests.runs import (
+    cost_of,
+    make_cell,
+    make_cost,
+    make_measurement,
+    make_memory,
+    make_run,
+    make_run_file,
+)
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
 from whisperbench.report.verdicts import FORMATS, Comparison
-from whisperbench.results.records import ClipScore, ManifestEntry, Metric, Part, Run, Verdict
+from whisperbench.results.figure import Metric
+from whisperbench.results.passes import (
+    ClipScore,
+    DeviceConditions,
+    Energy,
+    LatencyResult,
+    MemoryResult,
+    NumericsResult,
+    Part,
+    QualityResult,
+)
+from whisperbench.results.records import ManifestEntry, Run, Verdict
 from whisperbench.results.run_file import read_run
 
 Tree = Any
@@ -64,12 +83,53 @@ def make_file() -> Tree:
         tokens=25,
         signs=("loops", "length off"),
     )
-    heard = make_measurement(transcripts=("ask not", "été 你好 ‍🙂"), rtfx=27.25, wer=0.05)
+    conditions = DeviceConditions(
+        others="visible",
+        sm_clock_mhz=1980.0,
+        lowest_sm_clock_mhz=1755.0,
+        highest_temperature_c=-1.0,
+        event_reasons="power cap",
+        attempts_not_believed="attempt 1, p50 2.00 s: the GPU was slowed down",
+    )
+    heard = make_measurement(rtfx=27.25, wer=0.05)
+    timed = LatencyResult(
+        conditions=conditions,
+        transcripts=("ask not", "été 你好 ‍🙂"),
+        energy=Energy(window_s=2.5, calls=12, attempts_not_believed="attempt 1: shared"),
+    )
+    quality = QualityResult(
+        clips=(clip, msgspec.structs.replace(clip, name="yes")),
+        transcripts=("ask not", "yes"),
+        normalizer="whisper-english",
+        mark_edits=1,
+        over_reference=(-0.5, 0.5),
+    )
+    memory = make_memory(cpu, {"peak_process_mib": 3000.5, "context_mib": -0.5}, verdicts=verdicts)
+    watched = MemoryResult(
+        judged="process (RSS)",
+        polls=3000,
+        poll_interval_ms=1.0,
+        longest_gap_ms=12.5,
+        process_poll_interval_ms=10.5,
+        poll_cost_us=8.5,
+        ready_s=5.5,
+        idle_device_mib=420.5,
+    )
+    counted = msgspec.structs.replace(
+        cost_of(cost),
+        parts=parts,
+        calls=calls,
+        not_counted="kernels: no CUPTI",
+        copies_of_no_bytes=2,
+    )
     run = make_run(
-        msgspec.structs.replace(heard, clips=(clip, msgspec.structs.replace(clip, name="yes"))),
-        make_memory(cpu, {"peak_process_mib": 3000.5, "context_mib": -0.5}, verdicts=verdicts),
+        msgspec.structs.replace(heard, found=timed),
+        msgspec.structs.replace(memory, found=watched),
+        msgspec.structs.replace(cost, found=counted),
+        make_measurement("load"),
+        msgspec.structs.replace(heard, benchmark="quality", found=quality),
         msgspec.structs.replace(
-            cost, parts=parts, calls=calls, notes=cost.notes | {"throttled": False}
+            heard, benchmark="numerics", found=NumericsResult(worst_layer="decoder 3")
         ),
         manifest=(
             ManifestEntry(benchmark="test_a[x]", cell="x", outcome="measured"),
@@ -78,8 +138,8 @@ def make_file() -> Tree:
     )
     file = make_run_file(run)
     file["whisperbench"]["remarks"] = ["mine: config.json says use_cache: false, set aside."]
-    conditions = {"device": "nvidia-h200", "python": "3.12"}
-    file["benchmarks"][2]["extra_info"]["whisperbench"]["metrics"][0]["conditions"] = conditions
+    depends_on = {"device": "nvidia-h200", "python": "3.12"}
+    file["benchmarks"][2]["extra_info"]["whisperbench"]["metrics"][0]["conditions"] = depends_on
     for row in file["benchmarks"]:
         row |= {"group": None, "name": "test[x]", "stats": {"min": 0.5, "data": [0.5, 1e-7]}}
     file |= {"commit_info": {"id": "c0ffee", "dirty": False}, "version": "5.2.3"}
@@ -190,7 +250,7 @@ def _same_scalar(said: Tree, read: Tree) -> bool:
 
 
 def _require_sense(rows: Tree) -> None:
-    cells = [(row["stage"], row["cell"]) for row in rows]
+    cells = [(row["benchmark"], row["cell"]) for row in rows]
     names = [[metric["name"] for metric in row["metrics"]] for row in rows]
     if any(cell in cells[:index] for index, cell in enumerate(cells)):
         raise WrongReadError("accepted two measurements of one cell")

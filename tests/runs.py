@@ -7,12 +7,20 @@ from typing import Any
 
 import msgspec
 
+from whisperbench.results.figure import Metric
+from whisperbench.results.metrics import STAGES
+from whisperbench.results.passes import (
+    CostResult,
+    LatencyResult,
+    MemoryResult,
+    StageTimes,
+    StartupResult,
+)
 from whisperbench.results.records import (
     Cell,
     Machine,
     ManifestEntry,
     Measurement,
-    Metric,
     Run,
     RunInfo,
     Verdict,
@@ -48,7 +56,7 @@ CPU_MACHINE = msgspec.structs.replace(
 
 
 def make_measurement(
-    stage: str = "transcribe",
+    benchmark: str = "transcribe",
     precision: str = "fp16",
     samples: tuple[float, ...] = (1.0, 1.0, 1.1, 1.0, 0.9),
     *,
@@ -74,7 +82,14 @@ def make_measurement(
         Metric(name=name, unit="1", kind="wall", better="lower", value=value)
         for name, value in values.items()
     )
-    return Measurement(stage=stage, cell=cell, metrics=(latency, *others), transcripts=transcripts)
+    timed = LatencyResult(transcripts=transcripts)
+    fresh = StartupResult(import_s=2.5, dropped_page_cache=True)
+    return Measurement(
+        benchmark=benchmark,
+        cell=cell,
+        metrics=(latency, *others),
+        found=fresh if benchmark in ("load", "first call") else timed,
+    )
 
 
 def make_cell(
@@ -114,19 +129,16 @@ def make_memory(
 ) -> Measurement:
     """Make up what a memory pass of a cell found."""
     return Measurement(
-        stage="memory",
+        benchmark="memory",
         cell=cell,
         metrics=tuple(
             Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
             for name, value in figures.items()
         ),
         verdicts=verdicts,
-        notes={
-            "judged": judged,
-            "polls": 3000,
-            "poll_interval_ms": 1.0,
-            "longest_gap_ms": longest_gap_ms,
-        },
+        found=MemoryResult(
+            judged=judged, polls=3000, poll_interval_ms=1.0, longest_gap_ms=longest_gap_ms
+        ),
     )
 
 
@@ -167,8 +179,7 @@ def make_cost(
 ) -> Measurement:
     """Make up what a cost pass of a cell counted, the same in both stages."""
     metrics = []
-    notes: dict[str, str | float | bool] = {}
-    for stage in ("encoder", "decode"):
+    for stage in STAGES:
         metrics += [
             Metric(name=f"{stage}_{name}", unit="1", kind="exact", better="lower", value=value)
             for name, value in counts.items()
@@ -183,10 +194,16 @@ def make_cost(
                     samples=(gpu_ms, gpu_ms * 1.001, gpu_ms * 0.999),
                 )
             )
-            notes[f"{stage}_gpu_busy_ms"] = gpu_ms
-        notes |= {
-            f"{stage}_floor_ms": floor_ms,
-            f"{stage}_floor_bound": "memory",
-            f"{stage}_wall_ms": wall_ms,
-        }
-    return Measurement(stage="cost", cell=cell, metrics=tuple(metrics), notes=notes)
+    times = StageTimes(floor_ms=floor_ms, floor_bound="memory", wall_ms=wall_ms, gpu_busy_ms=gpu_ms)
+    return Measurement(
+        benchmark="cost",
+        cell=cell,
+        metrics=tuple(metrics),
+        found=CostResult(encoded_s=30.0, encoder=times, decode=times),
+    )
+
+
+def cost_of(row: Measurement) -> CostResult:
+    """Return what a cost pass has found."""
+    assert isinstance(row.found, CostResult)
+    return row.found

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 from typer.testing import CliRunner, Result
 
-from tests.runs import make_cell, make_cost, make_measurement, make_run, make_run_file
+from tests.runs import cost_of, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
-from whisperbench.results.records import Measurement, Metric, Part, Run, Verdict
+from whisperbench.results.figure import Metric
+from whisperbench.results.passes import Part
+from whisperbench.results.records import Measurement, Run, Verdict
 
 
 def part(name: str, count: int, module: str = "Linear8bitLt", **fields: object) -> Part:
@@ -23,7 +25,8 @@ def part(name: str, count: int, module: str = "Linear8bitLt", **fields: object) 
 def a_cost(ops: int = 100, parts: tuple[Part, ...] = (), **changes: object) -> Measurement:
     """Make up the cost of a cell of four tokens."""
     row = make_cost(make_cell("int8", tokens=4), {"aten_ops": ops}, gpu_ms=10.0)
-    return msgspec.structs.replace(row, parts=parts, **changes)
+    found = msgspec.structs.replace(cost_of(row), parts=parts, **changes)
+    return msgspec.structs.replace(row, found=found)
 
 
 def outcomes(base: Measurement, head: Measurement) -> dict[str, str]:

@@ -45,7 +45,7 @@ def test_a_slower_kernel_is_named_by_its_time() -> None:
         msgspec.structs.replace(metric, samples=(10.4,)) if metric.samples else metric
         for metric in head.metrics
     )
-    head = msgspec.structs.replace(head, parts=(slow, other), metrics=metrics)
+    head = msgspec.structs.replace(a_cost(parts=(slow, other)), metrics=metrics)
     lines = as_text(Comparison(judged=compare(make_run(base), make_run(head))))
     assert (
         "decode_gpu_time_ms: 10 to 10.4 ms (+4.00 %), at most 10.06: +100.0 us gemm a token, from"

@@ -18,8 +18,9 @@ from tests.judge.compared import (
 from tests.runs import MACHINE, make_measurement, make_run
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate, compare
+from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import Kind
-from whisperbench.results.records import Measurement, Metric
+from whisperbench.results.records import Measurement
 
 
 def test_the_same_is_ok() -> None:

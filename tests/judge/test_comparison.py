@@ -18,7 +18,8 @@ from tests.runs import make_cell, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
 from whisperbench.report.verdicts import Comparison, as_json, as_markdown, as_text
-from whisperbench.results.records import ManifestEntry, Measurement, Metric
+from whisperbench.results.figure import Metric
+from whisperbench.results.records import ManifestEntry, Measurement
 
 
 def test_what_only_one_side_has_is_said() -> None:
@@ -68,7 +69,7 @@ def test_what_a_run_did_not_measure_is_no_pass(tmp_path: Path) -> None:
         found = compared(tmp_path, *pair)
         assert found.exit_code == 4
         assert "invalid: test_cost[b]: differed" in found.stdout
-    uncounted = msgspec.structs.replace(a_cost(), notes={"not_counted": "no CUPTI"})
+    uncounted = a_cost(not_counted="no CUPTI")
     found = compared(tmp_path, make_run(uncounted), make_run(uncounted))
     assert found.exit_code == 4
     assert "not counted: by the base: no CUPTI" in found.stdout

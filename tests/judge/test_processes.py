@@ -15,8 +15,9 @@ from tests.judge.compared import (
     verdicts,
 )
 from tests.runs import make_measurement
+from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import Kind
-from whisperbench.results.records import Measurement, Metric
+from whisperbench.results.records import Measurement
 
 
 @pytest.mark.parametrize(

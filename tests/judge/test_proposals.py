@@ -111,7 +111,7 @@ def kept(run: Run, suite: Suite) -> list[str]:
     """Judge a run by a suite's ceilings; return the verdicts."""
     verdicts: list[str] = []
     for row in run.measurements:
-        if row.stage == "memory":
+        if row.benchmark == "memory":
             ceilings = applying(
                 suite.ceiling,
                 model=row.cell.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.scripted import ScriptedDevice, taken
@@ -67,7 +68,7 @@ def test_undisturbed_rounds_are_kept_in_order() -> None:
     bench = _Bench(FINE)
     taken = bench.take(rounds=4, remeasurements=3)
     assert taken.samples_s == (1.0, 2.0, 3.0, 4.0)
-    assert taken.notes == {
+    assert msgspec.to_builtins(taken.conditions) == {
         "others": "visible",
         "sm_clock_mhz": 1980,
         "lowest_sm_clock_mhz": 1980,
@@ -96,7 +97,7 @@ def test_a_disturbed_attempt_is_taken_again_whole(turn: int) -> None:
     taken = bench.take(rounds=2, remeasurements=1)
     assert taken.samples_s == (3.0, 4.0)
     told = f"attempt 1, p50 1.50 s: {BRAKE}"
-    assert taken.notes == {
+    assert msgspec.to_builtins(taken.conditions) == {
         "others": "visible",
         "sm_clock_mhz": 1980,
         "lowest_sm_clock_mhz": 1980,
@@ -108,10 +109,10 @@ def test_a_disturbed_attempt_is_taken_again_whole(turn: int) -> None:
 
 
 def test_every_attempt_that_is_not_believed_is_kept() -> None:
-    """With two in vain, the third's notes name both."""
+    """With two in vain, the third names both."""
     taken = _Bench(SLOWED, SLOWED, SLOWED, SLOWED, FINE).take(rounds=1, remeasurements=2)
     assert taken.samples_s == (3.0,)
-    assert taken.notes["attempts_not_believed"] == (
+    assert taken.conditions.attempts_not_believed == (
         f"attempt 1, p50 1.00 s: {BRAKE}; attempt 2, p50 2.00 s: {BRAKE}"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
 from tests.scripted import MIB, ScriptedDevice, taken
@@ -181,7 +182,7 @@ def test_the_conditions_are_kept() -> None:
         reasons("power cap", sm_clock_mhz=1980, temperature_c=71),
         reasons("power cap", "idle", sm_clock_mhz=1950, temperature_c=70),
     )
-    assert telemetry.notes() == {
+    assert msgspec.to_builtins(telemetry.conditions()) == {
         "others": "visible",
         "sm_clock_mhz": 1950,
         "lowest_sm_clock_mhz": 345,
@@ -195,7 +196,7 @@ def test_readings_that_are_missing_now_and_then_are_left_out() -> None:
     telemetry = watched(
         Conditions(), reasons(sm_clock_mhz=1900), Conditions(temperature_c=0), Conditions()
     )
-    assert telemetry.notes() == {
+    assert msgspec.to_builtins(telemetry.conditions()) == {
         "others": "visible",
         "sm_clock_mhz": 1900,
         "lowest_sm_clock_mhz": 1900,
@@ -208,7 +209,10 @@ def test_what_could_not_be_seen_is_noted() -> None:
     """A GPU that hides its processes and its reasons says so in the result."""
     telemetry = watched(Conditions(), processes=[{}])
     assert telemetry.trouble() == ""
-    assert telemetry.notes() == {"others": "hidden", "event_reasons": "not readable"}
+    assert msgspec.to_builtins(telemetry.conditions()) == {
+        "others": "hidden",
+        "event_reasons": "not readable",
+    }
 
 
 def test_a_host_tells_nothing_and_has_no_trouble() -> None:
@@ -217,7 +221,7 @@ def test_a_host_tells_nothing_and_has_no_trouble() -> None:
     telemetry.look()
     telemetry.look()
     assert telemetry.trouble() == ""
-    assert telemetry.notes() == {}
+    assert msgspec.to_builtins(telemetry.conditions()) == {}
 
 
 @pytest.mark.parametrize("reading", ["conditions", "processes"])

@@ -29,7 +29,7 @@ def test_failures_are_in_the_manifest_and_their_figures_are_not(faulty_run: Shar
 def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(faulty_run: Shared) -> None:
     """pytest-benchmark saves a benchmark that failed after it was timed; the suite does not."""
     run = read_run(faulty_run.result)
-    assert "encoder" not in [row.stage for row in run.measurements]
+    assert "encoder" not in [row.benchmark for row in run.measurements]
     name = "test_encoder[dummy:tiny-fp32"
     failed = [entry for entry in run.info.manifest if name in entry.benchmark]
     assert [(entry.outcome, entry.reason) for entry in failed] == [
@@ -43,7 +43,7 @@ def test_other_plugins_take_no_result_away(faulty_run: Shared) -> None:
     assert "for one of them failed: KeyError: 'not there'" in done.stdout
     run = read_run(faulty_run.result)
     # Once, by the attempt that passed.
-    assert [row.stage for row in run.measurements if row.stage != "memory"] == ["front end"]
+    assert [row.benchmark for row in run.measurements if row.benchmark != "memory"] == ["front end"]
     entries = {
         entry.benchmark.partition("[")[0]: entry
         for entry in run.info.manifest

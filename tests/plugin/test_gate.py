@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import QUICK, RunSuite, Shared
 from whisperbench.judge import baselines as baseline
 from whisperbench.results.run_file import read_run
+from whisperbench.whisper.transcriber import Transcriber
 
 CELL = (*QUICK, "--precision", "int8")
 
@@ -48,23 +49,26 @@ def test_a_run_is_held_against_its_baseline(
     ]
     # Its figures are kept, to be looked at; a baseline they never become.
     assert len(run.measurements) == 1
-    # Traps 5 and 6: skipped while it runs, and without a terminal. Nor is the baseline overwritten.
-    (tmp_path / "skip.py").write_text(SKIP, encoding="utf-8")
+
+
+def test_a_skip_is_no_pass_of_a_gate(
+    run_here: RunSuite, whole_run: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traps 5 and 6: skipped while it runs, and without a terminal. Nor is a baseline overwritten.
+
+    The baseline has what is skipped, and nothing else.
+    """
+    kept = tmp_path / "baseline.json"
+    content = json.loads(baseline.merge([whole_run.result]))
+    rows = content["benchmarks"]
+    content["benchmarks"] = [row for row in rows if "test_front_end" in row["fullname"]]
+    kept.write_text(json.dumps(content), encoding="utf-8")
     judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
-    assert run_suite(*judged, "-p", "skip").returncode == 4
-    assert run_suite(*judged, "--benchmark-json", str(kept)).returncode == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(Transcriber, "front_end", lambda *_: pytest.skip("no memory"))
+        assert run_here(*judged).returncode == 4
+    assert run_here(*judged, "--benchmark-json", str(kept)).returncode == 4
     assert read_run(kept).measurements
-
-
-SKIP = """
-from whisperbench.whisper.transcriber import Transcriber
-import pytest
-
-def front_end(self, window=0):
-    pytest.skip("no memory")
-
-Transcriber.front_end = front_end
-"""
 
 
 @pytest.mark.parametrize(

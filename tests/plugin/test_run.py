@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import JFK, QUICK, TINY_EN, WORDS, RunSuite, Shared
 from whisperbench.asked.suite import ROOT
+from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
 
 
@@ -41,7 +42,7 @@ def test_a_whole_run(whole_run: Shared) -> None:
     assert len(run.measurements) == len(content["benchmarks"]) == 9
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
-    by_stage = {(row.stage, row.cell.precision): row for row in run.measurements}
+    by_stage = {(row.benchmark, row.cell.precision): row for row in run.measurements}
     transcribed = by_stage["transcribe", "int8"]
     assert {metric.name for metric in transcribed.metrics} == {
         "latency_s",
@@ -49,7 +50,8 @@ def test_a_whole_run(whole_run: Shared) -> None:
         "weight_mib",
         "rtfx_fixed_tokens",
     }
-    assert transcribed.transcripts[0].split()
+    assert isinstance(transcribed.found, LatencyResult)
+    assert transcribed.found.transcripts[0].split()
     memory = by_stage["memory", "int8"]
     peaks = {metric.name: metric.value or 0.0 for metric in memory.metrics}
     assert peaks["peak_process_mib"] > peaks["context_mib"] + peaks["weight_mib"] > 100
@@ -57,7 +59,8 @@ def test_a_whole_run(whole_run: Shared) -> None:
     numerics = by_stage["numerics", "int8"]
     assert {metric.name for metric in numerics.metrics} >= {"logit_error", "weight_mib"}
     assert [row.verdict for row in numerics.verdicts] == ["ok"]
-    cost = by_stage["cost", "int8"]
+    cost = by_stage["cost", "int8"].found
+    assert isinstance(cost, CostResult)
     ops = sum(part.count for part in cost.parts if (part.stage, part.kind) == ("decode", "op"))
     assert ops > 1000
     assert cost.calls["decode"]["modules.Linear8bitLt.forward"] > 10
@@ -65,7 +68,7 @@ def test_a_whole_run(whole_run: Shared) -> None:
     assert len(json.dumps(content["benchmarks"][-1])) < 50_000
     for row, written in zip(run.measurements, content["benchmarks"], strict=True):
         latency = row.metric("latency_s")
-        assert (latency is None) == (row.stage in ("memory", "cost", "numerics"))
+        assert (latency is None) == (row.benchmark in ("memory", "cost", "numerics"))
         if latency is None:
             continue
         # pytest-benchmark's own figures are the same samples: other readers see what we see.
@@ -77,26 +80,23 @@ def test_a_whole_run(whole_run: Shared) -> None:
         assert private not in text
 
 
-SKIP_BODIES = """
-import pytest
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    if 'first_call' in pyfuncitem.name:
-        return True
-"""
+class SkipBodies:
+    """A plugin that passes a benchmark without running it."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Be done with the first call before it began."""
+        return True if "first_call" in pyfuncitem.name else None
 
 
-def test_what_timed_nothing_is_not_a_pass(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_what_timed_nothing_is_not_a_pass(run_here: RunSuite) -> None:
     """A benchmark that pytest passes without a timing fails the run, and so do those not run."""
-    (tmp_path / "bodies.py").write_text(SKIP_BODIES, encoding="utf-8")
-    done = run_suite(
-        *QUICK,
-        *("--precision", "fp32", "-k", "first_call", "-p", "bodies"),
-    )
+    first_call = (*QUICK, "--precision", "fp32", "-k", "first_call")
+    done = run_here(*first_call, plugins=[SkipBodies()])
     assert "1 passed" in done.stdout
     assert "timed nothing" in done.stdout
     assert done.returncode == 1
-    done = run_suite(*QUICK, "--precision", "fp32", "-k", "first_call", "--setup-only")
+    done = run_here(*first_call, "--setup-only")
     assert done.returncode == 1
 
 
@@ -145,7 +145,8 @@ def test_a_real_run_hears_the_sentence(run_suite: RunSuite, tmp_path: Path) -> N
     heard = {row.cell.precision: row for row in run.measurements if row.cell.tokens is None}
     assert sorted(heard) == ["fp32", "int8"]
     for row in heard.values():
-        assert row.transcripts[0].endswith(WORDS)
+        assert isinstance(row.found, LatencyResult)
+        assert row.found.transcripts[0].endswith(WORDS)
         wer, rtfx = row.metric("wer"), row.metric("rtfx")
         assert wer is not None
         assert wer.value == 0.0
@@ -205,9 +206,9 @@ def test_a_round_is_timed_by_the_rules(
     assert "(NOW)" in done.stdout
 
 
-def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_an_unwritable_result_fails_at_once(run_here: RunSuite, tmp_path: Path) -> None:
     """A result that could not be written in the end is refused in the beginning."""
-    done = run_suite(*QUICK, "--result", str(tmp_path))
+    done = run_here(*QUICK, "--result", str(tmp_path))
     assert done.returncode == 4
     assert f"ERROR: {tmp_path}: is a folder; name a file" in done.stderr
 
@@ -229,21 +230,31 @@ def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path)
             (*QUICK, "--keep-duplicates", "benchmarks/"),
             "would be measured 2 times in one run: drop",
         ),
-        ((*QUICK, "--result", "a.clips.jsonl"), "a.clips.jsonl: is a name for what was heard"),
     ],
 )
 def test_bad_options_end_the_run_in_one_line(
     run_suite: RunSuite, tmp_path: Path, arguments: tuple[str, ...], line: str
 ) -> None:
     """Exit code 4, one line with the remedy, and no result file."""
-    done = run_suite(*arguments)
+    require_refused(run_suite(*arguments), line)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_name_for_what_was_heard_is_no_results(run_here: RunSuite) -> None:
+    """A result cannot have the name of the file beside it: one line, and no result file."""
+    done = run_here(*QUICK, "--result", "a.clips.jsonl")
+    require_refused(done, "a.clips.jsonl: is a name for what was heard")
+    assert not (ROOT / "a.clips.jsonl").exists()
+
+
+def require_refused(done: subprocess.CompletedProcess[str], line: str) -> None:
+    """Require one line of error, and the exit code of bad usage."""
     assert done.returncode == 4
     errors = [text for text in done.stderr.splitlines() if text]
     assert len(errors) == 1
     assert errors[0].startswith("ERROR: ")
     assert line in errors[0]
     assert "Traceback" not in done.stdout
-    assert not (tmp_path / "run.json").exists()
 
 
 AGAIN = """

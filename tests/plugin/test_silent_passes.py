@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
-from whisperbench.results.records import Machine, ManifestEntry, Measurement, Metric, Run
+from whisperbench.results.figure import Metric
+from whisperbench.results.records import Machine, ManifestEntry, Measurement, Run
 
 BENCHMARK = """
 import time

@@ -50,7 +50,7 @@ def test_a_recorded_baseline() -> None:
     (path,) = baseline.known()
     run = read_run(path)
     assert path.parent.name == run.machine.device_key
-    assert [row.stage for row in run.measurements] == ["front end"]
+    assert [row.benchmark for row in run.measurements] == ["front end"]
     assert all(metric.processes for row in run.measurements for metric in row.metrics)
     read = subprocess.run(
         [sys.executable, "-m", "pytest_benchmark", "compare", str(path), "--columns", "median"],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.runs import CPU_MACHINE, make_cell, make_cost, make_run
+from tests.runs import CPU_MACHINE, cost_of, make_cell, make_cost, make_run
 from whisperbench.report.cost import bound_by
+from whisperbench.report.rows import Row
 from whisperbench.report.summary import WIDTH, summarise
-from whisperbench.results.records import Measurement, Part
+from whisperbench.results.passes import Part
+from whisperbench.results.records import Measurement
 
 GPU = {"aten_ops": 800, "python_calls": 4000, "kernels": 600, "copies_dtoh": 8, "stream_syncs": 8}
 INT8 = {
@@ -66,7 +68,8 @@ decoding is bound by the host: the GPU works 25 % of the time (16.0 x its floor)
 def test_what_was_not_counted_is_said() -> None:
     """A reason for a missing count is in the summary; no column of zeros is."""
     row = make_cost(make_cell("fp16", device="cpu", tokens=4), {"aten_ops": 8}, wall_ms=1.0)
-    row = msgspec.structs.replace(row, notes=row.notes | {"not_counted": "kernels: no CUPTI"})
+    found = msgspec.structs.replace(cost_of(row), not_counted="kernels: no CUPTI")
+    row = msgspec.structs.replace(row, found=found)
     text = section(row, cpu=True)
     assert "not counted: owner/whisper fp16: kernels: no CUPTI" in text
     assert "kernels  " not in text
@@ -96,8 +99,8 @@ def test_what_a_stage_is_bound_by(
     row = make_cost(
         make_cell(), {"kernels": kernels}, gpu_ms=gpu_ms, floor_ms=floor_ms, wall_ms=wall_ms
     )
-    row = msgspec.structs.replace(
-        row,
+    found = msgspec.structs.replace(
+        cost_of(row),
         parts=tuple(
             Part(
                 kind="kernel",
@@ -111,15 +114,15 @@ def test_what_a_stage_is_bound_by(
             for name, time_us in (("gemm", 6000.0), ("relu", 1500.0))
         ),
     )
-    found = bound_by(row, "decode")
-    assert found is not None
-    assert found.endswith(reason)
+    said = bound_by(Row(row, found), "decode")
+    assert said is not None
+    assert said.endswith(reason)
 
 
 def test_a_stage_that_was_not_timed_is_bound_by_nothing() -> None:
-    """Without its figures a stage has no reason."""
-    row = msgspec.structs.replace(make_cost(make_cell(), {}), notes={})
-    assert bound_by(row, "encoder") is None
+    """One that took no time has no reason."""
+    row = make_cost(make_cell(), {}, wall_ms=0.0)
+    assert bound_by(Row(row, cost_of(row)), "encoder") is None
 
 
 def test_two_depths_give_the_whole() -> None:

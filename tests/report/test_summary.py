@@ -7,6 +7,7 @@ import pytest
 
 from tests.runs import make_measurement, make_run
 from whisperbench.report.summary import WIDTH, spread, summarise
+from whisperbench.results.passes import DeviceConditions, LatencyResult
 from whisperbench.results.records import ManifestEntry
 
 GOLDEN = """\
@@ -151,9 +152,8 @@ def test_energy_has_a_column_where_it_was_measured() -> None:
 
 def test_attempts_that_were_not_believed_are_named() -> None:
     """A benchmark that was timed again says so, and why."""
-    row = msgspec.structs.replace(
-        make_measurement(),
-        notes={"attempts_not_believed": "attempt 1, p50 2.00 s: the GPU was slowed down"},
-    )
+    told = "attempt 1, p50 2.00 s: the GPU was slowed down"
+    conditions = DeviceConditions(attempts_not_believed=told)
+    row = msgspec.structs.replace(make_measurement(), found=LatencyResult(conditions=conditions))
     text = summarise(make_run(row))
-    assert "timed again: transcribe fp16: attempt 1, p50 2.00 s: the GPU was slowed down" in text
+    assert f"timed again: transcribe fp16: {told}" in text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperbench.results.records import Metric
+from whisperbench.results.figure import Metric
 
 
 @given(figure=st.sampled_from([math.nan, math.inf, -math.inf]), at=st.integers(0, 2))

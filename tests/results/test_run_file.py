@@ -57,7 +57,10 @@ METRIC = "benchmarks/0/extra_info/whisperbench/metrics/0"
         ("[1, 2]", "not a whisperbench run"),
         ('{"benchmarks": []}', "not a whisperbench run"),
         ("[" * 100_000, "not a whisperbench run"),
-        (_change("whisperbench/schema", SCHEMA + 1), f"schema {SCHEMA + 1}; .* reads {SCHEMA}"),
+        (
+            _change("whisperbench/schema", SCHEMA + 1),
+            f"schema {SCHEMA + 1}; .* reads 1 and {SCHEMA}",
+        ),
         (_change("whisperbench/schema", "1"), "not a whisperbench run"),
         (_change("benchmarks", {}), "not a whisperbench run"),
         (_change(f"{METRIC}/samples", [0.1, float("nan")]), "not a whisperbench run"),

@@ -115,14 +115,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a number as text": (_change(f"{CELL}/batch_size", "1"), "Expected `int`, got `str`"),
     "a truth as a number": (_change(f"{CELL}/audio_s", True), "Expected `float`, got `bool`"),
     "a cell missing": (SOUND.replace('"cell"', '"cel"'), "cel"),
-    "a device unknown": (_change(f"{CELL}/device", "tpu"), "cpu|cuda"),
+    "a device that is none": (_change(f"{CELL}/device", "A GPU"), "a-z"),
     "negative wall time": (_change(f"{METRIC}/samples", [1.0, -1e-9]), "a negative latency_s"),
     "a negative error rate": (
         _change("benchmarks/2/extra_info/whisperbench/metrics/6/processes", [-0.5]),
         "a negative wer",
     ),
     "a cut clip": (
-        _change("benchmarks/0/extra_info/whisperbench/clips", [["jfk", 22, 1, 110, 3, 25]]),
+        _change("benchmarks/4/extra_info/whisperbench/found/clips", [["jfk", 22, 1, 110, 3, 25]]),
         "`array` of at least length 7",
     ),
     "no samples": (_change(f"{METRIC}/samples", []), "needs a value or samples"),
@@ -134,7 +134,12 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a line's end": (_change(f"{CELL}/clip", "a\n"), "without control characters"),
     "writing turned round": (_change(f"{CELL}/model", "a\u202eb"), "without control characters"),
     "a steering reason": (_change("whisperbench/manifest/0/reason", STEERING), "control"),
-    "a steering key of notes": (_change(f"{ROW}/notes", {STEERING: 1}), "control characters"),
+    "a steering key of calls": (
+        _change("benchmarks/2/extra_info/whisperbench/found/calls", {STEERING: {}}),
+        "control characters",
+    ),
+    "a pass unknown": (_change(f"{ROW}/found/pass", "vibes"), "Invalid value 'vibes'"),
+    "what another pass found": (_change(f"{ROW}/found/pass", "cost"), "unknown field"),
     "a field unknown": (_change(f"{CELL}/colour", "red"), "unknown field `colour`"),
     "a steering field": (_change(f"{CELL}/{STEERING}", "red"), r"unknown field `\\x1b\[2J"),
     "a long unknown field": (_change(f"{CELL}/{'x' * 100_000}", 1), "unknown field `xxx"),
@@ -172,7 +177,7 @@ def test_bad_files_are_refused(tmp_path: Path, name: str) -> None:
         ("benchmarks/0/extra_info/ours", {"x": 10**400}),
         ("machine_info/node", STEERING),
         ("datetime", "2026-01-01"),
-        (f"{ROW}/transcripts", [STEERING, "a\nb", "../../etc/passwd", "[bold]x[/bold]"]),
+        (f"{ROW}/found/transcripts", [STEERING, "a\nb", "../../etc/passwd", "[bold]x[/bold]"]),
         (f"{CELL}/model", "../[bold]été 你好[/bold]"),
         (f"{CELL}/audio_s", 26),
     ],
@@ -187,7 +192,7 @@ def test_sound_files_are_accepted(tmp_path: Path, where: str, value: object) -> 
 def test_a_steering_transcript_is_harmless(tmp_path: Path) -> None:
     """A summary shows what is no text in a transcript as escapes, all in one line."""
     path = tmp_path / "run.json"
-    file = json.loads(_change(f"{ROW}/transcripts", [f"{STEERING}\n0 failed"]))
+    file = json.loads(_change(f"{ROW}/found/transcripts", [f"{STEERING}\n0 failed"]))
     file["benchmarks"][0]["extra_info"]["whisperbench"]["cell"]["tokens"] = None
     path.write_text(json.dumps(file), encoding="utf-8")
     lines = summarise(read_run(path)).splitlines()
@@ -322,8 +327,8 @@ def test_damaged_files(tmp_path: Path) -> None:
         (_change(f"{ROW}/noted", {"a": 1}), "noted"),
         (_change(f"{CELL}/model", STEERING), "model"),
         (SOUND.replace("26.4", "26"), "audio_s: 26 was read as 26.4"),
-        (SOUND.replace("transcribe", "encode"), "stage"),
-        (_rebuilt(_row_again), "4 said, 3 read"),
+        (SOUND.replace("transcribe", "encode"), "benchmark"),
+        (_rebuilt(_row_again), "7 said, 6 read"),
     ],
 )
 def test_the_oracle_sees_a_wrong_acceptance(

@@ -13,7 +13,8 @@ import msgspec
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, DeviceKind, precision_named
 from whisperbench.errors import InputError, one_line
-from whisperbench.results.kinds import DERIVED, KINDS, METRICS
+from whisperbench.results.kinds import KINDS
+from whisperbench.results.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: the suite runs from one, installed with `pip install -e .`."""
@@ -128,7 +129,7 @@ class Ceiling(
         _require_place(self.models, self.devices, whose)
 
 
-_QUALITY_METRICS = tuple(name for name, kind in METRICS.items() if kind == "quality")
+_QUALITY_METRICS = tuple(name for name, row in METRICS.items() if row.kind == "quality")
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,13 +181,13 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         _require_place(self.models, self.devices, "tolerance")
         for pattern in self.metrics:
             names = require_match(pattern, METRICS, "metric", "tolerance")
-            if DERIVED.issuperset(names):
+            if all(METRICS[name].derived for name in names):
                 raise ValueError(
                     f"the tolerance of {pattern}: it is another figure, divided by something; set "
                     "that one's"
                 )
             for name in names:
-                rule = KINDS[METRICS[name]]
+                rule = KINDS[METRICS[name].kind]
                 if self.share < rule.noise or self.absolute < rule.noise_absolute:
                     raise ValueError(
                         f"the tolerance of {name} is finer than unchanged code wobbles: set share "

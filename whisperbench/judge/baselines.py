@@ -20,8 +20,9 @@ from whisperbench.errors import (
 )
 from whisperbench.judge.compare import Gate, differ, spread_of
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
+from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
-from whisperbench.results.records import Machine, Measurement, Metric, Run
+from whisperbench.results.records import Machine, Measurement, Run
 from whisperbench.results.run_file import decode_run, read_run
 
 FOLDER = ROOT / "baselines"
@@ -183,7 +184,11 @@ def _merged(rows: list[dict[str, Any]]) -> dict[str, Any]:
     middle = order[len(order) // 2]
     first = found[middle]
     for other in found:
-        same = (other.cell, other.stage, other.body) == (first.cell, first.stage, first.body)
+        same = (other.cell, other.benchmark, other.body) == (
+            first.cell,
+            first.benchmark,
+            first.body,
+        )
         if not same or [one.name for one in other.metrics] != [one.name for one in first.metrics]:
             raise InputError(
                 f"{rows[0]['fullname']}: the runs did not measure the same; record them together"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from whisperbench.results.records import Measurement, Part
+from whisperbench.results.metrics import METRICS, MadeOf
+from whisperbench.results.passes import CostResult, QualityResult
+from whisperbench.results.records import Measurement
 
 CAUSES = 3
 """Causes that a sentence names."""
@@ -16,28 +18,36 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     As in "+32 aten::to a token, from Linear8bitLt", or of an error rate the clips, as in "+2 wrong
     words in harbour". Nothing where no part has changed.
     """
-    if head.clips:
-        return _clips_of(base, head)
-    stage, _, counted = metric.partition("_")
-    by_time = metric.endswith("gpu_time_ms")
-    before, after = (_parts(row, stage, counted) for row in (base, head))
-    if counted in ("python_calls", "allocations") and not (before and after):
+    if isinstance(base.found, QualityResult) and isinstance(head.found, QualityResult):
+        return _clips_of(base.found, head.found)
+    row = METRICS.get(metric)
+    if (
+        row is None
+        or row.stage is None
+        or row.made_of is None
+        or not isinstance(base.found, CostResult)
+        or not isinstance(head.found, CostResult)
+    ):
+        return []
+    before, after = (_parts(found, row.stage, row.made_of) for found in (base.found, head.found))
+    if row.made_of.kind in ("call", "allocation") and not (before and after):
         return []  # one of the files does not say what they are made of
     changes = {
         key: after.get(key, 0.0) - before.get(key, 0.0) for key in before.keys() | after.keys()
     }
+    by_time = row.made_of.by_time
     changed = {key: change for key, change in changes.items() if abs(change) > by_time}
     # What a module calls itself is the cause of what is called within it.
     outermost = {key: change for key, change in changed.items() if not key.within}
     most = sorted((outermost or changed).items(), key=lambda item: (-abs(item[1]), item[0]))
-    if counted == "python_calls":
+    if row.made_of.kind == "call":
         # What is new says more than what all functions call.
         most.sort(key=lambda item: item[0] in before and item[0] in after)
-    tokens = (head.cell.tokens or 1) if stage == "decode" else 1
+    tokens = (head.cell.tokens or 1) if row.stage == "decode" else 1
     return [_cause(key, change, tokens, by_time) for key, change in most[:CAUSES]]
 
 
-def _clips_of(base: Measurement, head: Measurement) -> list[str]:
+def _clips_of(base: QualityResult, head: QualityResult) -> list[str]:
     """Name the clips that are heard otherwise."""
     before = {clip.name: clip for clip in base.clips}
     changes = [
@@ -49,29 +59,6 @@ def _clips_of(base: Measurement, head: Measurement) -> list[str]:
     return [f"{change:+d} wrong words in {name}" for change, name in most]
 
 
-_COUNTED_IN: dict[str, tuple[tuple[str, ...], str]] = {
-    "aten_ops": (("op",), "aten::"),
-    "kernels": (("kernel",), ""),
-    "gpu_time_ms": (("kernel",), ""),
-    "memsets": (("memset",), ""),
-    "stream_syncs": (("sync",), "cudaStream"),
-    "device_syncs": (("sync",), "cudaDevice"),
-    "event_syncs": (("sync",), "cudaEvent"),
-    "allocations": (("allocation",), ""),
-}
-"""The kinds of parts that a metric counts, and how their names begin. What any other metric, such
-as a peak or least work, is made of is not kept."""
-
-
-def _makes_up(part: Part, counted: str) -> bool:
-    if counted.startswith(("copies_", "copy_bytes_")):
-        return part.kind == "copy" and part.name == counted.rpartition("_")[2]
-    if counted == "other_ops":
-        return part.kind == "op" and not part.name.startswith("aten::")
-    kinds, beginning = _COUNTED_IN.get(counted, ((), ""))
-    return part.kind in kinds and part.name.startswith(beginning)
-
-
 class _Key(NamedTuple):
     """What is told apart where causes are named."""
 
@@ -81,22 +68,21 @@ class _Key(NamedTuple):
     """Whether it is an op that another op called."""
 
 
-def _parts(row: Measurement, stage: str, counted: str) -> dict[_Key, float]:
+def _parts(found: CostResult, stage: str, made_of: MadeOf) -> dict[_Key, float]:
     """Sum what makes a metric up, by count or by time; copies and waits by their op."""
-    if counted == "python_calls":
-        return {_Key(name, "", False): n for name, n in row.calls.get(stage, {}).items()}
-    found: dict[_Key, float] = {}
-    for part in row.parts:
-        if part.stage != stage or not _makes_up(part, counted):
+    if made_of.kind == "call":
+        return {_Key(name, "", False): n for name, n in found.calls.get(stage, {}).items()}
+    summed: dict[_Key, float] = {}
+    for part in found.parts:
+        if part.stage != stage or part.kind != made_of.kind or not made_of.includes(part.name):
             continue
         own = part.kind in ("op", "kernel")
         name = (
             part.name if own else f"{part.kind} {part.name}".rstrip() + f" in {part.op or 'no op'}"
         )
         key = _Key(name, part.module, part.kind == "op" and bool(part.op))
-        size = part.time_us if counted == "gpu_time_ms" else part.count
-        found[key] = found.get(key, 0.0) + size
-    return found
+        summed[key] = summed.get(key, 0.0) + (part.time_us if made_of.by_time else part.count)
+    return summed
 
 
 def _cause(key: _Key, change: float, tokens: int, by_time: bool) -> str:

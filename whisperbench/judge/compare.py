@@ -13,14 +13,16 @@ from whisperbench.asked.suite import Tolerance, matches
 from whisperbench.errors import InputError
 from whisperbench.judge.causes import causes_of
 from whisperbench.judge.statistics import FEWEST_BASES, FEWEST_HEADS, growth
-from whisperbench.results.kinds import KINDS, Rule, can_be_zero
+from whisperbench.results.figure import Metric
+from whisperbench.results.kinds import KINDS, Rule
+from whisperbench.results.metrics import can_be_zero
+from whisperbench.results.passes import CostResult
 from whisperbench.results.records import (
     Cell,
     Judged,
     Judgement,
     Machine,
     Measurement,
-    Metric,
     Run,
     Verdict,
 )
@@ -91,7 +93,7 @@ class Gate:
         self._left.pop(identity, None)
         found = list(self._of_cell(self._known.get(identity), head))
         found += [verdict for verdict in head.verdicts if verdict.verdict != "ok"]
-        return [Judged(head.stage, head.cell, verdict) for verdict in found]
+        return [Judged(head.benchmark, head.cell, verdict) for verdict in found]
 
     def judge_all(self, head: Sequence[Measurement]) -> list[Judged]:
         """Judge all that was measured, and what of the baseline was not."""
@@ -100,7 +102,9 @@ class Gate:
     def missing(self) -> list[Judged]:
         """Return what the baseline has and was not judged."""
         return [
-            Judged(row.stage, row.cell, _verdict("missing", "the head did not measure it", metric))
+            Judged(
+                row.benchmark, row.cell, _verdict("missing", "the head did not measure it", metric)
+            )
             for row in self._left.values()
             for metric in _judged(row)
         ]
@@ -128,8 +132,8 @@ class Gate:
         for metric in known.values():
             yield _verdict("missing", "the head has no such figure", metric)
         for which, row in (("base", base), ("head", head)):
-            if "not_counted" in row.notes:
-                sentence = f"by the {which}: {row.notes['not_counted']}"
+            if isinstance(row.found, CostResult) and row.found.not_counted is not None:
+                sentence = f"by the {which}: {row.found.not_counted}"
                 yield Verdict(
                     verdict="not-comparable", metric="not counted", unit="1", sentence=sentence
                 )
@@ -161,7 +165,7 @@ class Gate:
                 sentence = f"the {which}'s processes differ, and should not"
                 return _verdict("invalid", sentence, old, new)
             least = min((*metric.figures, *(metric.samples or ())))
-            if least <= 0 and not can_be_zero(metric.name, metric.kind):
+            if least <= 0 and not can_be_zero(metric):
                 sentence = f"the {which} measured {least:g}: measure it again"
                 return _verdict("invalid", sentence, old, new)
         allowed = self._allowed(head.cell, new.name, rule)
@@ -276,7 +280,7 @@ def _identity(row: Measurement) -> _Identity:
     cell = row.cell
     natural = cell.tokens is None
     return (
-        row.stage,
+        row.benchmark,
         cell.model,
         cell.precision,
         cell.clip,
@@ -288,7 +292,7 @@ def _identity(row: Measurement) -> _Identity:
 
 def _twice(which: str, row: Measurement) -> InputError:
     return InputError(
-        f"the {which} has two measurements of {row.stage}, {row.cell.model} "
+        f"the {which} has two measurements of {row.benchmark}, {row.cell.model} "
         f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
     )
 

@@ -90,7 +90,7 @@ def propose(run: Run) -> list[Ceiling]:
     for row in run.measurements:
         figures = figures_of(row)
         metric = next((name for name in PROPOSED if name in figures), None)
-        if row.stage != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
+        if row.benchmark != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
             continue
         measured = figures[metric]
         ratio = HEADROOM_RATIO[row.cell.device]

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+import msgspec
+
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.telemetry import Telemetry
+from whisperbench.results.passes import DeviceConditions
 from whisperbench.units import format_seconds
 
 
@@ -16,8 +19,8 @@ class Rounds:
     """Rounds that nothing disturbed."""
 
     samples_s: tuple[float, ...]
-    notes: dict[str, str | float | bool]
-    """The conditions, and what was wrong with the attempts before, if there were any."""
+    conditions: DeviceConditions
+    """What the device ran at, and what was wrong with the attempts before, if there were any."""
 
 
 def take_rounds(
@@ -51,10 +54,10 @@ def take_rounds(
             readings.look()
         trouble = readings.trouble()
         if not trouble:
-            notes = readings.notes()
-            if troubles:
-                notes["attempts_not_believed"] = "; ".join(troubles)
-            return Rounds(samples_s=tuple(samples_s), notes=notes)
+            conditions = msgspec.structs.replace(
+                readings.conditions(), attempts_not_believed="; ".join(troubles) or None
+            )
+            return Rounds(samples_s=tuple(samples_s), conditions=conditions)
         troubles.append(
             f"attempt {len(troubles) + 1}, p50 {format_seconds(median(samples_s))}: {trouble}"
         )

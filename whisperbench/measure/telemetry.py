@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from whisperbench.errors import DeviceError
+from whisperbench.results.passes import DeviceConditions
 
 if TYPE_CHECKING:
     from whisperbench.devices.device import Conditions, Device
@@ -64,22 +65,22 @@ class Telemetry:
             causes.append(f"another process used the GPU ({pids})")
         return " and ".join(causes)
 
-    def notes(self) -> dict[str, str | float | bool]:
-        """Return the conditions, as a result keeps them, and what could not be seen of them."""
+    def conditions(self) -> DeviceConditions:
+        """Return what the device ran at, and what could not be seen of it; of a host nothing."""
         with suppress(DeviceError):  # a GPU that shares the host's memory may not tell its own
             if self.device.memory() is None:
-                return {}  # a host, of which nothing of this can be told
-        found: dict[str, str | float | bool] = {"others": "visible" if self._listed else "hidden"}
+                return DeviceConditions()
         clocks = [row.sm_clock_mhz for row in self._readings if row.sm_clock_mhz is not None]
-        if clocks:
-            found |= {"sm_clock_mhz": median(clocks), "lowest_sm_clock_mhz": min(clocks)}
         warmth = [row.temperature_c for row in self._readings if row.temperature_c is not None]
-        if warmth:
-            found["highest_temperature_c"] = max(warmth)
         reasons = [row.reasons for row in self._readings if row.reasons is not None]
         named = ", ".join(sorted(frozenset().union(*reasons))) or "none"
-        found["event_reasons"] = named if reasons else "not readable"
-        return found
+        return DeviceConditions(
+            others="visible" if self._listed else "hidden",
+            sm_clock_mhz=median(clocks) if clocks else None,
+            lowest_sm_clock_mhz=min(clocks, default=None),
+            highest_temperature_c=max(warmth, default=None),
+            event_reasons=named if reasons else "not readable",
+        )
 
     def _slowdowns(self) -> list[str]:
         """Name the slow-downs that a reading showed, or that the driver counted between two."""

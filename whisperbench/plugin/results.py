@@ -236,12 +236,12 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         try:
             found = msgspec.convert(row["extra_info"]["whisperbench"], Measurement)
             require_sense([found], processes=1)
-            if (found.stage, found.cell) in cells:
+            if (found.benchmark, found.cell) in cells:
                 raise ValueError("another benchmark has measured the same")
         except ValueError as error:
             fate.outcome, fate.reason = "failed", f"recorded what is no result: {why_not(error)}"
             continue
-        cells.add((found.stage, found.cell))
+        cells.add((found.benchmark, found.cell))
         kept.append(row)
     output_json["benchmarks"] = kept
     timed = {row["fullname"] for row in kept}

@@ -19,20 +19,20 @@ from whisperbench.measure.rounds import Rounds, take_rounds
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import replay
 from whisperbench.plugin.session import announcer
-from whisperbench.results.kinds import DERIVED, METRICS
-from whisperbench.results.records import Cell, ClipScore, Measurement, Metric, Part, Verdict
-from whisperbench.units import mib
+from whisperbench.results.metrics import Value, figures
+from whisperbench.results.passes import DeviceConditions, Energy, Found, LatencyResult
+from whisperbench.results.records import Cell, Measurement, Verdict
 
 if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.asked.recordings import DataSet
-    from whisperbench.measure.latency.energy import Energy
+    from whisperbench.measure.latency.energy import EnergyWindow
     from whisperbench.plugin.session import Prepared
-    from whisperbench.whisper.loading import LoadedModel
     from whisperbench.whisper.transcriber import Transcriber
 
 T = TypeVar("T")
+FoundT = TypeVar("FoundT", bound=Found)
 
 
 class Timing:
@@ -49,8 +49,8 @@ class Timing:
         self._say = say
         self.samples_s: tuple[float, ...] = ()
         """The rounds' seconds."""
-        self.notes: dict[str, str | float | bool] = {}
-        """The conditions that they were taken in."""
+        self._conditions = DeviceConditions()
+        self._energy: Energy | None = None
 
     def __call__(
         self,
@@ -90,7 +90,7 @@ class Timing:
             for _ in range(self._prepared.plan.profile.warmup_rounds):
                 one_round()
             taken = self._take(one_round, rounds)
-        self.samples_s, self.notes = taken.samples_s, taken.notes
+        self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, stage, taken.samples_s)
         return made[0]
 
@@ -112,7 +112,7 @@ class Timing:
 
         with garbage_held():
             taken = self._take(one_round, rounds=1)
-        self.samples_s, self.notes = taken.samples_s, taken.notes
+        self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, stage, taken.samples_s)
         return made[0]
 
@@ -125,7 +125,7 @@ class Timing:
             say=lambda line: self._say(f"{what}{line}"),
         )
 
-    def energy(self, call: Callable[[], object], audio_s: float) -> list[Metric]:
+    def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
         """Repeat a call, untimed, and return its energy per audio second; nothing on a CPU."""
         from whisperbench.measure.latency.energy import measure_energy
         from whisperbench.whisper.transcriber import synchronize
@@ -136,7 +136,7 @@ class Timing:
             call()
             synchronize(device)
 
-        made: list[Energy | None] = []
+        made: list[EnergyWindow | None] = []
 
         def one_window() -> float:
             made.append(measure_energy(self._prepared.device, one_call))
@@ -144,21 +144,29 @@ class Timing:
 
         with garbage_held():
             taken = self._take(one_window, rounds=1, what="energy, ")
-        if "attempts_not_believed" in taken.notes:
-            self.notes["energy_attempts_not_believed"] = taken.notes["attempts_not_believed"]
         used = made[-1]
         if used is None:
-            return []
-        self.notes |= {"energy_window_s": used.window_s, "energy_calls": used.calls}
-        return [
-            Metric(
-                name="energy_j_per_audio_s",
-                unit="J/s",
-                kind="wall",
-                better="lower",
-                value=used.joules_per_call / audio_s,
-            )
-        ]
+            return {}
+        self._energy = Energy(
+            window_s=used.window_s,
+            calls=used.calls,
+            attempts_not_believed=taken.conditions.attempts_not_believed,
+        )
+        return {"energy_j_per_audio_s": used.joules_per_call / audio_s}
+
+    def result(self, transcripts: Sequence[str] = ()) -> LatencyResult:
+        """Return what stands beside the figures of what was timed.
+
+        Args:
+            transcripts: one text per clip of the batch, where a transcript is made.
+        """
+        return LatencyResult(
+            conditions=self._conditions, transcripts=tuple(transcripts), energy=self._energy
+        )
+
+    def in_conditions(self, found: FoundT) -> FoundT:
+        """Return what a pass has found, with what the device ran at meanwhile."""
+        return msgspec.structs.replace(found, conditions=self._conditions)
 
 
 @contextmanager
@@ -195,38 +203,34 @@ class Recorder:
 
     def __call__(
         self,
-        stage: str,
+        benchmark: str,
         cell: Cell,
+        values: Mapping[str, Value],
+        found: Found,
         *,
-        metrics: Sequence[Metric],
         verdicts: Sequence[Verdict] = (),
-        transcripts: Sequence[str] = (),
-        parts: Sequence[Part] = (),
-        calls: Mapping[str, Mapping[str, int]] | None = None,
-        clips: Sequence[ClipScore] = (),
-        notes: Mapping[str, str | float | bool] | None = None,
+        conditions: Mapping[str, str] | None = None,
     ) -> None:
         """Record what a benchmark measured of a cell.
 
+        Args:
+            benchmark: what was measured, as tables show it.
+            cell: what it was measured of.
+            values: the figures, by the names of their metrics (results/metrics.py).
+            found: what its pass has found beside them (results/passes.py).
+            verdicts: by the limits that apply.
+            conditions: what the figures depend on beside the cell.
+
         Raises:
             RegressedError: it is worse than the baseline, or cannot be held against it.
-            ValueError: a metric has no rule.
+            ValueError: a metric has no row.
         """
-        for metric in metrics:
-            if METRICS.get(metric.name) != metric.kind:
-                raise ValueError(f"{metric.name}: METRICS in kinds.py has no such {metric.kind}")
-            if metric.derived != (metric.name in DERIVED):
-                raise ValueError(f"{metric.name}: DERIVED in kinds.py says otherwise")
         measurement = Measurement(
-            stage=stage,
+            benchmark=benchmark,
             cell=cell,
-            metrics=tuple(metrics),
+            metrics=figures(values, conditions),
+            found=found,
             verdicts=tuple(verdicts),
-            transcripts=tuple(transcripts),
-            parts=tuple(parts),
-            calls={stage: dict(functions) for stage, functions in (calls or {}).items()},
-            clips=tuple(clips),
-            notes=dict(notes or {}),
             body=self._body,
         )
         # pytest-benchmark keeps the dictionary it made: a new one would be lost.
@@ -260,22 +264,6 @@ class Recorder:
         )
 
 
-def latency(samples_s: Sequence[float]) -> Metric:
-    """Wall seconds of each round."""
-    return Metric(name="latency_s", unit="s", kind="wall", better="lower", samples=tuple(samples_s))
-
-
-def weight_size(loaded: LoadedModel) -> Metric:
-    """MiB of the weights as loaded: exact, because it depends on the stack alone."""
-    return Metric(
-        name="weight_mib",
-        unit="MiB",
-        kind="exact",
-        better="lower",
-        value=mib(loaded.weight_bytes),
-    )
-
-
 @pytest.fixture
 def timing(benchmark: Any, prepared: Prepared, pytestconfig: pytest.Config) -> Timing:
     """Time a call by the suite's rules."""
@@ -294,12 +282,14 @@ def record(
 
 
 def body_digest(function: Callable[..., object]) -> str:
-    """Digest a benchmark's code, without comments, docstring and layout.
+    """Digest a benchmark's code, without comments, docstring, marks and layout.
 
     What another body measured is not comparable (as asv's benchmark versions).
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
-    if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
-        del definition.body[0]
+    if isinstance(definition, ast.FunctionDef):
+        definition.decorator_list.clear()
+        if ast.get_docstring(definition) is not None:
+            del definition.body[0]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from statistics import median
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
-from whisperbench.results.records import COST_STAGES, Measurement, Place, Run
-from whisperbench.units import WINDOW_S, format_figure
+from whisperbench.report.rows import Row, by_place, rows_of
+from whisperbench.results.metrics import STAGES, MetricRow, Stage, made_by
+from whisperbench.results.passes import CostResult
+from whisperbench.results.records import Run
+from whisperbench.units import format_figure
 
-COST = "cost"
-"""The stage of test_cost."""
+_Row = Row[CostResult]
 
-_COUNTS = (
-    ("kernels", "kernels"),
-    ("copies", "copies_"),
-    ("waits", "_syncs"),
-    ("aten ops", "aten_ops"),
-    ("other", "other_ops"),
-    ("allocs", "allocations"),
-    ("calls", "python_calls"),
-)
-"""Headings, and what the names of the metrics under them contain: they are summed."""
+GPU = "GPU"
+"""The column of the GPU's time, which stands beside the other times."""
 
 LAYERS = ("encoder_layers", "decoder_layers")
 """Fields of a `WhisperSize` that say how many layers each stage has."""
@@ -46,10 +39,7 @@ NEAR_FLOOR = 1 / 2
 
 def cost_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's cost benchmarks; nothing where it has none."""
-    places: dict[Place, list[Measurement]] = {}
-    for row in run.measurements:
-        if row.stage == COST:
-            places.setdefault(row.cell.place, []).append(row)
+    places = by_place(run, CostResult)
     for (model, clip, batch_size, attention), rows in places.items():
         tokens = rows[0].cell.tokens
         yield (
@@ -59,34 +49,43 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
         yield _table(rows)
     if not places:
         return
-    measured = [row for rows in places.values() for row in rows]
+    measured = rows_of(run, CostResult)
     yield "Counts are exact: of the encoder, which always gets 30 s, and per token of all the rest"
     yield "of generate(), what it does once a call included. calls: of Python functions."
     yield from _layers(measured)
     yield from _limits(measured)
     for row in measured:
-        if "not_counted" in row.notes:
-            yield f"not counted: {row.cell.model} {row.cell.precision}: {row.notes['not_counted']}"
+        if row.found.not_counted is not None:
+            yield f"not counted: {row.cell.model} {row.cell.precision}: {row.found.not_counted}"
 
 
-def _table(rows: list[Measurement]) -> Table:
+def _headings() -> list[str]:
+    """Return the columns of counts, in the registry's order."""
+    found = dict.fromkeys(row.headings.get("cost") for row in made_by("cost"))
+    return [heading for heading in found if heading not in (None, GPU)]
+
+
+def _table(rows: list[_Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("stage", no_wrap=True)
     table.add_column("precision", no_wrap=True)
     shown = [
-        (heading, part) for heading, part in _COUNTS if any(_count(row, "", part) for row in rows)
+        heading
+        for heading in _headings()
+        if any(_count(row, stage, heading) for row in rows for stage in STAGES)
     ]
-    for heading, _ in shown:
+    for heading in shown:
         table.add_column(heading, justify="right", no_wrap=True)
-    with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in COST_STAGES)
-    for heading in ("floor", *(("GPU",) if with_gpu else ()), "wall"):
+    with_gpu = any(_gpu_ms(row, stage) is not None for row in rows for stage in STAGES)
+    for heading in ("floor", *((GPU,) if with_gpu else ()), "wall"):
         table.add_column(heading, justify="right", no_wrap=True)
     for where in _WHERE:
-        stage = "decode" if where == "a token" else "encoder"
+        stage: Stage = "decode" if where == "a token" else "encoder"
         for row in rows:
             times = _times(row, where)
-            counts = [_count(row, stage, part) for _, part in shown]
-            times_ms = [row.notes.get(f"{stage}_floor_ms"), row.notes.get(f"{stage}_wall_ms")]
+            counts = [_count(row, stage, heading) for heading in shown]
+            spent = row.found.times(stage)
+            times_ms: list[float | None] = [spent.floor_ms, spent.wall_ms]
             if with_gpu:
                 times_ms.insert(1, _gpu_ms(row, stage))
             table.add_row(
@@ -99,35 +98,35 @@ def _table(rows: list[Measurement]) -> Table:
     return table
 
 
-def _times(row: Measurement, where: str) -> float:
+def _times(row: _Row, where: str) -> float:
     """Return what a stage's figures are divided by."""
     if where == "a token":
         return row.cell.tokens or 1
-    return (row.number("encoded_s") or WINDOW_S) if where == "a second" else 1
+    return row.found.encoded_s if where == "a second" else 1
 
 
-def _count(row: Measurement, stage: str, part: str) -> float | None:
-    """Sum the counts of a stage whose name contains a part; None where none was counted."""
-    found = [
-        metric.value
-        for metric in row.metrics
-        if metric.name.startswith(stage) and part in metric.name and "bytes" not in metric.name
-    ]
+def _count(row: _Row, stage: Stage, heading: str) -> float | None:
+    """Sum the counts of a stage that stand under a heading; None where none was counted."""
+    under_it = (each for each in made_by("cost") if each.headings.get("cost") == heading)
+    return _sum(row, under_it, stage)
+
+
+def _sum(row: _Row, metrics: Iterable[MetricRow], stage: Stage) -> float | None:
+    found = [row.value(each.name) for each in metrics if each.stage == stage]
     values = [value for value in found if value is not None]
     return sum(values) if values else None
 
 
-def _gpu_ms(row: Measurement, stage: str) -> float | None:
-    metric = row.metric(f"{stage}_gpu_time_ms")
-    return median(metric.samples) if metric is not None and metric.samples else None
+def _gpu_ms(row: _Row, stage: Stage) -> float | None:
+    return row.value(f"{stage}_gpu_time_ms")
 
 
-def _layers(rows: list[Measurement]) -> Iterator[str]:
+def _layers(rows: list[_Row]) -> Iterator[str]:
     """Say what a layer costs, of dummies that were counted at two depths, and what all of them do.
 
     Layers are alike, so the difference between two depths is the layers', to the last op.
     """
-    depths: dict[tuple[str, str, tuple[object, ...]], dict[int, Measurement]] = {}
+    depths: dict[tuple[str, str, tuple[object, ...]], dict[int, _Row]] = {}
     for row in rows:
         cell = row.cell
         size, colon, layers = cell.model.removeprefix(DUMMY_PREFIX).partition(":")
@@ -139,11 +138,9 @@ def _layers(rows: list[Measurement]) -> Iterator[str]:
         if len(by_depth) < 2:
             continue
         few, many = sorted(by_depth)[:2]
-        for stage, where, layers_of in zip(
-            COST_STAGES, ("encoder", "a token"), LAYERS, strict=True
-        ):
-            for _, name in _COUNTS:
-                low, high = (_count(by_depth[depth], stage, name) for depth in (few, many))
+        for stage, where, layers_of in zip(STAGES, ("encoder", "a token"), LAYERS, strict=True):
+            for heading in _headings():
+                low, high = (_count(by_depth[depth], stage, heading) for depth in (few, many))
                 if low is None or high is None or low == high:
                     continue
                 times = _times(by_depth[few], where)
@@ -151,8 +148,14 @@ def _layers(rows: list[Measurement]) -> Iterator[str]:
                 whole = low / times + layer * (getattr(SIZES[size], layers_of) - few)
                 yield (
                     f"{DUMMY_PREFIX}{size} {precision}, {where}: {layer:.10g} "
-                    f"{name.strip('_').replace('_', ' ')} a layer, {whole:.10g} in all"
+                    f"{_in_words(heading)} a layer, {whole:.10g} in all"
                 )
+
+
+def _in_words(heading: str) -> str:
+    """Return what stands under a heading: the count's own name, where it is one."""
+    names = {each.count for each in made_by("cost") if each.headings.get("cost") == heading}
+    return names.pop().replace("_", " ") if len(names) == 1 else heading
 
 
 def _count_text(count: float | None, times: float) -> str:
@@ -163,13 +166,11 @@ def _count_text(count: float | None, times: float) -> str:
     return str(int(each)) if each.is_integer() else format_figure(each)
 
 
-def _figure(value: float | str | None, times: float) -> str:
-    if value is None or isinstance(value, str):
-        return ""
-    return format_figure(value / times)
+def _figure(value: float | None, times: float) -> str:
+    return "" if value is None else format_figure(value / times)
 
 
-def _limits(rows: list[Measurement]) -> Iterator[str]:
+def _limits(rows: list[_Row]) -> Iterator[str]:
     """Say of each cell and stage what its time goes to."""
     yield (
         "floor: reading each weight once or the arithmetic, at the rates that this device was seen "
@@ -178,43 +179,47 @@ def _limits(rows: list[Measurement]) -> Iterator[str]:
     for row in rows:
         found = [
             f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"
-            for stage in COST_STAGES
+            for stage in STAGES
             if (reason := bound_by(row, stage)) is not None
         ]
         if found:
             yield f"{row.cell.model} {row.cell.precision}: {'; '.join(found)}"
 
 
-def bound_by(row: Measurement, stage: str) -> str | None:
-    """Say what a stage of a cell is bound by, and by how much; None where it was not measured.
+def bound_by(row: Row[CostResult], stage: Stage) -> str | None:
+    """Say what a stage of a cell is bound by, and by how much; None where it took no time.
 
     A stage that leaves the GPU idle for over a third of the time waits for the host. One that
     does not is bound by what its floor is made of if it comes within twice of that; else by
     launches, if what it launches is over before the next could follow, or by its kernels.
     """
-    wall, floor = row.notes.get(f"{stage}_wall_ms"), row.notes.get(f"{stage}_floor_ms")
-    if not isinstance(wall, float) or not isinstance(floor, float) or wall <= 0:
+    spent = row.found.times(stage)
+    wall, floor, gpu = spent.wall_ms, spent.floor_ms, spent.gpu_busy_ms
+    if wall <= 0:
         return None
-    what = str(row.notes.get(f"{stage}_floor_bound"))
     times = f"{wall / floor:.1f} x its floor" if floor else "no floor"
-    busy = row.notes.get(f"{stage}_gpu_busy_ms")
-    gpu = busy if isinstance(busy, float) else None
     if gpu is not None and gpu < GPU_BUSY * wall:
         return f"is bound by the host: the GPU works {100 * gpu / wall:.0f} % of the time ({times})"
     if floor >= NEAR_FLOOR * (gpu if gpu is not None else wall):
-        return f"is bound by {what} ({times})"
+        return f"is bound by {spent.floor_bound} ({times})"
     if gpu is None:
         return f"is bound by neither memory nor arithmetic ({times})"
-    launched = sum(_count(row, stage, part) or 0.0 for part in ("kernels", "copies_", "memsets"))
+    launched = _sum(row, filter(_is_launched, made_by("cost")), stage) or 0.0
     if launched and 1e3 * gpu / launched < LAUNCH_US:
         return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"
     return f"is bound by its kernels: {_longest_kernel(row, stage, gpu)} ({times})"
 
 
-def _longest_kernel(row: Measurement, stage: str, gpu_ms: float) -> str:
+def _is_launched(row: MetricRow) -> bool:
+    """Whether a metric counts what the host gives the GPU to do."""
+    launched = ("kernel", "copy", "memset")
+    return row.unit == "1" and row.made_of is not None and row.made_of.kind in launched
+
+
+def _longest_kernel(row: _Row, stage: Stage, gpu_ms: float) -> str:
     """Name the kernel that takes the most of a stage's time, and how much."""
     spent: dict[str, float] = {}
-    for part in row.parts:
+    for part in row.found.parts:
         if part.stage == stage and part.kind == "kernel":
             spent[part.name] = spent.get(part.name, 0.0) + part.time_us
     if not spent:

@@ -8,24 +8,17 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from whisperbench.judge.limits import MEMORY, figures_of, name_of
-from whisperbench.results.records import Measurement, Place, Run
+from whisperbench.judge.limits import name_of
+from whisperbench.report.rows import Row, by_place, rows_of
+from whisperbench.results.metrics import made_by
+from whisperbench.results.passes import MemoryResult
+from whisperbench.results.records import Run
 from whisperbench.units import format_figure
 
-_COLUMNS = (
-    ("", "weights", "weight_mib"),
-    ("", "context", "context_mib"),
-    ("load", "process", "load_peak_process_mib"),
-    ("load", "device", "load_peak_device_mib"),
-    ("first", "process", "first_call_peak_process_mib"),
-    ("steady", "tensors", "steady_call_peak_allocated_mib"),
-    ("steady", "torch", "steady_call_peak_reserved_mib"),
-    ("steady", "process", "steady_call_peak_process_mib"),
-    ("steady", "device", "steady_call_peak_device_mib"),
-    ("", "driver", "driver_reserved_mib"),
-)
-"""Phases, headings, and the metrics under them. A column that nothing was measured for is left
-out; the first of a phase that is not says which phase it is."""
+_Row = Row[MemoryResult]
+
+_PHASES = {"load": "load", "first_call": "first", "steady_call": "steady"}
+"""What stands over the first column of a phase."""
 
 _LEGEND_OF_A_GPU = (
     "load, first and steady call: the peak of each. tensors, torch: what torch has allocated and",
@@ -35,10 +28,7 @@ _LEGEND_OF_A_GPU = (
 
 def memory_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's memory benchmarks; nothing where it has none."""
-    places: dict[Place, list[Measurement]] = {}
-    for row in run.measurements:
-        if row.stage == MEMORY:
-            places.setdefault(row.cell.place, []).append(row)
+    places = by_place(run, MemoryResult)
     if not places:
         return
     for (model, clip, batch_size, attention), rows in places.items():
@@ -46,38 +36,43 @@ def memory_section(run: Run) -> Iterator[RenderableType]:
             f"\nmemory, MiB: model {model}, clip {clip}, batch {batch_size}, attention {attention}"
         )
         yield _table(rows)
-    measured = [row for rows in places.values() for row in rows]
+    measured = rows_of(run, MemoryResult)
     yield from _how_it_was_read(measured)
     yield from _ceilings(measured)
 
 
-def _table(rows: list[Measurement]) -> Table:
+def _table(rows: list[_Row]) -> Table:
+    """Lay out peaks. A column that nothing was measured for is left out."""
     table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("precision", no_wrap=True, vertical="bottom")
-    found = [figures_of(row) for row in rows]
-    columns = [column for column in _COLUMNS if any(column[2] in figures for figures in found)]
+    metrics = [
+        each
+        for each in made_by("memory")
+        if "memory" in each.headings and any(row.value(each.name) is not None for row in rows)
+    ]
     last = ""
-    for phase, heading, _metric in columns:
+    for each in metrics:
+        phase = _PHASES.get(each.phase, "")
         above = phase if phase != last else ""
         last = phase
-        table.add_column(f"{above}\n{heading}", justify="right", no_wrap=True, vertical="bottom")
-    for row, figures in zip(rows, found, strict=True):
-        texts = (
-            format_figure(figures[metric]) if metric in figures else "" for *_, metric in columns
-        )
+        heading = f"{above}\n{each.headings['memory']}"
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    for row in rows:
+        found = [row.value(each.name) for each in metrics]
+        texts = ("" if value is None else format_figure(value) for value in found)
         table.add_row(row.cell.precision, *texts)
     return table
 
 
-def _how_it_was_read(rows: list[Measurement]) -> Iterator[str]:
+def _how_it_was_read(rows: list[_Row]) -> Iterator[str]:
     """Say which figure was judged, and how closely the probe looked."""
-    for judged in dict.fromkeys(str(row.notes.get("judged", "unknown")) for row in rows):
+    for judged in dict.fromkeys(row.found.judged for row in rows):
         yield f"judged by: {judged}"
-    gaps = [row.number("longest_gap_ms") for row in rows]
-    intervals = [row.number("poll_interval_ms") for row in rows]
+    gaps = [row.found.longest_gap_ms for row in rows]
+    intervals = [row.found.poll_interval_ms for row in rows]
     yield (
         f"probe: polled every {max(intervals):.1f} ms, longest gap {max(gaps):.1f} ms, "
-        f"{sum(row.number('polls') for row in rows):.0f} polls"
+        f"{sum(row.found.polls for row in rows)} polls"
     )
     if all(row.cell.device == "cpu" for row in rows):
         yield "process: resident memory. load, first and steady call: the peak of each."
@@ -85,10 +80,10 @@ def _how_it_was_read(rows: list[Measurement]) -> Iterator[str]:
     yield from _LEGEND_OF_A_GPU
 
 
-def _ceilings(rows: list[Measurement]) -> Iterator[str]:
+def _ceilings(rows: list[_Row]) -> Iterator[str]:
     """Name the verdicts, and the cells that have no ceiling; what is over one is a failure."""
     for row in rows:
-        for verdict in row.verdicts:
+        for verdict in row.measurement.verdicts:
             if verdict.verdict == "ok":
                 yield f"ceiling ok: {name_of(row.cell)}: {verdict.sentence}"
             elif verdict.verdict == "missing":
@@ -96,7 +91,8 @@ def _ceilings(rows: list[Measurement]) -> Iterator[str]:
     bare = [
         name_of(row.cell)
         for row in rows
-        if not row.verdicts and row.metric("weight_mib") is not None  # without, it ran out
+        if not row.measurement.verdicts
+        and row.value("weight_mib") is not None  # without, it ran out
     ]
     if bare:
         yield f"no ceiling: {', '.join(dict.fromkeys(bare))} (whisperbench limits proposes some)"

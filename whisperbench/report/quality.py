@@ -9,9 +9,14 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.errors import printable
-from whisperbench.results.heard import NUMERICS, QUALITY, SIGN_METRICS, HeardLine
-from whisperbench.results.records import ClipScore, Measurement, Place, Run
+from whisperbench.report.rows import Row, by_place
+from whisperbench.results.heard import HeardLine
+from whisperbench.results.metrics import made_by
+from whisperbench.results.passes import ClipScore, NumericsResult, QualityResult
+from whisperbench.results.records import Run
 from whisperbench.text.words import mark_edits, normalizer_name, pooled, score
+
+_Heard = Row[QualityResult]
 
 SHOWN = 3
 """Clips that are named: those where a precision differs most from the reference."""
@@ -26,41 +31,34 @@ QUOTED_CHARACTERS = 96
 def quality_section(run: Run) -> Iterator[RenderableType]:
     """Yield the tables and lines of a run's quality and numerics; nothing where it has none."""
     reference = run.info.reference
-    heard = _by_place(run, QUALITY)
+    heard = by_place(run, QualityResult)
     for (model, clips, batch_size, attention), rows in heard.items():
-        count = rows[0].number("clips")
+        found = rows[0].found
+        count = len(found.clips)
         yield (
-            f"\nquality: model {model}, {count:.0f} clip{'s' * (count != 1)} of {clips}, "
-            f"{rows[0].number('words'):.0f} words, batch {batch_size}, attention {attention}; in %"
+            f"\nquality: model {model}, {count} clip{'s' * (count != 1)} of {clips}, "
+            f"{found.score.words} words, batch {batch_size}, attention {attention}; in %"
         )
-        if "normalizer" in rows[0].notes:
-            yield f"Words are compared after the normalizer {rows[0].notes['normalizer']}."
+        if found.normalizer is not None:
+            yield f"Words are compared after the normalizer {found.normalizer}."
         yield _heard(rows, reference)
         for row in rows:
-            if marks := row.number("mark_edits"):
-                edits = sum(clip.word_edits for clip in row.clips)
-                yield f"{row.cell.precision}: {_of_marks(marks, edits)}"
+            if marks := row.found.mark_edits:
+                yield f"{row.cell.precision}: {_of_marks(marks, row.found.score.word_edits)}"
         yield from _clips(rows, reference)
         yield from _said(rows)
     if heard:
         yield "Transcripts are greedy, at natural length. In brackets: 95 % of such sets of clips."
-    computed = _by_place(run, NUMERICS)
-    for (model, clip, _batch_size, attention), rows in computed.items():
+    computed = by_place(run, NumericsResult)
+    for (model, clip, _batch_size, attention), forced in computed.items():
         yield f"\nnumerics, against fp32: model {model}, clip {clip}, attention {attention}"
-        yield _computed(rows)
-    for rows in (*heard.values(), *computed.values()):
-        for row in rows:
-            for verdict in row.verdicts:
-                if verdict.verdict != "ok":
-                    yield f"{verdict.verdict}: {verdict.sentence}"
-
-
-def _by_place(run: Run, stage: str) -> dict[Place, list[Measurement]]:
-    places: dict[Place, list[Measurement]] = {}
-    for row in run.measurements:
-        if row.stage == stage:
-            places.setdefault(row.cell.place, []).append(row)
-    return places
+        yield _computed(forced)
+    measured = [row.measurement for rows in heard.values() for row in rows]
+    measured += [row.measurement for rows in computed.values() for row in rows]
+    for each in measured:
+        for verdict in each.verdicts:
+            if verdict.verdict != "ok":
+                yield f"{verdict.verdict}: {verdict.sentence}"
 
 
 def score_lines(lines: Sequence[HeardLine]) -> Iterator[str]:
@@ -115,13 +113,13 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _heard(rows: list[Measurement], reference: str) -> Table:
+def _heard(rows: list[_Heard], reference: str) -> Table:
     table = _table("precision", "WER", "CER", f"over {reference}", "odd")
     for row in rows:
         odd = [
-            f"{_value(row, metric):.0f} {sign}"
-            for sign, metric in SIGN_METRICS.items()
-            if _value(row, metric)
+            f"{row.value(metric.name):.0f} {metric.sign}"
+            for metric in made_by("quality")
+            if metric.sign and row.value(metric.name)
         ]
         table.add_row(
             row.cell.precision,
@@ -133,26 +131,29 @@ def _heard(rows: list[Measurement], reference: str) -> Table:
     return table
 
 
-def _over(row: Measurement) -> str:
-    metric = row.metric("wer_over_reference")
-    if metric is None or metric.value is None:
+def _over(row: _Heard) -> str:
+    over = row.value("wer_over_reference")
+    if over is None:
         return ""
-    said = f"{100 * metric.value:+.2f}"
-    if "wer_over_reference_low" in row.notes:
-        low, high = (100 * row.number(f"wer_over_reference_{end}") for end in ("low", "high"))
+    said = f"{100 * over:+.2f}"
+    if row.found.over_reference is not None:
+        low, high = (100 * bound for bound in row.found.over_reference)
         said += f" ({low:+.2f} to {high:+.2f})"
     return said
 
 
-def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
+def _clips(rows: list[_Heard], reference: str) -> Iterator[str]:
     """Name the clips that a precision hears otherwise than the reference does."""
     before = {
-        clip.name: clip for row in rows if row.cell.precision == reference for clip in row.clips
+        clip.name: clip
+        for row in rows
+        if row.cell.precision == reference
+        for clip in row.found.clips
     }
     for row in rows:
         changed = [
             (clip.word_edits - before[clip.name].word_edits, clip)
-            for clip in row.clips
+            for clip in row.found.clips
             if clip.name in before and clip.word_edits != before[clip.name].word_edits
         ]
         most = sorted(changed, key=lambda each: -abs(each[0]))[:SHOWN]
@@ -160,17 +161,17 @@ def _clips(rows: list[Measurement], reference: str) -> Iterator[str]:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             said = ", ".join(f"{clip.name} {change:+d}" for change, clip in most)
             yield f"{row.cell.precision}: wrong words more or fewer: {said}{more}"
-        for clip, text in zip(row.clips, row.transcripts, strict=False):
+        for clip, text in zip(row.found.clips, row.found.transcripts, strict=False):
             if clip.signs:
                 yield _odd(row, clip, text)
 
 
-def _said(rows: list[Measurement]) -> Iterator[str]:
+def _said(rows: list[_Heard]) -> Iterator[str]:
     """Quote how one clip begins: once for all precisions that heard the same there."""
     clip = next((name for name in (QUOTED, *_names(rows[0])) if name in _names(rows[0])), None)
     said: dict[str, list[str]] = {}
     for row in rows:
-        for name, text in zip(_names(row), row.transcripts, strict=False):
+        for name, text in zip(_names(row), row.found.transcripts, strict=False):
             if name == clip:
                 said.setdefault(_cut(printable(text)), []).append(row.cell.precision)
     for text, precisions in said.items():
@@ -179,8 +180,8 @@ def _said(rows: list[Measurement]) -> Iterator[str]:
         yield f'  "{text}"'
 
 
-def _names(row: Measurement) -> list[str]:
-    return [clip.name for clip in row.clips]
+def _names(row: _Heard) -> list[str]:
+    return [clip.name for clip in row.found.clips]
 
 
 def _cut(text: str) -> str:
@@ -191,28 +192,24 @@ def _cut(text: str) -> str:
     return f"{cut.rpartition(' ')[0] or cut} ..."
 
 
-def _odd(row: Measurement, clip: ClipScore, text: str) -> str:
+def _odd(row: _Heard, clip: ClipScore, text: str) -> str:
     said = printable(text)[:60] or "nothing"
     return f"{row.cell.precision}: {clip.name}: {', '.join(clip.signs)}: {said}"
 
 
-def _computed(rows: list[Measurement]) -> Table:
+def _computed(rows: list[Row[NumericsResult]]) -> Table:
     table = _table("precision", "logit error", "top-1", "worst layer", "its error")
     for row in rows:
         table.add_row(
             row.cell.precision,
-            f"{_value(row, 'logit_error'):.2%}",
-            f"{_value(row, 'top1_agreement'):.1%}",
-            str(row.notes.get("worst_layer", "")),
-            f"{_value(row, 'worst_layer_error'):.2%}",
+            f"{row.value('logit_error') or 0.0:.2%}",
+            f"{row.value('top1_agreement') or 0.0:.1%}",
+            row.found.worst_layer,
+            f"{row.value('worst_layer_error') or 0.0:.2%}",
         )
     return table
 
 
-def _value(row: Measurement, name: str) -> float:
-    metric = row.metric(name)
-    return metric.figures[0] if metric is not None else 0.0
-
-
-def _percent(row: Measurement, name: str) -> str:
-    return f"{100 * _value(row, name):.2f}" if row.metric(name) is not None else ""
+def _percent(row: _Heard, name: str) -> str:
+    value = row.value(name)
+    return "" if value is None else f"{100 * value:.2f}"

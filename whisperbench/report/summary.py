@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from whisperbench.errors import printable
-from whisperbench.judge.limits import MEMORY
-from whisperbench.report.cost import COST, cost_section
+from whisperbench.report.cost import cost_section
 from whisperbench.report.memory import memory_section
 from whisperbench.report.quality import quality_section
-from whisperbench.results.heard import NUMERICS, QUALITY
+from whisperbench.results.metrics import METRICS
+from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run
 from whisperbench.units import format_figure, format_seconds
 
@@ -26,8 +26,8 @@ WIDTH = 100
 
 _ENERGY = "energy_j_per_audio_s"
 
-_APART = (MEMORY, COST, QUALITY, NUMERICS)
-"""Stages that have tables of their own."""
+_TIMED = (LatencyResult, StartupResult)
+"""Passes whose benchmarks stand in the first tables; the others have tables of their own."""
 
 _STACK = ("torch", "transformers", "bitsandbytes")
 
@@ -43,7 +43,7 @@ def summarise(run: Run) -> str:
     for remark in run.info.remarks:
         console.print(f"note: {remark}")
     places: dict[Place, list[Measurement]] = {}
-    for row in _ordered(row for row in run.measurements if row.stage not in _APART):
+    for row in _ordered(row for row in run.measurements if isinstance(row.found, _TIMED)):
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         console.print()
@@ -99,14 +99,18 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
     table.add_column("stage", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    headings = ["p50", "spread", f"× {reference}", "RTFx", "tok/s", "MiB", f"× {reference}"]
+    speed, rate, weights, energy = (
+        METRICS[name].headings["latency"]
+        for name in ("rtfx", "tokens_per_s", "weight_mib", _ENERGY)
+    )
+    headings = ["p50", "spread", f"× {reference}", speed, rate, weights, f"× {reference}"]
     with_energy = any(row.metric(_ENERGY) is not None for row in rows)
-    for heading in (*headings, "J/s") if with_energy else headings:
+    for heading in (*headings, energy) if with_energy else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         table.add_row(
-            row.stage,
+            row.benchmark,
             _tokens(row),
             row.cell.precision,
             *_figures(row, bases.get(_comparable(row))),
@@ -123,17 +127,17 @@ def _ordered(rows: Iterable[Measurement]) -> list[Measurement]:
     for measurement in measurements:
         first_seen.setdefault(_comparable(measurement), len(first_seen))
     return sorted(
-        measurements, key=lambda row: (row.stage != "transcribe", first_seen[_comparable(row)])
+        measurements, key=lambda row: (row.benchmark != "transcribe", first_seen[_comparable(row)])
     )
 
 
 def _comparable(measurement: Measurement) -> tuple[str, Cell]:
     """Return what a row has in common with its reference: all but the precision."""
-    return measurement.stage, msgspec.structs.replace(measurement.cell, precision="", dtype="")
+    return measurement.benchmark, msgspec.structs.replace(measurement.cell, precision="", dtype="")
 
 
 def _tokens(row: Measurement) -> str:
-    if row.stage in ("transcribe", "first call"):
+    if row.benchmark in ("transcribe", "first call"):
         return "natural" if row.cell.tokens is None else str(row.cell.tokens)
     return ""
 
@@ -175,13 +179,13 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
-    if all(row.stage in _APART for row in run.measurements):
+    if not any(isinstance(row.found, _TIMED) for row in run.measurements):
         return []
     lines = [
         "p50 and spread (half the interquartile range) are of this one process's rounds; other",
         "processes differ by more. load and first call: each round is a fresh process.",
     ]
-    timed = {row.cell.precision for row in run.measurements if row.stage not in _APART}
+    timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
     if run.info.reference not in timed:
         lines.append(
             f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
@@ -200,8 +204,9 @@ def _heard(run: Run) -> list[str]:
     """Quote the first words of each natural-length transcript."""
     lines = []
     for row in run.measurements:
-        if row.stage == "transcribe" and row.cell.tokens is None and row.transcripts:
-            words = printable(row.transcripts[0])  # a model may write anything
+        transcripts = row.found.transcripts if isinstance(row.found, LatencyResult) else ()
+        if row.cell.tokens is None and transcripts:
+            words = printable(transcripts[0])  # a model may write anything
             line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {words}"
             lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
     return lines
@@ -210,9 +215,10 @@ def _heard(run: Run) -> list[str]:
 def _not_believed(run: Run) -> list[str]:
     """Name the attempts that telemetry spoilt, of benchmarks that were then timed again."""
     return [
-        f"timed again: {row.stage} {row.cell.precision}: {row.notes['attempts_not_believed']}"
+        f"timed again: {row.benchmark} {row.cell.precision}: "
+        f"{row.found.conditions.attempts_not_believed}"
         for row in run.measurements
-        if "attempts_not_believed" in row.notes
+        if row.found.conditions.attempts_not_believed is not None
     ]
 
 

@@ -37,7 +37,7 @@ def spreads(run: Run) -> Iterator[str]:
             least, most = min(metric.figures), max(metric.figures)
             if len(metric.figures) > 1 and most > least > 0:
                 yield (
-                    f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}: "
+                    f"{row.benchmark}, {row.cell.model} {row.cell.precision}, {row.cell.clip}: "
                     f"{metric.name}: {least:.4g} to {most:.4g} {metric.unit} "
                     f"({100 * (most / least - 1):.1f} %) in {len(metric.figures)} processes"
                 )
@@ -48,7 +48,7 @@ def where(each: Judged) -> str:
     cell = each.cell
     tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
     batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
-    return f"{each.stage}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
+    return f"{each.benchmark}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def as_markdown(found: Comparison) -> str:
 def as_json(found: Comparison) -> str:
     """Write all of it, for a program."""
     verdicts = [
-        {"stage": each.stage, "cell": each.cell, "change": each.verdict.change}
+        {"benchmark": each.benchmark, "cell": each.cell, "change": each.verdict.change}
         | msgspec.to_builtins(each.verdict)
         for each in found.judged
     ]

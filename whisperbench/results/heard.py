@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from whisperbench.asked.suite import Limit, matches
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.records import Cell, ClipScore, Metric, Verdict
+from whisperbench.results.figure import Metric
+from whisperbench.results.metrics import METRICS, Pass, made_by
+from whisperbench.results.passes import ClipScore, QualityResult
+from whisperbench.results.records import Cell, Verdict
 from whisperbench.text.words import (
     WHISPER_ENGLISH,
     difference_interval,
@@ -24,20 +27,6 @@ from whisperbench.text.words import (
     score,
     signs,
 )
-
-QUALITY: Literal["quality"] = "quality"
-"""The stage of a quality pass."""
-
-NUMERICS: Literal["numerics"] = "numerics"
-"""The stage of a numerics pass."""
-
-SIGN_METRICS = {
-    "empty": "empty_clips",
-    "loops": "looping_clips",
-    "length off": "length_off_clips",
-    "talks in silence": "talking_silences",
-}
-"""The metric that counts the clips with a sign."""
 
 
 class HeardClip(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,24 +41,16 @@ class HeardClip(msgspec.Struct, frozen=True, kw_only=True):
     """That the transcript took, end-of-text left out."""
 
 
-Stage = Literal["quality", "numerics"]
-
-METRICS_OF: dict[Stage, tuple[str, ...]] = {
-    QUALITY: ("wer", "cer", "wer_over_reference", *SIGN_METRICS.values()),
-    NUMERICS: ("logit_error", "top1_agreement", "worst_layer_error"),
-}
-"""Which pass finds which figures, and so which limits are on it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Quality:
     """The figures of a quality pass."""
 
-    metrics: tuple[Metric, ...]
-    clips: tuple[ClipScore, ...]
+    values: dict[str, float]
+    conditions: dict[str, str]
+    """That they were measured in."""
+    found: QualityResult
     heard: tuple[HeardClip, ...]
-    """Each of them, with what was heard."""
-    notes: dict[str, str | float | bool]
+    """Each clip, with what was heard."""
 
 
 def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Quality:
@@ -83,51 +64,36 @@ def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Q
     clips = tuple(map(_scored, heard))
     whole = pooled([clip.score for clip in clips])
     normalizers = ", ".join(sorted({normalizer_name(clip.language) for clip in heard}))
-
-    def metric(name: str, value: float, *, derived: bool = False) -> Metric:
-        return Metric(
-            name=name,
-            unit="1",
-            kind="quality",
-            better="lower",
-            value=value,
-            derived=derived,
-            # Baselines of English are older than this condition, and still hold.
-            conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
-        )
-
-    metrics = [
-        metric(name, value)
-        for name, value in (("wer", whole.wer), ("cer", whole.cer))
-        if value is not None
-    ]
-    metrics += [
-        metric(name, float(sum(sign in clip.signs for clip in clips)))
-        for sign, name in SIGN_METRICS.items()
-    ]
-    notes: dict[str, str | float | bool] = {
-        "clips": float(len(clips)),
-        "words": float(whole.words),
-        "normalizer": normalizers,
-        "mark_edits": float(
-            sum(mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard)
-        ),
+    values = {
+        name: value for name, value in (("wer", whole.wer), ("cer", whole.cer)) if value is not None
     }
+    values |= {
+        row.name: float(sum(row.sign in clip.signs for clip in clips))
+        for row in made_by("quality")
+        if row.sign
+    }
+    interval = None
     if reference is not None and whole.wer is not None:
-        before = pooled([clip.score for clip in reference]).wer
+        scores = [clip.score for clip in reference]
+        before = pooled(scores).wer
         if before is not None:
             # The word error rates themselves are judged by a baseline, this by limits.
-            metrics.append(metric("wer_over_reference", whole.wer - before, derived=True))
-        interval = difference_interval(
-            [clip.score for clip in reference], [clip.score for clip in clips]
-        )
-        if interval is not None:
-            notes |= {"wer_over_reference_low": interval[0], "wer_over_reference_high": interval[1]}
+            values["wer_over_reference"] = whole.wer - before
+        interval = difference_interval(scores, [clip.score for clip in clips])
     return Quality(
-        metrics=tuple(metrics),
-        clips=clips,
+        values=values,
+        # Baselines of English are older than this condition, and still hold.
+        conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
+        found=QualityResult(
+            clips=clips,
+            transcripts=tuple(clip.transcript for clip in heard),
+            normalizer=normalizers,
+            mark_edits=sum(
+                mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard
+            ),
+            over_reference=interval,
+        ),
         heard=tuple(heard),
-        notes=notes,
     )
 
 
@@ -169,7 +135,7 @@ def lines_of(cell: Cell, found: Quality) -> list[bytes]:
                 signs=scored.signs,
             )
         )
-        for clip, scored in zip(found.heard, found.clips, strict=True)
+        for clip, scored in zip(found.heard, found.found.clips, strict=True)
     ]
 
 
@@ -315,7 +281,7 @@ def _scored(heard: HeardClip) -> ClipScore:
 
 
 def judge(
-    stage: Stage,
+    pass_name: Pass,
     cell: Cell,
     metrics: Sequence[Metric],
     limits: Sequence[Limit],
@@ -325,7 +291,7 @@ def judge(
     """Judge the figures of a pass by the limits that apply to its cell.
 
     Args:
-        stage: the pass.
+        pass_name: what was run.
         cell: what was measured.
         metrics: all that it has found.
         limits: all of suite.toml's.
@@ -339,7 +305,7 @@ def judge(
     return tuple(
         _judged(cell, figures.get(limit.metric), limit, reference)
         for limit in limits
-        if limit.metric in METRICS_OF[stage]
+        if pass_name in METRICS[limit.metric].made_by
         and not (limit.metric == "wer_over_reference" and cell.precision == reference)
         and matches(cell.model, limit.models)
         and matches(cell.precision, limit.precisions)

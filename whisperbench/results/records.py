@@ -5,15 +5,13 @@ The measuring half writes these and the judging half reads them; they know nothi
 
 from __future__ import annotations
 
-import math
-from statistics import median
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from whisperbench.errors import UNPRINTABLE
-from whisperbench.results.kinds import Kind
-from whisperbench.text.words import Score, Sign
+from whisperbench.results.figure import Metric
+from whisperbench.results.passes import Found
+from whisperbench.results.scalars import Amount, Count, DeviceName, Figure, Line, Positive
 
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
@@ -21,21 +19,6 @@ DESELECTED = "deselected"
 Place = tuple[str, str, int, str]
 """Model, clip, batch size and attention."""
 
-COST_STAGES = ("encoder", "decode")
-"""Stages of a cost: the encoder, and all the rest of `generate()`."""
-
-LINE = rf"^[^{UNPRINTABLE}]*\Z"
-Line = Annotated[str, msgspec.Meta(pattern=LINE)]
-"""Text that can be printed as it is."""
-DeviceName = Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda)\Z")]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""No larger than what every reader of JSON holds exactly."""
-Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
-Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
-"""Bounded, so that sums and products of them stay finite."""
-
-PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
 Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
 as far as it got, and so does what `regressed` against a baseline, or could not be held against it;
@@ -52,86 +35,6 @@ Judgement = Literal[
     "new",
     "missing",
 ]
-
-
-class Metric(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """One figure of a cell: a value, the samples it was taken from, or one of each process."""
-
-    name: Line
-    """With its unit at the end, as in `latency_s`, unless it is a plain ratio or a count."""
-    unit: Line
-    kind: Kind
-    """How noisy it is, and so which rule judges it."""
-    better: Literal["lower", "higher"]
-    value: Figure | None = None
-    samples: tuple[Figure, ...] | None = None
-    """Of each round; the figure is their median."""
-    processes: tuple[Figure, ...] | None = None
-    """In a baseline of several processes: the figure of each."""
-    derived: bool = False
-    """Whether it is another figure of the cell, divided by something: that one is judged."""
-    conditions: dict[Line, Line] = {}
-    """What must be equal, beside the cell, before it is compared: the device, or Python's minor
-    version. A figure without any is the program's own and compares everywhere."""
-
-    def __post_init__(self) -> None:
-        """Refuse a metric that says nothing, says it twice, or is not finite."""
-        said = [part for part in (self.value, self.samples, self.processes) if part is not None]
-        if len(said) != 1 or said == [()]:
-            raise ValueError(f"metric {self.name}: needs a value or samples, and not both")
-        if not all(math.isfinite(figure) for figure in self.samples or self.figures):
-            raise ValueError(f"metric {self.name}: holds a figure that is not finite")
-
-    @property
-    def figures(self) -> tuple[float, ...]:
-        """The figure of each process, which is the median of its samples where it has any."""
-        if self.processes is not None:
-            return self.processes
-        return (median(self.samples) if self.samples else self.value or 0.0,)
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
-    """What a counted cost is made of: so many of one thing, in one stage."""
-
-    kind: PartKind
-    name: Line
-    """Of the aten op, the kernel or the runtime call; of a copy its direction, as in htod."""
-    op: Line
-    """The op that it came from; empty where a module called it itself."""
-    module: Line
-    """Class of the innermost module that it came from."""
-    stage: Line
-    count: Count
-    time_us: Amount = 0.0
-    """On the GPU, all of them together."""
-
-
-class ClipScore(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
-    """How one clip was heard: edits that make its transcript the reference, and what is odd."""
-
-    name: Line
-    words: Count
-    """Of the reference."""
-    word_edits: Count
-    characters: Count
-    character_edits: Count
-    tokens: Count
-    """Of the transcript."""
-    signs: tuple[Sign, ...]
-
-    @property
-    def score(self) -> Score:
-        """The edits alone."""
-        return Score(
-            words=self.words,
-            word_edits=self.word_edits,
-            characters=self.characters,
-            character_edits=self.character_edits,
-        )
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,7 +95,7 @@ class Verdict(
 class Judged(NamedTuple):
     """A verdict, and what it is on."""
 
-    stage: str
+    benchmark: str
     cell: Cell
     verdict: Verdict
 
@@ -200,29 +103,17 @@ class Judged(NamedTuple):
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`extra_info.whisperbench` of one benchmark."""
 
-    stage: Line
-    """What was measured: transcribe, front end, encoder, token, load, first call or memory."""
+    benchmark: Line
+    """What was measured: transcribe, front end, encoder, token, load, first call, memory, cost,
+    quality or numerics."""
     cell: Cell
     metrics: tuple[Metric, ...]
+    found: Found
+    """What the pass has found beside its figures."""
     verdicts: tuple[Verdict, ...] = ()
-    """By the ceilings that apply; none of them: none applies."""
-    transcripts: tuple[str, ...] = ()
-    """One text per clip of the batch, where a transcript is made."""
-    parts: tuple[Part, ...] = ()
-    """What a cost is made of."""
-    calls: dict[Line, dict[Line, Count]] = {}
-    """Python calls of each stage, by function."""
-    clips: tuple[ClipScore, ...] = ()
-    """Of a quality pass: each clip's score; `transcripts` has what was heard of it."""
-    notes: dict[Line, Line | Figure | bool] = {}
-    """Conditions that explain a figure but are not judged."""
+    """By the limits that apply; none of them: none applies."""
     body: Line = ""
     """Digest of the benchmark's code: what another body measured is another thing."""
-
-    def number(self, note: str) -> float:
-        """Return a note that is a number; 0 where there is none."""
-        found = self.notes.get(note)
-        return float(found) if isinstance(found, int | float) else 0.0
 
     def metric(self, name: str) -> Metric | None:
         """Find a metric by name."""

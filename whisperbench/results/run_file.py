@@ -10,25 +10,32 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.records import LINE, Count, Machine, Measurement, Run, RunInfo
+from whisperbench.results.records import Machine, Measurement, Run, RunInfo
+from whisperbench.results.scalars import LINE, Count
+from whisperbench.results.schema1 import SCHEMA_1, Measurement1
 
-SCHEMA = 1
-"""Version of the format. History: 1 (whisperbench 0.1.0), the first."""
+SCHEMA = 2
+"""Version of the format. History, all of whisperbench 0.1.0: 1, the first; 2, a type for what each
+pass has found, in place of notes."""
 
 MAX_BYTES = 100 * 2**20
 """Of a run file that is read. A hundred cells with their costs take a few MiB."""
 
 
-class _Extra(msgspec.Struct):
-    whisperbench: Measurement
+Row = TypeVar("Row")
 
 
-class _Benchmark(msgspec.Struct):
-    extra_info: _Extra
+class _Extra(msgspec.Struct, Generic[Row]):
+    whisperbench: Row
+
+
+class _Benchmark(msgspec.Struct, Generic[Row]):
+    extra_info: _Extra[Row]
 
 
 class _MachineInfo(msgspec.Struct):
@@ -43,10 +50,10 @@ class _Version(msgspec.Struct):
     whisperbench: _SchemaOnly
 
 
-class _RunFile(msgspec.Struct):
+class _RunFile(msgspec.Struct, Generic[Row]):
     machine_info: _MachineInfo
     whisperbench: RunInfo
-    benchmarks: list[_Benchmark]
+    benchmarks: list[_Benchmark[Row]]
 
 
 def read_run(path: Path) -> Run:
@@ -102,20 +109,24 @@ def _content(path: Path, name: str) -> bytes:
 def _decode(data: bytes, name: str) -> Run:
     # The version first: a file of another one may differ in everything else.
     schema = msgspec.json.decode(data, type=_Version).whisperbench.schema
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, SCHEMA_1):
         raise InputError(
-            f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA}: "
-            "use the version that wrote it, or measure again"
+            f"{name}: is of result schema {schema}; this whisperbench reads {SCHEMA_1} and "
+            f"{SCHEMA}: use the version that wrote it, or measure again"
         )
-    file = msgspec.json.decode(data, type=_RunFile)
+    if schema == SCHEMA_1:
+        old = msgspec.json.decode(data, type=_RunFile[Measurement1])
+        measurements = tuple(row.extra_info.whisperbench.converted() for row in old.benchmarks)
+        machine, info = old.machine_info.whisperbench, old.whisperbench
+    else:
+        file = msgspec.json.decode(data, type=_RunFile[Measurement])
+        measurements = tuple(row.extra_info.whisperbench for row in file.benchmarks)
+        machine, info = file.machine_info.whisperbench, file.whisperbench
     # msgspec takes the last of two equal keys and skips bad text in what it does not know. Digits
     # stay text: Python reads no more than 4300 of them.
     json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_int=str)
-    measurements = tuple(row.extra_info.whisperbench for row in file.benchmarks)
-    require_sense(measurements, file.whisperbench.processes)
-    return Run(
-        machine=file.machine_info.whisperbench, info=file.whisperbench, measurements=measurements
-    )
+    require_sense(measurements, info.processes)
+    return Run(machine=machine, info=info, measurements=measurements)
 
 
 def _require_distinct(pairs: list[tuple[str, object]]) -> None:
@@ -133,10 +144,10 @@ def require_sense(rows: Iterable[Measurement], processes: int) -> None:
     """
     seen = set()
     for row in rows:
-        what = f"{row.stage}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
-        if (row.stage, row.cell) in seen:
+        what = f"{row.benchmark}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
+        if (row.benchmark, row.cell) in seen:
             raise ValueError(f"two measurements of {what}")
-        seen.add((row.stage, row.cell))
+        seen.add((row.benchmark, row.cell))
         names = set()
         if all(metric.derived for metric in row.metrics) and not row.verdicts:
             raise ValueError(f"no figure of {what}")

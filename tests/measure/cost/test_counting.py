@@ -27,7 +27,8 @@ from whisperbench.measure.cost.device_rates import Rates, rates_of
 from whisperbench.measure.cost.least_work import Work, count_work, floor_s
 from whisperbench.measure.cost.profiling import profile_once, require_equal
 from whisperbench.measure.cost.trace import StageTally, Tally
-from whisperbench.results.records import COST_STAGES, Part
+from whisperbench.results.metrics import STAGES, figures
+from whisperbench.results.passes import Part
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 from whisperbench.whisper.loading import load_model, own_weight_bytes
@@ -67,7 +68,7 @@ OnGpu = Callable[..., Cost]
 
 def values(cost: Cost) -> dict[str, float]:
     """The counts of a pass by name."""
-    return {metric.name: metric.value for metric in cost.metrics if metric.value is not None}
+    return {name: value for name, value in cost.values.items() if isinstance(value, int | float)}
 
 
 def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFixture[str]) -> None:
@@ -79,20 +80,20 @@ def test_the_same_call_costs_the_same(tiny: Transcriber, capfd: pytest.CaptureFi
         second = measure_cost(tiny, 2, RATES, "cpu-other")
     finally:
         torch.set_num_threads(threads)
-    assert first.metrics == second.metrics
-    assert first.parts == second.parts
+    assert first.values == second.values
+    assert first.found.parts == second.found.parts
     found = values(first)
     assert found["encoder_aten_ops"] > found["encoder_python_calls"] > 100
     assert found["decode_python_calls"] > found["decode_aten_ops"] > found["decode_other_ops"] > 50
     assert found["encoder_allocated_peak_mib"] > 1.0
     made_of = Counter[str]()
-    for part in first.parts:
+    for part in first.found.parts:
         made_of[f"{part.stage} {part.kind}"] += part.count
     assert made_of["encoder op"] == found["encoder_aten_ops"] + found["encoder_other_ops"]
     assert made_of["encoder allocation"] == found["encoder_allocations"]
-    assert first.calls["decode"].total() == found["decode_python_calls"]
-    assert {part.module for part in first.parts} >= {"Linear8bitLt", "LayerNorm", "Conv1d"}
-    assert "not_counted" not in first.notes
+    assert sum(first.found.calls["decode"].values()) == found["decode_python_calls"]
+    assert {part.module for part in first.found.parts} >= {"Linear8bitLt", "LayerNorm", "Conv1d"}
+    assert first.found.not_counted is None
     assert not any("kernels" in name or "gpu_time" in name for name in found)
     assert capfd.readouterr() == ("", "")
 
@@ -125,8 +126,9 @@ def test_conditions_say_what_a_count_depends_on(
 ) -> None:
     """Ops depend on the instruction set, calls on Python's version too, least work on nothing."""
     monkeypatch.setattr(cost_module, "profile_once", lambda *_: made_up())
+    cost = measure_cost(tiny, 2, RATES, "k")
     conditions = {
-        metric.name: metric.conditions for metric in measure_cost(tiny, 2, RATES, "k").metrics
+        metric.name: metric.conditions for metric in figures(cost.values, cost.conditions)
     }
     assert list(conditions["decode_aten_ops"]) == ["instruction set"]
     assert sorted(conditions["decode_python_calls"]) == ["instruction set", "python"]
@@ -148,7 +150,7 @@ def test_an_extra_op_is_named(tiny: Transcriber) -> None:
             hook.remove()
 
     def count(cost: Cost, name: str) -> int:
-        return sum(part.count for part in cost.parts if part.name == name)
+        return sum(part.count for part in cost.found.parts if part.name == name)
 
     assert count(after, "aten::to") > count(before, "aten::to") + len(hooks)
     assert values(after)["decode_aten_ops"] > values(before)["decode_aten_ops"]
@@ -198,7 +200,7 @@ def test_what_a_call_leaves_for_the_next_one_is_the_same_each_time(tiny: Transcr
         tiny.loaded.model.get_encoder().register_forward_pre_hook(lambda *_: kept.clear()),
     ]
     try:
-        assert measure_cost(tiny, 3, RATES, "k").metrics
+        assert measure_cost(tiny, 3, RATES, "k").values
     finally:
         for hook in hooks:
             hook.remove()
@@ -209,7 +211,7 @@ def made_up(
 ) -> Tally:
     """A profile of a GPU that is not there."""
     tally = Tally(lost=lost or Counter())
-    for stage in COST_STAGES:
+    for stage in STAGES:
         counts = StageTally(gpu_time_us=gpu_time_us, gpu_busy_us=gpu_time_us + 200.0)
         counts.counts.update(aten_ops=9, kernels=kernels, copies_dtoh=2, copy_bytes_dtoh=8)
         counts.parts["kernel", "gemm", "aten::addmm", "Linear"] = [float(kernels), gpu_time_us]
@@ -268,14 +270,14 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
     """Counts once, the GPU's time of each execution, all of that device alone."""
     times = (1000.0, 1010.0, 990.0)
     cost = on_gpu([made_up(gpu_time_us=time) for time in times])
-    found = {metric.name: metric for metric in cost.metrics}
+    found = {metric.name: metric for metric in figures(cost.values, cost.conditions)}
     assert found["decode_kernels"].value == 5
     assert found["decode_copies_dtoh"].value == 2
     assert found["decode_stream_syncs"].value == found["decode_copies_htod"].value == 0
     assert (found["encoder_allocations"].value, found["decode_allocations"].value) == (20, 3)
     assert found["encoder_allocated_peak_mib"].value == 90 - 60
     assert found["decode_allocated_peak_mib"].value == 70 - 50
-    assert cost.notes["decode_gpu_busy_ms"] == 1.2
+    assert cost.found.decode.gpu_busy_ms == 1.2
     assert found["decode_gpu_time_ms"].samples == (1.0, 1.01, 0.99)
     assert found["decode_gpu_time_ms"].kind == "device_time"
     assert found["decode_kernels"].conditions == {"device": "nvidia-some"}
@@ -289,7 +291,7 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
             count=5,
             time_us=1000.0,
         )
-        in cost.parts
+        in cost.found.parts
     )
 
 
@@ -304,7 +306,7 @@ def test_without_cupti_the_rest_is_counted(on_gpu: OnGpu, monkeypatch: pytest.Mo
         assert found["decode_aten_ops"] == 9
         assert not [name for name in found if "kernels" in name or "copies" in name]
         reason = "CUPTI told nothing of the GPU (CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED)"
-        assert reason in str(cost.notes["not_counted"])
+        assert reason in str(cost.found.not_counted)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_a_profiler_that_fails_leaves_the_calls(
         "python_calls",
         "weight_mib_read",
     ]
-    assert "Kineto is not built in" in str(cost.notes["not_counted"])
+    assert "Kineto is not built in" in str(cost.found.not_counted)
 
 
 def test_an_error_of_the_model_is_not_the_profilers(
@@ -372,7 +374,7 @@ def test_an_allocator_without_statistics_is_no_zero(on_gpu: OnGpu) -> None:
     for statistics in ([(0, 0, 0)] * 12, [(count, 0, 0) for count in range(12)]):
         cost = on_gpu([made_up()] * 3, statistics)
         assert not [name for name in values(cost) if "alloc" in name]
-        assert "backend:cudaMallocAsync" in str(cost.notes["not_counted"])
+        assert "backend:cudaMallocAsync" in str(cost.found.not_counted)
         assert values(cost)["decode_kernels"] == 5
 
 
@@ -381,7 +383,7 @@ def test_copies_of_no_bytes_are_none(on_gpu: OnGpu) -> None:
     empty = Counter(cudaMemcpyAsync=2)
     cost = on_gpu([made_up(lost=empty)] * 3)
     assert values(cost)["decode_copies_dtoh"] == 2
-    assert cost.notes["copies_of_no_bytes"] == 2
+    assert cost.found.copies_of_no_bytes == 2
     with pytest.raises(InvalidMeasurementError, match="2 by cudaMemcpyAsync"):
         on_gpu([made_up(lost=empty), made_up(), made_up(lost=empty)])
 

@@ -1,4 +1,4 @@
-"""Energy of a call, by a fake clock and a counter that moves in steps, as a GPU's does."""
+"""EnergyWindow of a call, by a fake clock and a counter that moves in steps, as a GPU's does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whisperbench.measure.latency.energy import (
     STANDSTILL_S,
     STEP_S,
     WINDOW_S,
-    Energy,
+    EnergyWindow,
     measure_energy,
 )
 from whisperbench.plugin.timing import Timing
@@ -183,12 +183,12 @@ def test_a_device_that_does_not_answer_is_told() -> None:
 
 def test_the_mean_is_of_the_window() -> None:
     """Joules are of all the calls; what is reported is one."""
-    assert Energy(joules=30.0, calls=4, window_s=2.0).joules_per_call == 7.5
+    assert EnergyWindow(joules=30.0, calls=4, window_s=2.0).joules_per_call == 7.5
 
 
 def test_energy_of_a_slowed_gpu_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window is watched as rounds are: a slow-down at every attempt makes it invalid."""
-    window = Energy(joules=60.0, calls=2, window_s=2.0)
+    window = EnergyWindow(joules=60.0, calls=2, window_s=2.0)
     monkeypatch.setattr("whisperbench.measure.latency.energy.measure_energy", lambda *_: window)
     slowed = Conditions(reasons=frozenset({"power brake"}))
     device = ScriptedDevice(conditions=[slowed, slowed, Conditions()], processes={})
@@ -198,8 +198,8 @@ def test_energy_of_a_slowed_gpu_is_not_believed(monkeypatch: pytest.MonkeyPatch)
         plan=SimpleNamespace(profile=SimpleNamespace(remeasurements=1)),
     )
     said: list[str] = []
-    (metric,) = Timing(None, prepared, said.append).energy(lambda: None, audio_s=10.0)
-    assert metric.value == 3.0
+    used = Timing(None, prepared, said.append).energy(lambda: None, audio_s=10.0)
+    assert used == {"energy_j_per_audio_s": 3.0}
     assert len(said) == 1
     device = ScriptedDevice(conditions=slowed, processes={})
     prepared.device = device

@@ -31,7 +31,7 @@ def test_each_fault_in_one_run(faulty_run: Shared) -> None:
     assert "as far as the phase 'first call'" in full.reason
     assert "killed from outside by SIGKILL" in killed.reason
     # What was over its limit keeps the figures that it got to; the invalid one has none.
-    kept = {row.cell.precision: row for row in run.measurements if row.stage == "memory"}
+    kept = {row.cell.precision: row for row in run.measurements if row.benchmark == "memory"}
     assert sorted(kept) == ["bf16", "fp32"]
     assert figures(kept["bf16"])["load_peak_process_mib"] > 0.0
     assert "weight_mib" not in figures(kept["bf16"])

@@ -137,10 +137,8 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
         found = rate(
             hear(load(TINY_EN, precision, str(TINY_EN)), clips, 4, lambda all_: all_), None
         )
-        rates = {metric.name: metric.value for metric in found.metrics}
-        assert rates["wer"] is not None
-        assert rates["wer"] < 0.1
-        assert found.clips[0].word_edits == 0
+        assert found.values["wer"] < 0.1
+        assert found.found.clips[0].word_edits == 0
 
 
 def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:

@@ -14,8 +14,11 @@ from whisperbench.asked.suite import Limit, Tolerance
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
 from whisperbench.report.summary import WIDTH, summarise
+from whisperbench.results.figure import Metric
 from whisperbench.results.heard import HeardClip, Quality, judge, lines_of, rate
-from whisperbench.results.records import Measurement, Metric
+from whisperbench.results.metrics import figures as make_figures
+from whisperbench.results.passes import NumericsResult, QualityResult
+from whisperbench.results.records import Cell, Measurement
 
 TEXT = "the rain began just as we reached the door"
 
@@ -37,21 +40,26 @@ def heard(*transcripts: str, text: str = TEXT) -> list[HeardClip]:
 
 def figures(quality: Quality) -> dict[str, float]:
     """Return its figures by name."""
-    return {metric.name: metric.figures[0] for metric in quality.metrics}
+    return quality.values
 
 
 def a_quality(precision: str, *transcripts: str, base: Quality | None = None) -> Measurement:
     """Make up the measurement of what a precision heard."""
-    found = rate(heard(*transcripts), base.clips if base is not None else None)
+    found = rate(heard(*transcripts), base.found.clips if base is not None else None)
     cell = msgspec.structs.replace(make_cell(precision, tokens=None), clip="clips")
-    return Measurement(
-        stage="quality",
-        cell=cell,
-        metrics=found.metrics,
-        clips=found.clips,
-        transcripts=tuple(clip.transcript for clip in found.heard),
-        notes=found.notes,
-    )
+    return measured(cell, found)
+
+
+def measured(cell: Cell, found: Quality) -> Measurement:
+    """Make up the measurement of what was heard."""
+    metrics = make_figures(found.values, found.conditions)
+    return Measurement(benchmark="quality", cell=cell, metrics=metrics, found=found.found)
+
+
+def quality_of(row: Measurement) -> QualityResult:
+    """Return what a quality pass has found."""
+    assert isinstance(row.found, QualityResult)
+    return row.found
 
 
 def test_error_rates_are_pooled() -> None:
@@ -60,17 +68,16 @@ def test_error_rates_are_pooled() -> None:
     assert figures(found)["wer"] == pytest.approx(2 / 18)
     assert figures(found)["talking_silences"] == 1
     assert figures(found)["empty_clips"] == 0
-    assert found.clips[2].signs == ("talks in silence",)
+    assert found.found.clips[2].signs == ("talks in silence",)
 
 
 def test_the_difference_to_the_reference_has_an_interval() -> None:
     """Two more wrong words of 27, in one of three clips."""
     base = rate(heard(TEXT, TEXT, TEXT), None)
     assert "wer_over_reference" not in figures(base)
-    found = rate(heard(TEXT, TEXT, TEXT.replace("rain began", "train")), base.clips)
+    found = rate(heard(TEXT, TEXT, TEXT.replace("rain began", "train")), base.found.clips)
     assert figures(found)["wer_over_reference"] == pytest.approx(2 / 27)
-    assert found.notes["wer_over_reference_low"] == 0.0
-    assert found.notes["wer_over_reference_high"] == pytest.approx(2 / 9)
+    assert found.found.over_reference == pytest.approx((0.0, 2 / 9))
 
 
 def limit(metric: str, **bounds: float) -> Limit:
@@ -152,17 +159,14 @@ def in_hindi(transcript: str) -> Measurement:
     clip = msgspec.structs.replace(
         heard(transcript, text="नदी के घर")[0], language="hi", name="river"
     )
-    found = rate([clip], None)
-    return msgspec.structs.replace(
-        a_quality("int8", TEXT), metrics=found.metrics, clips=found.clips, notes=found.notes
-    )
+    return measured(a_quality("int8", TEXT).cell, rate([clip], None))
 
 
 def test_the_normalizer_is_in_the_result_and_the_summary() -> None:
     """By its name, with the wrong words that differ by marks alone."""
-    assert a_quality("int8", TEXT).notes["normalizer"] == "whisper-english"
+    assert quality_of(a_quality("int8", TEXT)).normalizer == "whisper-english"
     row = in_hindi("नद के घर")
-    assert row.notes["normalizer"] == "whisper-basic-keeping-marks"
+    assert quality_of(row).normalizer == "whisper-basic-keeping-marks"
     text = summarise(make_run(row))
     assert "\nWords are compared after the normalizer whisper-basic-keeping-marks.\n" in text
     assert "\nint8: 1 of 1 wrong words differ in combining marks alone" in text
@@ -174,7 +178,7 @@ def test_figures_of_two_normalizers_are_not_compared() -> None:
 
     def before(row: Measurement) -> Measurement:
         metrics = tuple(msgspec.structs.replace(each, conditions={}) for each in row.metrics)
-        return msgspec.structs.replace(row, metrics=metrics, notes={})
+        return msgspec.structs.replace(row, metrics=metrics, found=QualityResult())
 
     def verdicts(base: Measurement, head: Measurement) -> set[tuple[str, str]]:
         return {
@@ -224,8 +228,10 @@ def test_the_summary_quotes_what_was_heard(tmp_path: Path) -> None:
 def test_the_harbour_is_quoted_where_it_was_heard() -> None:
     """Of several clips it is the one that all runs of the suite share."""
     row = a_quality("fp16", "so", TEXT)
-    clips = (row.clips[0], msgspec.structs.replace(row.clips[1], name="harbour"))
-    text = summarise(make_run(msgspec.structs.replace(row, clips=clips)))
+    first, second = quality_of(row).clips
+    clips = (first, msgspec.structs.replace(second, name="harbour"))
+    found = msgspec.structs.replace(quality_of(row), clips=clips)
+    text = summarise(make_run(msgspec.structs.replace(row, found=found)))
     assert f'heard at the start of harbour in fp16:\n  "{TEXT}"\n' in text
 
 
@@ -246,8 +252,12 @@ def test_numerics_have_a_tolerance() -> None:
     """A logit error may grow by its tolerance in suite.toml, and no further."""
 
     def row(error: float) -> Measurement:
-        metric = Metric(name="logit_error", unit="1", kind="quality", better="lower", value=error)
-        return Measurement(stage="numerics", cell=make_cell("int8"), metrics=(metric,))
+        return Measurement(
+            benchmark="numerics",
+            cell=make_cell("int8"),
+            metrics=make_figures({"logit_error": error}),
+            found=NumericsResult(worst_layer="decoder 1"),
+        )
 
     tolerance = Tolerance(
         metrics=("logit_error",),

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ from whisperbench.measure.cost.profiling import (
 from whisperbench.measure.cost.python_calls import call_counter
 from whisperbench.measure.cost.trace import ProfilerError, Tally
 from whisperbench.measure.cost.unprofiled import require_same_requests, run_plain
-from whisperbench.results.records import COST_STAGES, Metric, Part
+from whisperbench.results.metrics import STAGES, Stage, Value, made_by
+from whisperbench.results.passes import Bound, CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.whisper.quiet import quiet_profiler
 
@@ -49,18 +50,15 @@ against each other by what they ask a GPU's allocator for."""
 _CUPTI_SAID: list[str] = []
 """Why CUPTI does not work in this process. It says so once, and not for each cell."""
 
-_GPU_COUNTS = ("kernels", "memsets", "stream_syncs", "device_syncs", "event_syncs")
 
-
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """What a cell costs."""
 
-    metrics: list[Metric]
-    parts: tuple[Part, ...]
-    calls: dict[str, Counter[str]]
-    """Python calls of each stage, by function."""
-    notes: dict[str, str | float | bool] = field(default_factory=dict)
+    values: dict[str, Value]
+    conditions: dict[str, str]
+    """What its counts depend on."""
+    found: CostResult
 
 
 def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key: str) -> Cost:
@@ -94,66 +92,138 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
     require_same_requests(*plain[-2:])
     calls = _count_calls(execute, encoder)
-    notes: dict[str, str | float | bool] = {"encoded_s": WINDOW_S * transcriber.batch_size}
-    tallies: list[Tally] = []
-    said: list[str] = []
-    missing: list[str] = []
-    try:
-        with one_thread(), quiet_profiler() as said:
-            # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU
-            # what is freed counts, if it was allocated under the profiler: so the call that goes
-            # before must be the same one.
-            first = tokens if kind == "cpu" else 1
-            run_profiled(lambda: transcriber.generate(features, first), encoder, device)
-            tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
-    except ProfilerError as error:
-        missing.append(f"torch.profiler does not work here: {one_line(error)}")
-    on_gpu = False
-    if tallies:
-        on_gpu = kind == "cuda" and saw_the_gpu(tallies)
-        require_equal(tallies)
-        if on_gpu and (empty := tallies[0].lost):
-            notes["copies_of_no_bytes"] = float(empty.total())
-        if kind == "cuda" and not on_gpu:
-            _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
-            missing.append(
-                "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
-                f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may "
-                "hold it, or the container may lack the right to it; the other counts are complete"
-            )
-    conditions = (
-        {"device": device_key} if kind == "cuda" else {"instruction set": instruction_set()}
-    )
-    python = conditions | {"python": ".".join(platform.python_version_tuple()[:2])}
-    metrics = list(_metrics(tallies, kind, on_gpu, conditions))
+    # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
+    # freed counts, if it was allocated under the profiler: so the call that goes before must be
+    # the same one.
+    first = tokens if kind == "cpu" else 1
+    profiled = _profile(execute, lambda: transcriber.generate(features, first), encoder, device)
+    values: dict[str, Value] = {}
+    for stage in STAGES:
+        values |= profiled.values(stage)
+        values[f"{stage}_python_calls"] = calls[stage].total()
+        values[f"{stage}_weight_mib_read"] = mib(work[stage].weight_bytes)
+        values[f"{stage}_gflop"] = (work[stage].layer_flops + work[stage].attention_flops) / 1e9
+    missing = list(profiled.missing)
     if kind == "cuda" and all(min(last.asked()) > 0 for last in plain[-1].values()):
-        for stage, last in plain[-1].items():
-            metrics += _of_allocator(stage, last.requests, last.peak_bytes, conditions)
+        for name, last in plain[-1].items():
+            values |= _of_allocator(name, last.requests, last.peak_bytes)
     elif kind == "cuda":
         missing.append(
             "allocations and their peak: torch's allocator keeps no statistics under "
             "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
         )
-    # Of several executions the parts are those of the one whose GPU time is in the middle.
-    tallies.sort(key=lambda tally: sum(stage.gpu_time_us for stage in tally.stages.values()))
-    middle = tallies[len(tallies) // 2] if tallies else None
-    for stage in COST_STAGES:
-        metrics.append(_exact(f"{stage}_python_calls", calls[stage].total(), python))
-        metrics.append(_exact(f"{stage}_weight_mib_read", mib(work[stage].weight_bytes), {}, "MiB"))
-        flops = work[stage].layer_flops + work[stage].attention_flops
-        metrics.append(_exact(f"{stage}_gflop", flops / 1e9, {}, "GFLOP"))
+
+    def times(stage: Stage) -> StageTimes:
         floor, bound = _floor(work[stage], rates, transcriber)
-        notes |= {
-            f"{stage}_floor_ms": 1e3 * floor,
-            f"{stage}_floor_bound": bound,
-            f"{stage}_wall_ms": 1e3 * median(once[stage].wall_s for once in plain),
+        return StageTimes(
+            floor_ms=1e3 * floor,
+            floor_bound=bound,
+            wall_ms=1e3 * median(once[stage].wall_s for once in plain),
+            gpu_busy_ms=profiled.gpu_busy_ms(stage),
+        )
+
+    program = {"device": device_key} if kind == "cuda" else {"instruction set": instruction_set()}
+    return Cost(
+        values=values,
+        conditions=program | {"python": ".".join(platform.python_version_tuple()[:2])},
+        found=CostResult(
+            encoded_s=WINDOW_S * transcriber.batch_size,
+            encoder=times("encoder"),
+            decode=times("decode"),
+            parts=tuple(profiled.middle.rows()) if profiled.middle is not None else (),
+            calls={stage: dict(functions) for stage, functions in calls.items()},
+            not_counted="; ".join(missing) or None,
+            copies_of_no_bytes=profiled.copies_of_no_bytes,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Profiled:
+    """Executions under the profiler, which were the same."""
+
+    tallies: list[Tally]
+    on_gpu: bool
+    """Whether the profiler saw the GPU's side."""
+    counts_blocks: bool
+    """Whether it counted the allocator's blocks: on a CPU, whose allocator is one of the things
+    profiled."""
+    missing: list[str]
+    """What could not be counted, and why."""
+
+    @property
+    def middle(self) -> Tally | None:
+        """The one whose GPU time is in the middle: the parts and times are its."""
+        by_time = sorted(
+            self.tallies, key=lambda tally: sum(each.gpu_time_us for each in tally.stages.values())
+        )
+        return by_time[len(by_time) // 2] if by_time else None
+
+    @property
+    def copies_of_no_bytes(self) -> int | None:
+        """Copies that the profiler names and that moved nothing."""
+        return self.tallies[0].lost.total() or None if self.on_gpu else None
+
+    def gpu_busy_ms(self, stage: Stage) -> float | None:
+        """Return how long the GPU worked in a stage; None where nobody saw it."""
+        middle = self.middle
+        return middle.stages[stage].gpu_busy_us / 1e3 if self.on_gpu and middle else None
+
+    def values(self, stage: Stage) -> dict[str, Value]:
+        """Return what was counted of a stage, by the names of its metrics."""
+        if not self.tallies:
+            return {}
+        counts = self.tallies[0].stages[stage].counts
+        found: dict[str, Value] = {
+            row.name: counts[row.count]
+            for row in made_by("cost")
+            if row.stage == stage
+            and row.kind == "exact"
+            and row.made_of is not None
+            and row.made_of.kind in (_ON_GPU if self.on_gpu else _ON_HOST)
+            and (row.count in counts or not row.only_if_seen)
         }
-        if on_gpu and middle is not None:
-            notes[f"{stage}_gpu_busy_ms"] = middle.stages[stage].gpu_busy_us / 1e3
-    if missing:
-        notes["not_counted"] = "; ".join(missing)
-    parts = tuple(middle.rows()) if middle else ()
-    return Cost(metrics=metrics, parts=parts, calls=calls, notes=notes)
+        if self.counts_blocks:
+            found |= _of_allocator(stage, counts["allocations"], counts["peak_bytes"])
+        if self.on_gpu:
+            times_ms = [tally.stages[stage].gpu_time_us / 1e3 for tally in self.tallies]
+            found[f"{stage}_gpu_time_ms"] = times_ms
+        return found
+
+
+_ON_HOST = ("op",)
+_ON_GPU = (*_ON_HOST, "kernel", "memset", "copy", "sync")
+"""Kinds of parts that a profile counts."""
+
+
+def _profile(
+    execute: Callable[[], object],
+    warm_up: Callable[[], object],
+    encoder: torch.nn.Module,
+    device: str,
+) -> _Profiled:
+    """Profile a few executions after one that is not read, and hold them against each other."""
+    kind = "cpu" if device == "cpu" else "cuda"
+    tallies: list[Tally] = []
+    said: list[str] = []
+    missing: list[str] = []
+    try:
+        with one_thread(), quiet_profiler() as said:
+            run_profiled(warm_up, encoder, device)
+            tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
+    except ProfilerError as error:
+        missing.append(f"torch.profiler does not work here: {one_line(error)}")
+    on_gpu = bool(tallies) and kind == "cuda" and saw_the_gpu(tallies)
+    if tallies:
+        require_equal(tallies)
+    if tallies and kind == "cuda" and not on_gpu:
+        _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
+        missing.append(
+            "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
+            f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
+            "it, or the container may lack the right to it; the other counts are complete"
+        )
+    return _Profiled(tallies=tallies, on_gpu=on_gpu, counts_blocks=kind == "cpu", missing=missing)
 
 
 def instruction_set() -> str:
@@ -178,7 +248,7 @@ def _count_calls(
         InvalidMeasurementError: the second time differs.
     """
     first, second = (_calls_of_stages(execute, encoder) for _ in range(2))
-    for stage in COST_STAGES:
+    for stage in STAGES:
         if first[stage] != second[stage]:
             raise InvalidMeasurementError(
                 f"the {stage} stage made {first[stage].total()} Python calls and then "
@@ -212,53 +282,8 @@ def _calls_of_stages(
     return {"encoder": encoding.calls, "decode": decoding.calls}
 
 
-def _metrics(
-    tallies: list[Tally], kind: str, on_gpu: bool, conditions: dict[str, str]
-) -> Iterator[Metric]:
-    """Yield what the profiles counted. On a CPU the allocator is one of the things profiled."""
-    for stage in COST_STAGES if tallies else ():
-        counts = tallies[0].stages[stage].counts
-        for name in ("aten_ops", "other_ops"):
-            yield _exact(f"{stage}_{name}", counts[name], conditions)
-        if kind == "cpu":
-            yield from _of_allocator(stage, counts["allocations"], counts["peak_bytes"], conditions)
-        if not on_gpu:
-            continue
-        directions = {"htod", "dtoh", "dtod"} | {
-            name.removeprefix("copies_") for name in counts if name.startswith("copies_")
-        }
-        for name in _GPU_COUNTS:
-            yield _exact(f"{stage}_{name}", counts[name], conditions)
-        for direction in sorted(directions):
-            yield _exact(f"{stage}_copies_{direction}", counts[f"copies_{direction}"], conditions)
-            size = counts[f"copy_bytes_{direction}"]
-            yield _exact(f"{stage}_copy_bytes_{direction}", size, conditions, "B")
-        yield Metric(
-            name=f"{stage}_gpu_time_ms",
-            unit="ms",
-            kind="device_time",
-            better="lower",
-            samples=tuple(tally.stages[stage].gpu_time_us / 1e3 for tally in tallies),
-            conditions=conditions,
-        )
-
-
-def _of_allocator(
-    stage: str, requests: int, peak_bytes: int, conditions: dict[str, str]
-) -> Iterator[Metric]:
-    yield _exact(f"{stage}_allocations", requests, conditions)
-    yield _exact(f"{stage}_allocated_peak_mib", mib(peak_bytes), conditions, "MiB")
-
-
-def _exact(name: str, value: float, conditions: dict[str, str], unit: str = "1") -> Metric:
-    return Metric(
-        name=name,
-        unit=unit,
-        kind="exact",
-        better="lower",
-        value=float(value),
-        conditions=conditions,
-    )
+def _of_allocator(stage: str, requests: int, peak_bytes: int) -> dict[str, Value]:
+    return {f"{stage}_allocations": requests, f"{stage}_allocated_peak_mib": mib(peak_bytes)}
 
 
 def matrix_dtypes(transcriber: Transcriber) -> tuple[str, str]:
@@ -272,7 +297,7 @@ def matrix_dtypes(transcriber: Transcriber) -> tuple[str, str]:
     return ("int8" if by_int8 else dtype), dtype
 
 
-def _floor(work: Work, rates: Rates, transcriber: Transcriber) -> tuple[float, str]:
+def _floor(work: Work, rates: Rates, transcriber: Transcriber) -> tuple[float, Bound]:
     layers, attention = matrix_dtypes(transcriber)
     return floor_s(
         work,

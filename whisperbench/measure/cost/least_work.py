@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.results.records import COST_STAGES
+from whisperbench.results.metrics import STAGES
+from whisperbench.results.passes import Bound
 from whisperbench.whisper.loading import own_weight_bytes
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def count_work(call: Callable[[], object], encoder: torch.nn.Module) -> dict[str
 
     A causal mask saves half of a prompt's attention at best, which four tokens do not show.
     """
-    work = {stage: Work() for stage in COST_STAGES}
+    work: dict[str, Work] = {stage: Work() for stage in STAGES}
     current = "decode"
 
     def begin() -> None:
@@ -104,7 +105,7 @@ def _attention_seen(tell: Callable[[int], object]) -> Iterator[None]:
 
 def floor_s(
     work: Work, *, bytes_per_s: float, layer_flops_per_s: float, attention_flops_per_s: float
-) -> tuple[float, str]:
+) -> tuple[float, Bound]:
     """Return the least time that a device needs for some work, and what bounds it.
 
     The roofline of Williams, Waterman and Patterson, CACM 52(4), 2009: the greater of reading the

@@ -20,7 +20,7 @@ from whisperbench.measure.cost.trace import (
     Tally,
     read_trace,
 )
-from whisperbench.results.records import COST_STAGES
+from whisperbench.results.metrics import STAGES
 from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:
@@ -153,14 +153,14 @@ def require_equal(tallies: list[Tally]) -> None:
         InvalidMeasurementError: with the stage, and what differed most.
     """
     for tally in tallies:
-        if set(tally.stages) != set(COST_STAGES):
+        if set(tally.stages) != set(STAGES):
             raise InvalidMeasurementError(
                 f"the profile holds the stages {', '.join(tally.stages) or 'none'} and not "
-                f"{', '.join(COST_STAGES)}: this torch does not record annotations"
+                f"{', '.join(STAGES)}: this torch does not record annotations"
             )
     first = tallies[0]
     for other in tallies[1:]:
-        for stage in COST_STAGES:
+        for stage in STAGES:
             one, two = first.stages[stage], other.stages[stage]
             kinds = [_by_kind(one), _by_kind(two)]
             if one.counts == two.counts and kinds[0] == kinds[1]:

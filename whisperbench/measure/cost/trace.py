@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
-from whisperbench.results.kinds import COPY_DIRECTIONS
-from whisperbench.results.records import Part, PartKind
+from whisperbench.results.metrics import COPY_DIRECTIONS
+from whisperbench.results.passes import Part, PartKind
 
 STAGE = "whisperbench stage "
 """Begins the name of an annotation that a stage runs in. The innermost one counts."""

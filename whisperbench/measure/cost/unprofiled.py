@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.results.records import COST_STAGES
+from whisperbench.results.metrics import STAGES
 from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run_plain(
     execute: Callable[[], object], encoder: torch.nn.Module, device: str
 ) -> dict[str, PlainStage]:
     """Execute, and read the clock and a GPU's allocator wherever one stage follows another."""
-    found = {stage: PlainStage() for stage in COST_STAGES}
+    found: dict[str, PlainStage] = {stage: PlainStage() for stage in STAGES}
     held_at_start: dict[str, int] = {}
     current, since_s, requests_before = "", 0.0, 0
 
@@ -80,7 +80,7 @@ def require_same_requests(one: dict[str, PlainStage], two: dict[str, PlainStage]
     Raises:
         InvalidMeasurementError: with the stage, and what each of them asked for.
     """
-    for stage in COST_STAGES:
+    for stage in STAGES:
         if one[stage].asked() != two[stage].asked():
             raise InvalidMeasurementError(
                 f"two executions of the {stage} stage did not ask for the same memory: "

@@ -21,7 +21,7 @@ STANDSTILL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy:
+class EnergyWindow:
     """What a window of calls used."""
 
     joules: float
@@ -38,7 +38,7 @@ def measure_energy(
     device: Device,
     call: Callable[[], object],
     clock: Callable[[], float] = time.monotonic,
-) -> Energy | None:
+) -> EnergyWindow | None:
     """Repeat a call over a window and read the energy counter at both ends.
 
     The window begins at a step of the counter. Its end lies between two steps, where the counter
@@ -70,7 +70,7 @@ def measure_energy(
     after_s, after_j, before_j = after
     share = min(max(1.0 - (after_s - end_s) / STEP_S, 0.0), 1.0)
     end_j = before_j + share * (after_j - before_j)
-    return Energy(joules=end_j - begin_j, calls=calls, window_s=end_s - begin_s)
+    return EnergyWindow(joules=end_j - begin_j, calls=calls, window_s=end_s - begin_s)
 
 
 def _next_step(device: Device, clock: Callable[[], float]) -> tuple[float, float, float] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from whisperbench.measure.memory.probe import Trace
 from whisperbench.measure.memory.watched import AllocatorLevels, Done, Failed, Mark, Phase
-from whisperbench.results.records import Metric
+from whisperbench.results.passes import DeviceConditions, MemoryResult
 from whisperbench.units import mib
 
 PEAK_PHASES: Mapping[Phase, str] = {
@@ -47,8 +47,8 @@ def highest(readings: list[int | None], polls: range) -> int | None:
     )
 
 
-def metrics_of(watched: Observation, last: Done | Failed) -> list[Metric]:
-    """Turn what was seen into figures."""
+def values_of(watched: Observation, last: Done | Failed) -> dict[str, float]:
+    """Turn what was seen into figures, in MiB, by the names of their metrics."""
     figures: dict[str, float] = {}
     whole: dict[str, list[float]] = {}
     for span in watched.spans:
@@ -65,15 +65,9 @@ def metrics_of(watched: Observation, last: Done | Failed) -> list[Metric]:
     figures |= {f"peak_{name}_mib": max(values) for name, values in whole.items()}
     if watched.trace.reserved_bytes is not None:
         figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
-    metrics = [
-        Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
-        for name, value in figures.items()
-    ]
     if isinstance(last, Done):
-        value = mib(last.weight_bytes)
-        weight = Metric(name="weight_mib", unit="MiB", kind="exact", better="lower", value=value)
-        metrics.insert(0, weight)
-    return metrics
+        figures["weight_mib"] = mib(last.weight_bytes)
+    return figures
 
 
 def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
@@ -94,24 +88,22 @@ def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
     return found
 
 
-def notes_of(watched: Observation, started_s: float, device: str) -> dict[str, str | float | bool]:
-    """Say how the figures came about, and which one a ceiling is judged by."""
+def found_in(watched: Observation, started_s: float, device: str) -> MemoryResult:
+    """Say how the figures came about, and which one a limit is held against."""
     trace, pace = watched.trace, watched.trace.pace
     seen = any(held is not None for held in trace.process_bytes)
     if device == "cpu":
         judged = "process (RSS)"
     else:
         judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"
-    notes: dict[str, str | float | bool] = {
-        "judged": judged,
-        "others": "visible" if trace.listed else "hidden",
-        "polls": len(trace.times_s),
-        "poll_interval_ms": pace.interval_s * 1e3,
-        "process_poll_interval_ms": pace.interval_s * pace.processes_every * 1e3,
-        "poll_cost_us": (pace.memory_cost_s + pace.processes_cost_s) * 1e6,
-        "longest_gap_ms": trace.longest_gap_s() * 1e3,
-        "ready_s": watched.spans[0].end_s - started_s,
-    }
-    if watched.idle_bytes is not None:
-        notes["idle_device_mib"] = mib(watched.idle_bytes)
-    return notes
+    return MemoryResult(
+        conditions=DeviceConditions(others="visible" if trace.listed else "hidden"),
+        judged=judged,
+        polls=len(trace.times_s),
+        poll_interval_ms=pace.interval_s * 1e3,
+        process_poll_interval_ms=pace.interval_s * pace.processes_every * 1e3,
+        poll_cost_us=(pace.memory_cost_s + pace.processes_cost_s) * 1e6,
+        longest_gap_ms=trace.longest_gap_s() * 1e3,
+        ready_s=watched.spans[0].end_s - started_s,
+        idle_device_mib=mib(watched.idle_bytes) if watched.idle_bytes is not None else None,
+    )

@@ -25,9 +25,9 @@ from whisperbench.measure.fresh import start_process
 from whisperbench.measure.memory.observation import (
     Observation,
     Span,
-    metrics_of,
-    notes_of,
+    found_in,
     peaks_of,
+    values_of,
 )
 from whisperbench.measure.memory.plausibility import (
     MIN_POLLS,
@@ -37,7 +37,7 @@ from whisperbench.measure.memory.plausibility import (
 )
 from whisperbench.measure.memory.probe import Pace, Probe
 from whisperbench.measure.memory.watched import Done, Failed, Mark, Message, run_cell
-from whisperbench.results.records import Metric
+from whisperbench.results.passes import MemoryResult
 from whisperbench.units import mib
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ IDLE_TIMEOUT_S = 5.0
 class Footprint:
     """What a cell took.
 
-    In `metrics`, all in MiB: `weight_mib`, the weights as loaded (absent where loading did not
+    In `values`, all in MiB: `weight_mib`, the weights as loaded (absent where loading did not
     end); `context_mib`, the process before it loads: a GPU's context and libraries, a CPU's
     interpreter and libraries; `driver_reserved_mib`, what a GPU's driver keeps for itself; and
     peaks, of each of the phases in `PEAK_PHASES` and of the whole pass: `allocated` and
@@ -69,8 +69,8 @@ class Footprint:
     of NVML's level over idle.
     """
 
-    metrics: tuple[Metric, ...]
-    notes: dict[str, str | float | bool]
+    values: dict[str, float]
+    found: MemoryResult
     ran_out: str
     """How far the cell got before the device's memory was full; "" where it got through."""
     seconds: float
@@ -125,8 +125,8 @@ def measure_memory(
         require_complete(what, watched, last)
     _require_idle(what, device, idle_bytes)
     return Footprint(
-        metrics=tuple(metrics_of(watched, last)),
-        notes=notes_of(watched, started_s, request.device),
+        values=values_of(watched, last),
+        found=found_in(watched, started_s, request.device),
         ran_out=_how_far(watched, last) if isinstance(last, Failed) else "",
         seconds=time.monotonic() - started_s,
     )

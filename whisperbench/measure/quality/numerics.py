@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import InvalidMeasurementError
-from whisperbench.results.records import Metric
+from whisperbench.results.passes import NumericsResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,27 +58,18 @@ class Difference:
     """The same of the hidden states after the layer where it is largest."""
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """These as a result has them."""
-        return (
-            Metric(
-                name="logit_error", unit="1", kind="quality", better="lower", value=self.logit_error
-            ),
-            Metric(
-                name="top1_agreement",
-                unit="1",
-                kind="quality",
-                better="higher",
-                value=self.top1_agreement,
-            ),
-            Metric(
-                name="worst_layer_error",
-                unit="1",
-                kind="quality",
-                better="lower",
-                value=self.worst_layer_error,
-            ),
-        )
+    def values(self) -> dict[str, float]:
+        """These by the names of their metrics."""
+        return {
+            "logit_error": self.logit_error,
+            "top1_agreement": self.top1_agreement,
+            "worst_layer_error": self.worst_layer_error,
+        }
+
+    @property
+    def found(self) -> NumericsResult:
+        """What a result has beside them."""
+        return NumericsResult(worst_layer=self.worst_layer)
 
 
 def force(transcriber: Transcriber) -> Forced:

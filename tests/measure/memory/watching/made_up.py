@@ -111,6 +111,8 @@ def a_gpu(
 
 def figures(footprint: Footprint | Measurement) -> dict[str, float]:
     """Return the values of the metrics by name."""
+    if isinstance(footprint, Footprint):
+        return footprint.values
     return {metric.name: metric.value or 0.0 for metric in footprint.metrics}
 
 

@@ -26,6 +26,7 @@ from whisperbench.measure.memory import watching
 from whisperbench.measure.memory.plausibility import MIN_POLLS
 from whisperbench.measure.memory.watched import PHASES
 from whisperbench.measure.memory.watching import measure_memory
+from whisperbench.results.metrics import figures as make_figures
 from whisperbench.units import mib
 
 
@@ -57,10 +58,10 @@ def test_the_figures_of_a_known_script(
         "peak_device_mib": 807,
         "driver_reserved_mib": 50,
     }
-    assert {metric.unit for metric in footprint.metrics} == {"MiB"}
-    assert {metric.better for metric in footprint.metrics} == {"lower"}
-    exact = [metric.name for metric in footprint.metrics if metric.kind != "memory"]
-    assert exact == ["weight_mib"]
+    metrics = make_figures(footprint.values)
+    assert {metric.unit for metric in metrics} == {"MiB"}
+    assert {metric.better for metric in metrics} == {"lower"}
+    assert [metric.name for metric in metrics if metric.kind != "memory"] == ["weight_mib"]
     assert footprint.ran_out == ""
     assert footprint.seconds > 0.0
 
@@ -77,22 +78,16 @@ def test_the_peak_of_loading_can_be_the_highest(card: Card) -> None:
     assert found["first_call_peak_process_mib"] == 800
 
 
-def test_the_notes_say_how_it_was_measured(card: Card) -> None:
+def test_the_result_says_how_it_was_measured(card: Card) -> None:
     """Which figure is judged, how often was polled and at what price, and the idle level."""
     device = a_gpu(card)
-    notes = measure_memory(a_play(card), device, target=play).notes
-    assert notes["judged"] == "process (NVML)"
-    assert notes["idle_device_mib"] == IDLE_MIB
-    polls, gap_ms, interval_ms = (
-        float(notes[name]) for name in ("polls", "longest_gap_ms", "poll_interval_ms")
-    )
+    found = measure_memory(a_play(card), device, target=play).found
+    assert found.judged == "process (NVML)"
+    assert found.idle_device_mib == IDLE_MIB
     # What was read before and after the pass is no poll.
-    assert len(PHASES) * MIN_POLLS <= polls < device.looks["memory"] - watching.IDLE_READINGS
-    assert interval_ms >= 1.0
-    assert float(notes["process_poll_interval_ms"]) >= interval_ms
-    assert gap_ms > 0.0
-    assert float(notes["poll_cost_us"]) > 0.0
-    assert float(notes["ready_s"]) > 0.0
+    assert len(PHASES) * MIN_POLLS <= found.polls < device.looks["memory"] - watching.IDLE_READINGS
+    assert (found.process_poll_interval_ms or 0.0) >= found.poll_interval_ms >= 1.0
+    assert min(found.longest_gap_ms, found.poll_cost_us or 0.0, found.ready_s or 0.0) > 0.0
 
 
 def test_only_the_cell_is_watched(card: Card) -> None:
@@ -115,7 +110,7 @@ def test_the_idle_level_is_no_outlier(card: Card) -> None:
     level = iter([500.0])
     device = a_gpu(card, memory=lambda read: taken(next(level, mib(read.used_bytes))))
     footprint = measure_memory(a_play(card), device, target=play)
-    assert footprint.notes["idle_device_mib"] == IDLE_MIB
+    assert footprint.found.idle_device_mib == IDLE_MIB
     assert figures(footprint)["peak_device_mib"] == 807
 
 

@@ -44,7 +44,7 @@ def test_a_hidden_process_is_judged_by_the_device(
     assert found["context_mib"] == 305
     assert found["load_peak_device_mib"] == 707
     assert found["peak_device_mib"] == 807
-    judged = footprint.notes["judged"]
+    judged = footprint.found.judged
     assert judged == "device delta (NVML), process figures are hidden"
 
 

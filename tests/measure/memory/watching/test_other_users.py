@@ -64,7 +64,7 @@ def test_a_level_moves_a_little(card: Card, moved_mib: float) -> None:
     def moved(read: DeviceMemory) -> DeviceMemory:
         return taken(mib(read.used_bytes) + moved_mib) if card.place == GONE else read
 
-    assert measure_memory(a_play(card), a_gpu(card, memory=moved), target=play).metrics
+    assert measure_memory(a_play(card), a_gpu(card, memory=moved), target=play).values
 
 
 def test_a_driver_may_take_its_time(card: Card) -> None:
@@ -75,5 +75,5 @@ def test_a_driver_may_take_its_time(card: Card) -> None:
         more_mib = next(late, 0.0) if card.place == GONE else 0.0
         return taken(mib(read.used_bytes) + more_mib)
 
-    assert measure_memory(a_play(card), a_gpu(card, memory=later), target=play).metrics
+    assert measure_memory(a_play(card), a_gpu(card, memory=later), target=play).values
     assert next(late, None) is None

@@ -16,6 +16,7 @@ from whisperbench.errors import InvalidMeasurementError, OverLimitError
 from whisperbench.measure.memory.watched import Failed
 from whisperbench.measure.memory.watching import Footprint, measure_memory
 from whisperbench.plugin.results import _failed_as
+from whisperbench.results.passes import MemoryResult
 
 if TYPE_CHECKING:
     from tests.workloads import Ending
@@ -58,7 +59,7 @@ def test_out_of_memory_in_loading(card: Card) -> None:
         "peak_device_mib": 857,
         "driver_reserved_mib": 50,
     }
-    assert footprint.notes["judged"] == "process (NVML)"
+    assert footprint.found.judged == "process (NVML)"
 
 
 def test_out_of_memory_in_the_first_call(card: Card) -> None:
@@ -107,7 +108,9 @@ def test_out_of_memory_of_a_gpus_host_is_a_fault(card: Card) -> None:
 
 def test_out_of_memory_fails_the_benchmark_over_its_limit() -> None:
     """The benchmark fails and says how far it got; in the manifest it stands as over a limit."""
-    footprint = Footprint(metrics=(), notes={}, ran_out="full in 'load' and 9 MiB", seconds=1.0)
+    found = MemoryResult(judged="process (NVML)", polls=9, poll_interval_ms=1, longest_gap_ms=1)
+    ran_out = "full in 'load' and 9 MiB"
+    footprint = Footprint(values={}, found=found, ran_out=ran_out, seconds=1.0)
     cell: Any = MemoryOfCell(key=None, run=None, prepared=None, measured={})  # type: ignore[arg-type]
     assert cell.judge(None, footprint) == ()
     with pytest.raises(OverLimitError, match="full in 'load' and 9 MiB") as caught:

@@ -21,6 +21,7 @@ from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
 from whisperbench.measure.memory.watched import PHASES
 from whisperbench.measure.memory.watching import measure_memory
+from whisperbench.results.passes import MemoryResult
 from whisperbench.results.run_file import read_run
 from whisperbench.units import mib
 from whisperbench.whisper.checkpoints import Checkpoint
@@ -44,7 +45,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
 
 def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> None:
     """int8 in a fresh process: the weights as loading counts them, and peaks of the process."""
-    (row,) = (row for row in read_run(whole_run.result).measurements if row.stage == "memory")
+    (row,) = (row for row in read_run(whole_run.result).measurements if row.benchmark == "memory")
     found = figures(row)
     assert sorted(found) == [
         "context_mib",
@@ -63,9 +64,10 @@ def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> No
     peaks = [value for name, value in found.items() if "_peak_" in name]
     assert min(peaks) > found["weight_mib"]
     assert max(peaks) == found["peak_process_mib"]
-    assert row.notes["judged"] == "process (RSS)"
-    assert float(row.notes["polls"]) >= len(PHASES) * MIN_POLLS
-    assert "idle_device_mib" not in row.notes
+    assert isinstance(row.found, MemoryResult)
+    assert row.found.judged == "process (RSS)"
+    assert row.found.polls >= len(PHASES) * MIN_POLLS
+    assert row.found.idle_device_mib is None
 
 
 @pytest.mark.parametrize("spare_mib", [40, 100])  # for less and for more than the file

@@ -1,0 +1,340 @@
+"""The registry of metrics: one row each, and all that there is to say of it.
+
+A pass gives values by these names, and nothing else about them. A new metric is a row here, beside
+the place that measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from whisperbench.results.figure import Metric
+from whisperbench.results.kinds import KINDS, Kind
+
+Pass = Literal["latency", "startup", "memory", "cost", "quality", "numerics"]
+"""A way of running a cell; each has a result type in results/passes.py."""
+
+Stage = Literal["encoder", "decode"]
+STAGES: tuple[Stage, ...] = ("encoder", "decode")
+"""Stages of a cost: the encoder, and all the rest of `generate()`."""
+
+PHASES = ("load", "first_call", "steady_call")
+"""Phases of the memory pass that have peaks of their own; "" stands for the whole of it."""
+
+LEVELS = ("allocated", "reserved", "process", "device")
+"""What a peak is of: torch's tensors, torch's cache with them, the process, and the device's growth
+over its idle level."""
+
+COPY_DIRECTIONS = ("htod", "dtoh", "dtod", "ptop", "htoh", "other")
+"""Which way a copy goes: from host or device to host or device, from one GPU to another, or as no
+program of ours does."""
+
+Value = float | Sequence[float]
+"""Of a metric: one figure, or the samples that its median is taken of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeOf:
+    """Which parts of a cost make a count up: they are named as the causes of a change."""
+
+    kind: Literal["op", "kernel", "copy", "memset", "sync", "allocation", "call"]
+    prefix: str = ""
+    """Of their names."""
+    without: str | None = None
+    """What their names do not begin with."""
+    name: str | None = None
+    """Their whole name."""
+    by_time: bool = False
+    """Whether their time is summed, and not their count."""
+
+    def includes(self, name: str) -> bool:
+        """Whether a part of this kind belongs to it."""
+        return (
+            name.startswith(self.prefix)
+            and (self.without is None or not name.startswith(self.without))
+            and self.name in (None, name)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """What a metric is. The only place that says it."""
+
+    name: str
+    """With its unit at the end, as in `latency_s`, unless it is a plain ratio or a count."""
+    unit: str
+    kind: Kind
+    """How noisy it is, and so which rule judges it."""
+    made_by: tuple[Pass, ...]
+    """The passes that measure it."""
+    better: Literal["lower", "higher"] = "lower"
+    derived: bool = False
+    """Whether it is another figure of its cell, divided by something: that one is judged."""
+    can_be_zero: bool = True
+    """Whether 0 can be what was measured. Of what cannot, a 0 says that nothing looked."""
+    headings: Mapping[Pass, str] = field(default_factory=dict)
+    """Its column in the table of a pass; what has the same one there is summed. None: not shown."""
+    made_of: MadeOf | None = None
+    """What a change of it is explained by; None where that is not kept."""
+    stage: Stage | None = None
+    """Of a cost, the stage that it is of,"""
+    count: str = ""
+    """and its name within that stage."""
+    only_if_seen: bool = False
+    """Of a count, whether it is left out where nothing was counted."""
+    phase: str = ""
+    """Of a peak, the phase that it is of."""
+    level: str | None = None
+    """Of a peak, what it is a peak of."""
+    conditions: tuple[str, ...] = ()
+    """What must be equal, beside the cell, before it is compared, as far as its pass tells: the
+    device, or Python's minor version. A figure without any is the program's own and compares
+    everywhere."""
+    sign: str = ""
+    """Of a count of odd clips, the sign that they have."""
+
+    def __post_init__(self) -> None:
+        """Take what no kind's rule lets be 0."""
+        if KINDS[self.kind].positive:
+            object.__setattr__(self, "can_be_zero", False)
+
+
+def _rows() -> Iterator[MetricRow]:
+    """Yield all metrics, in the order of their columns."""
+    yield MetricRow(
+        name="weight_mib",
+        unit="MiB",
+        kind="exact",
+        made_by=("latency", "memory", "numerics"),
+        can_be_zero=False,
+        headings={"latency": "MiB", "memory": "weights"},
+    )
+    yield from _of_time()
+    yield from _of_memory()
+    for stage in STAGES:
+        yield from _of_cost(stage)
+    yield from _of_words()
+
+
+def _of_time() -> Iterator[MetricRow]:
+    yield MetricRow(name="latency_s", unit="s", kind="wall", made_by=("latency", "startup"))
+    for name, unit, heading in (
+        ("tokens_per_s", "1/s", "tok/s"),
+        ("rtfx", "s/s", "RTFx"),
+        ("rtfx_fixed_tokens", "s/s", "RTFx*"),
+    ):
+        yield MetricRow(
+            name=name,
+            unit=unit,
+            kind="wall",
+            made_by=("latency",),
+            better="higher",
+            derived=True,
+            headings={"latency": heading},
+        )
+    yield MetricRow(
+        name="energy_j_per_audio_s",
+        unit="J/s",
+        kind="wall",
+        made_by=("latency",),
+        headings={"latency": "J/s"},
+    )
+    yield MetricRow(name="overhead_ratio", unit="1", kind="wall", made_by=("latency",))
+
+
+_SHOWN_PEAKS = {
+    ("load", "process"): "process",
+    ("load", "device"): "device",
+    ("first_call", "process"): "process",
+    ("steady_call", "allocated"): "tensors",
+    ("steady_call", "reserved"): "torch",
+    ("steady_call", "process"): "process",
+    ("steady_call", "device"): "device",
+}
+"""Peaks that have a column; all of them are judged."""
+
+
+def _of_memory() -> Iterator[MetricRow]:
+    yield _memory("context_mib", "context")
+    for phase in ("", *PHASES):
+        for level in LEVELS:
+            yield MetricRow(
+                name=f"{phase}{'_' * bool(phase)}peak_{level}_mib",
+                unit="MiB",
+                kind="memory",
+                made_by=("memory",),
+                can_be_zero=False,
+                headings=_heading("memory", _SHOWN_PEAKS.get((phase, level))),
+                phase=phase,
+                level=level,
+            )
+    yield _memory("driver_reserved_mib", "driver")
+
+
+def _memory(name: str, heading: str) -> MetricRow:
+    return MetricRow(
+        name=name, unit="MiB", kind="memory", made_by=("memory",), headings={"memory": heading}
+    )
+
+
+def _heading(made_by: Pass, heading: str | None) -> Mapping[Pass, str]:
+    return {made_by: heading} if heading is not None else {}
+
+
+_PROGRAM = ("device", "instruction set")
+"""What decides which code a stack runs: on another GPU model, or on a CPU of another instruction
+set, its counts are another program's."""
+
+
+def _of_cost(stage: Stage) -> Iterator[MetricRow]:
+    def count(
+        name: str,
+        heading: str | None = None,
+        made_of: MadeOf | None = None,
+        *,
+        unit: str = "1",
+        kind: Kind = "exact",
+        can_be_zero: bool = True,
+        only_if_seen: bool = False,
+        conditions: tuple[str, ...] = _PROGRAM,
+    ) -> MetricRow:
+        return MetricRow(
+            name=f"{stage}_{name}",
+            count=name,
+            only_if_seen=only_if_seen,
+            unit=unit,
+            kind=kind,
+            made_by=("cost",),
+            can_be_zero=can_be_zero,
+            headings=_heading("cost", heading),
+            made_of=made_of,
+            stage=stage,
+            conditions=conditions,
+        )
+
+    yield count("kernels", "kernels", MadeOf(kind="kernel"))
+    yield count("memsets", None, MadeOf(kind="memset"))
+    for direction in COPY_DIRECTIONS:
+        of_them = MadeOf(kind="copy", name=direction)
+        rare = direction not in ("htod", "dtoh", "dtod")
+        yield count(f"copies_{direction}", "copies", of_them, only_if_seen=rare)
+        yield count(f"copy_bytes_{direction}", None, of_them, unit="B", only_if_seen=rare)
+    for name, prefix in (
+        ("stream_syncs", "cudaStream"),
+        ("device_syncs", "cudaDevice"),
+        ("event_syncs", "cudaEvent"),
+    ):
+        yield count(name, "waits", MadeOf(kind="sync", prefix=prefix))
+    yield count("aten_ops", "aten ops", MadeOf(kind="op", prefix="aten::"), can_be_zero=False)
+    yield count("other_ops", "other", MadeOf(kind="op", without="aten::"))
+    yield count("allocations", "allocs", MadeOf(kind="allocation"), can_be_zero=False)
+    yield count(
+        "python_calls",
+        "calls",
+        MadeOf(kind="call"),
+        can_be_zero=False,
+        conditions=(*_PROGRAM, "python"),
+    )
+    yield count("allocated_peak_mib", unit="MiB", can_be_zero=False)
+    # Least work follows from shapes alone.
+    yield count("weight_mib_read", unit="MiB", can_be_zero=False, conditions=())
+    yield count("gflop", unit="GFLOP", can_be_zero=False, conditions=())
+    yield count(
+        "gpu_time_ms",
+        "GPU",
+        MadeOf(kind="kernel", by_time=True),
+        unit="ms",
+        kind="device_time",
+    )
+
+
+def _of_words() -> Iterator[MetricRow]:
+    heard: tuple[Pass, ...] = ("quality",)
+    yield _quality("wer", ("latency", "quality"), "WER")
+    yield _quality("cer", heard, "CER")
+    yield _quality("wer_over_reference", heard, "over", derived=True)
+    for name, sign in (
+        ("empty_clips", "empty"),
+        ("looping_clips", "loops"),
+        ("length_off_clips", "length off"),
+        ("talking_silences", "talks in silence"),
+    ):
+        yield _quality(name, heard, "odd", sign=sign)
+    numerics: tuple[Pass, ...] = ("numerics",)
+    yield _quality("logit_error", numerics, "logit error", can_be_zero=False)
+    yield _quality("top1_agreement", numerics, "top-1", better="higher")
+    yield _quality("worst_layer_error", numerics, "its error", can_be_zero=False)
+
+
+def _quality(
+    name: str,
+    made_by: tuple[Pass, ...],
+    heading: str,
+    *,
+    better: Literal["lower", "higher"] = "lower",
+    derived: bool = False,
+    can_be_zero: bool = True,
+    sign: str = "",
+) -> MetricRow:
+    return MetricRow(
+        name=name,
+        unit="1",
+        kind="quality",
+        made_by=made_by,
+        better=better,
+        derived=derived,
+        can_be_zero=can_be_zero,
+        headings={made_by[-1]: heading},
+        # Of languages other than English the normalizer is told.
+        conditions=("normalizer",),
+        sign=sign,
+    )
+
+
+METRICS: Mapping[str, MetricRow] = {row.name: row for row in _rows()}
+"""Every metric of a result file, by its name."""
+
+
+def made_by(name: Pass) -> list[MetricRow]:
+    """Return the metrics of a pass, in the order of their columns."""
+    return [row for row in METRICS.values() if name in row.made_by]
+
+
+def figures(
+    values: Mapping[str, Value], conditions: Mapping[str, str] | None = None
+) -> tuple[Metric, ...]:
+    """Make the metrics of a benchmark from values by name.
+
+    Args:
+        values: a figure each, or the samples of one.
+        conditions: that all of them were measured in; each metric keeps those that it depends on.
+
+    Raises:
+        ValueError: a name has no row, or a figure is none.
+    """
+    return tuple(_figure(name, value, conditions or {}) for name, value in values.items())
+
+
+def _figure(name: str, value: Value, conditions: Mapping[str, str]) -> Metric:
+    row = METRICS.get(name)
+    if row is None:
+        raise ValueError(f"{name}: METRICS in results/metrics.py has no such metric; add its row")
+    own = {each: conditions[each] for each in row.conditions if each in conditions}
+    return Metric(
+        name=name,
+        unit=row.unit,
+        kind=row.kind,
+        better=row.better,
+        derived=row.derived,
+        value=float(value) if isinstance(value, int | float) else None,
+        samples=None if isinstance(value, int | float) else tuple(map(float, value)),
+        conditions=own,
+    )
+
+
+def can_be_zero(metric: Metric) -> bool:
+    """Whether 0 of a metric can be what was measured; of one without a row its kind says it."""
+    row = METRICS.get(metric.name)
+    return row.can_be_zero if row is not None else not KINDS[metric.kind].positive
