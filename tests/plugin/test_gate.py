@@ -77,7 +77,7 @@ def test_a_skip_is_no_pass_of_a_gate(
         (("--baseline", "nowhere.json"), "benchmarks/", "nowhere.json: No such file or directory"),
         (("--baseline", "a", "--baseline", "b"), "benchmarks/", "--baseline: was given 2 times"),
         (("--baseline", "--collect-only"), "benchmarks/", "--collect-only judges nothing"),
-        (("--baseline",), "tests/test_plan.py", "--baseline judges benchmarks"),
+        (("--baseline",), "tests/asked/test_plan.py", "--baseline judges benchmarks"),
     ],
 )
 def test_a_baseline_that_judges_nothing_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -50,10 +51,9 @@ def watch(
     class Held(Probe):
         """A probe that is let out of its sleep as it is told to stop."""
 
-        def __exit__(self, *error: object) -> None:
-            self._stopping.set()
+        def stop(self) -> None:
+            super().stop()
             leave.set()
-            super().__exit__(*error)
 
     probe = Held(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=sleep)
     with probe:
@@ -66,9 +66,21 @@ def failing(device: ScriptedDevice, *, at: Pace = FAST) -> Trace:
     clock = FakeClock()
     probe = Probe(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=clock.sleep)
     with probe:
-        probe._thread.join(HANG_S)
-        assert not probe._thread.is_alive()
+        until_it_fails(probe)
     return probe.trace
+
+
+def until_it_fails(probe: Probe) -> None:
+    """Wait until a probe has died."""
+    late_s = time.monotonic() + HANG_S
+    while not probe.trace.failure or is_probing():
+        assert time.monotonic() < late_s
+        time.sleep(0.001)
+
+
+def is_probing() -> bool:
+    """Whether a probe's thread is alive."""
+    return any(thread.name == "memory probe" for thread in threading.enumerate())
 
 
 # How often it reads.
@@ -287,59 +299,41 @@ def test_waiting_for_a_dead_probe_ends_at_once(error: Exception) -> None:
     device = ScriptedDevice(memory=[taken(1), error])
     probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
     with probe:
-        probe._thread.join(HANG_S)
-        probe._polled = NeverWaits()
+        until_it_fails(probe)
+        started_s = time.monotonic()
         assert probe.wait_for(1, HANG_S) is False
+        assert time.monotonic() - started_s < HANG_S / 2
     assert probe.trace.failure
 
 
-class NeverWaits(threading.Condition):
-    """A condition on which waiting is a mistake, because nothing will come."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Fail."""
-        raise AssertionError(f"waited for {timeout} s on a probe that has died")
-
-
-class Overlong(threading.Condition):
-    """A condition that tells whether a wait on it has run out of time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting = threading.Event()
-        self.ran_out = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait, and note how that ended."""
-        self.waiting.set()
-        in_time = super().wait(timeout)
-        self.ran_out |= not in_time
-        return in_time
-
-
-def test_a_probe_that_dies_under_a_wait_ends_it() -> None:
+def test_a_probe_that_dies_under_a_wait_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits already when the device fails is told, before the thread has quite ended."""
-    polled, told = Overlong(), threading.Event()
+    told = threading.Event()
 
-    def fails() -> DeviceMemory:
-        assert polled.waiting.wait(HANG_S)
+    class Lingering(threading.Thread):
+        """A thread that the system takes its time to end."""
+
+        def run(self) -> None:
+            super().run()
+            told.wait(HANG_S)
+
+    def looked() -> Mapping[int, int | None]:
+        # The first poll looks, and after it only one that is waited for.
+        if device.looks["processes"] == 1:
+            return {WATCHED: MIB}
         raise DeviceError("gone")
 
-    clock = FakeClock()
-    device = ScriptedDevice(memory=fails)
-    probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
-    probe._polled = polled
-
-    def poll_and_linger() -> None:
-        probe._poll()
-        told.wait(HANG_S)  # as a thread does that the system takes its time to end
-
-    probe._thread = threading.Thread(target=poll_and_linger, daemon=True)
+    device = ScriptedDevice(memory=taken(1), processes=looked)
+    at = pace(interval_s=1e-5, processes_every=10**9)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Lingering)
+        probe = Probe(device, WATCHED, ours=frozenset(), pace=at)
     with probe:
-        assert probe.wait_for(1, timeout_s=0.2) is False
+        started_s = time.monotonic()
+        assert probe.wait_for(10**9, HANG_S) is False
+        assert time.monotonic() - started_s < HANG_S / 2, "noticed when the time was up"
         told.set()
     assert probe.trace.failure == "gone"
-    assert not polled.ran_out, "the failure was only noticed when the time was up"
 
 
 def test_waiting_takes_too_long() -> None:
@@ -376,8 +370,8 @@ def test_the_thread_ends_with_its_block() -> None:
     device = ScriptedDevice(memory=taken(1))
     with Probe(device, WATCHED, ours=frozenset(), pace=FAST) as probe:
         assert probe.wait_for(2, HANG_S)
-        assert probe._thread.is_alive()
-    assert not probe._thread.is_alive()
+        assert is_probing()
+    assert not is_probing()
     assert device.looks["memory"] == len(probe.trace.times_s)
     assert probe.trace.failure == ""
     assert probe.wait_for(1, HANG_S) is False
@@ -388,7 +382,7 @@ def test_the_workloads_error_ends_the_thread() -> None:
     probe = Probe(ScriptedDevice(memory=taken(1)), WATCHED, ours=frozenset(), pace=FAST)
     with pytest.raises(KeyError, match="workload"), probe:
         raise KeyError("workload")
-    assert not probe._thread.is_alive()
+    assert not is_probing()
     assert probe.trace.failure == ""
 
 

@@ -47,7 +47,7 @@ PLAIN_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
 against each other by what they ask a GPU's allocator for."""
 
-_CUPTI_SAID: list[str] = []
+CUPTI_SAID: list[str] = []
 """Why CUPTI does not work in this process. It says so once, and not for each cell."""
 
 
@@ -91,7 +91,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         work = count_work(check, encoder)
     plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
     require_same_requests(*plain[-2:])
-    calls = _count_calls(execute, encoder)
+    calls = count_calls(execute, encoder)
     # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
     # freed counts, if it was allocated under the profiler: so the call that goes before must be
     # the same one.
@@ -217,10 +217,10 @@ def _profile(
     if tallies:
         require_equal(tallies)
     if tallies and kind == "cuda" and not on_gpu:
-        _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
+        CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
         missing.append(
             "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
-            f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
+            f"({'; '.join(CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
             "it, or the container may lack the right to it; the other counts are complete"
         )
     return _Profiled(tallies=tallies, on_gpu=on_gpu, counts_blocks=kind == "cpu", missing=missing)
@@ -239,9 +239,7 @@ def instruction_set() -> str:
     return f"{platform.machine()} {level}{' bf16' * native_bf16}"
 
 
-def _count_calls(
-    execute: Callable[[], object], encoder: torch.nn.Module
-) -> dict[str, Counter[str]]:
+def count_calls(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Counter[str]]:
     """Count the Python calls of both stages by function, twice.
 
     Raises:
