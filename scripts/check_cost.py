@@ -117,11 +117,11 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
     import msgspec
     from transformers.models.whisper import modeling_whisper  # noqa: F401
 
+    from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import load_audio, read_manifest
     from whisperbench.asked.models import ModelSpec
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.asked.precisions import PRECISIONS
-    from whisperbench.asked.suite import CLIPS_FOLDER
     from whisperbench.whisper.checkpoints import resolve_checkpoint
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.quiet import quieten
@@ -182,7 +182,8 @@ def check_sensitivity(options: argparse.Namespace) -> bool:
 def _as_expected(name: str, unchanged: Run, run: Run) -> bool:
     """Show what an edit changes; whether that is what the edit is known to do."""
     from whisperbench.judge.compare import compare
-    from whisperbench.report.verdicts import Comparison, as_text
+    from whisperbench.judge.comparison import Comparison
+    from whisperbench.report.verdicts import as_text
 
     changes = compare(unchanged, run)
     changed = [change.verdict for change in changes if change.verdict.verdict != "ok"]
@@ -207,7 +208,8 @@ def check_processes(options: argparse.Namespace) -> bool:
     That is of the processes' median.
     """
     from whisperbench.judge.compare import compare
-    from whisperbench.report.verdicts import Comparison, as_text
+    from whisperbench.judge.comparison import Comparison
+    from whisperbench.report.verdicts import as_text
 
     same = True
     cell = ("--device", options.device, "--model", options.model, "--precision", options.precision)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from whisperbench.errors import InputError  # noqa: E402
-from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
+from whisperbench.record.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.results.run_file import read_run  # noqa: E402
 
 TORN = "torn"
@@ -34,11 +34,11 @@ TORN = "torn"
 WRITER = """
 import sys
 from pathlib import Path
-from whisperbench.judge import baselines as baseline
-from whisperbench.asked import suite
+from whisperbench.record import baselines as baseline
+from whisperbench.asked import checkout
 from whisperbench.cli import app
 part, folder, *arguments = sys.argv[1:]
-baseline.FOLDER, suite.RESULTS = Path(folder) / "baselines", Path(folder) / "results"
+baseline.FOLDER, checkout.RESULTS = Path(folder) / "baselines", Path(folder) / "results"
 def run(*command):
     app([*command], standalone_mode=False)
     print("written", flush=True)

@@ -355,9 +355,9 @@ def _check_neighbour() -> bool:
 def _request(model: str, precision: str, device: str) -> Any:
     import msgspec
 
+    from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import read_manifest
     from whisperbench.asked.models import ModelSpec
-    from whisperbench.asked.suite import CLIPS_FOLDER
     from whisperbench.measure.cell_request import CellRequest
     from whisperbench.whisper.checkpoints import resolve_checkpoint
 

@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from whisperbench.asked.suite import read_suite  # noqa: E402
 from whisperbench.errors import WhisperbenchError  # noqa: E402
-from whisperbench.judge.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.judge.compare import compare  # noqa: E402
+from whisperbench.record.baselines import merge  # noqa: E402 - of this checkout
 from whisperbench.results.figure import Metric  # noqa: E402
 from whisperbench.results.kinds import KINDS  # noqa: E402
 from whisperbench.results.metrics import METRICS  # noqa: E402

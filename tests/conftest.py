@@ -20,8 +20,8 @@ if os.environ.pop("PYTEST_XDIST_WORKER", None):
     # those of two workers would wait for each other's most of the time.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.asked.models import ModelSpec
-from whisperbench.asked.suite import CLIPS_FOLDER, ROOT
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 

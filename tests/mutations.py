@@ -22,7 +22,8 @@ from tests.runs import (
 )
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
-from whisperbench.report.verdicts import FORMATS, Comparison
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import FORMATS
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import (
     ClipScore,

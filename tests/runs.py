@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from whisperbench.results.figure import Metric
-from whisperbench.results.metrics import STAGES
+from whisperbench.results.metric_row import STAGES
 from whisperbench.results.passes import (
     CostResult,
     LatencyResult,

@@ -23,7 +23,8 @@ from _pytest.runner import runtestprotocol
 
 import whisperbench.plugin.session
 from tests import workloads
-from whisperbench.asked.suite import SUITE_FILE, Suite, read_suite
+from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.suite import Suite, read_suite
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory import watching
 from whisperbench.measure.memory.watching import Footprint, measure_memory

@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from tests.runs import make_cell, make_measurement, make_memory, make_run, make_run_file
 from whisperbench import __version__
+from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import SIZES
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import SUITE_FILE, Ceiling, read_suite
+from whisperbench.asked.suite import Ceiling, read_suite
 from whisperbench.cli import app
 from whisperbench.devices.choosing import key_of
 from whisperbench.devices.host import HostDevice
 from whisperbench.judge.limits import as_toml, describe, on_device, propose
+from whisperbench.report import summary, verdicts
 from whisperbench.results.heard import describe as said
 
 
@@ -41,7 +43,7 @@ def test_show_prints_the_summary(tmp_path: Path) -> None:
     done = _command("show", str(path))
     assert done.returncode == 0
     assert "nvidia-h200-sm90-140gib" in done.stdout
-    assert "1 benchmarks asked for: 1 measured" in done.stdout
+    assert "1 benchmark asked for: 1 measured" in done.stdout
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])
@@ -139,3 +141,29 @@ def test_version_and_bad_usage() -> None:
     """`--version` prints the version; an unknown command exits with 2."""
     assert _command("--version").stdout.strip() == f"whisperbench {__version__}"
     assert _command("frobnicate").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "registry"), [("show", summary.FORMATS), ("compare", verdicts.FORMATS)]
+)
+def test_a_format_is_a_row_of_its_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, registry: dict[str, object]
+) -> None:
+    """`--format` takes what the registry has, and a new row at once; what it has not is refused."""
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_run_file()), encoding="utf-8")
+    asked = [command, *[str(path)] * (1 if command == "show" else 2), "--format", "new"]
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code == 2
+    assert "'new' is not one of 'text'" in refused.output
+    monkeypatch.setitem(registry, "new", lambda _: "in a new way")
+    done = CliRunner().invoke(app, asked)
+    assert done.output == "in a new way\n"
+    assert "|new]" in CliRunner().invoke(app, [command, "--help"]).output
+
+
+def test_promote_refuses_an_option_that_is_given_twice() -> None:
+    """As every command does: of two names the first would be forgotten."""
+    done = _command("baseline", "promote", "run.json", "--name", "a", "--name", "b")
+    assert done.returncode == 2
+    assert done.stderr == "whisperbench: --name was given 2 times; give it once\n"

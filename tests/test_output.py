@@ -78,7 +78,7 @@ def test_a_summary_in_any_encoding(
         assert command(monkeypatch, stream, "show", run_file) == 0
     # Typer writes UTF-8 where the encoding is plain ASCII.
     text = path.read_text(encoding="utf-8" if encoding == "ascii" else encoding)
-    assert "1 benchmarks asked for: 1 measured" in text
+    assert "1 benchmark asked for: 1 measured" in text
     assert "clip 名" in text or r"clip \u540d" in text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whisperbench import __version__
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -31,6 +31,21 @@ def test_the_readmes_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+DOCUMENTS = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "training/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_documents_name_are_there(document: Path) -> None:
+    """A file or folder of the repository that a document names exists: code moves, and is found."""
+    text = document.read_text(encoding="utf-8")
+    folders = "benchmarks|docs|fixtures|scripts|tests|training|whisperbench"
+    named = set(re.findall(rf"(?<![\w./<-])(?:{folders})/[\w./-]*\w", text))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

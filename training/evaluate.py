@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from training.corpus import Corpus, Utterance
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.text import words
 from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.whisper.checkpoints import Checkpoint

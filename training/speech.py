@@ -21,8 +21,8 @@ import numpy as np
 from training.config import Config, Voice
 from training.corpus import Corpus, Utterance, write_corpus
 from training.sentences import Grammar, Kind, make_texts, taken_by
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.units import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:

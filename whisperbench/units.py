@@ -40,3 +40,14 @@ def format_figure(value: float) -> str:
     if 0.0 < magnitude < 0.9995:
         decimals = 3
     return f"{value:.{decimals}f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many of something there are.
+
+    >>> counted(1, "process"), counted(2, "process"), counted(0, "benchmark")
+    ('1 process', '2 processes', '0 benchmarks')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, load_audio, read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InputError
 
 MANIFEST = read_manifest(CLIPS_FOLDER)

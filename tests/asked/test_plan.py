@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.plan import make_plan
-from whisperbench.asked.suite import SUITE_FILE, Suite, read_suite
+from whisperbench.asked.suite import Suite, read_suite
 from whisperbench.errors import InputError
 
 

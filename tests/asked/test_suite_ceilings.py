@@ -9,7 +9,8 @@ import pytest
 from tests.runs import (
     CPU_MACHINE,
 )
-from whisperbench.asked.suite import SUITE_FILE, read_suite
+from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.suite import read_suite
 from whisperbench.errors import InputError
 from whisperbench.judge.limits import (
     applying,

@@ -12,7 +12,8 @@ from tests.judge.compared import (
 from tests.runs import make_run
 from whisperbench.judge.causes import causes_of
 from whisperbench.judge.compare import compare
-from whisperbench.report.verdicts import Comparison, as_text
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import as_text
 
 
 def test_a_regression_names_its_cause() -> None:

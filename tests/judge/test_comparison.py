@@ -17,7 +17,8 @@ from tests.judge.compared import (
 from tests.runs import make_cell, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
-from whisperbench.report.verdicts import Comparison, as_json, as_markdown, as_text
+from whisperbench.judge.comparison import Comparison
+from whisperbench.report.verdicts import as_json, as_markdown, as_text
 from whisperbench.results.figure import Metric
 from whisperbench.results.records import ManifestEntry, Measurement
 

@@ -19,7 +19,8 @@ from tests.runs import (
     make_memory,
     make_run,
 )
-from whisperbench.asked.suite import SUITE_FILE, Ceiling, Suite, read_suite
+from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.suite import Ceiling, Suite, read_suite
 from whisperbench.judge.limits import (
     applying,
     as_toml,

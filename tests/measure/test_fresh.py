@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests import workloads
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.measure.fresh import start_process
 
 

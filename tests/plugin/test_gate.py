@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import QUICK, RunSuite, Shared
-from whisperbench.judge import baselines as baseline
+from whisperbench.record import baselines as baseline
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.transcriber import Transcriber
 

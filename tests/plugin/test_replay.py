@@ -14,7 +14,7 @@ import pytest
 
 import whisperbench.plugin.replay
 import whisperbench.plugin.session
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 
 SAMPLES_S = [
     [0.75, 0.25, 0.5],
@@ -109,7 +109,15 @@ sys.exit(int(pytest.main([*sys.argv[1:], "--collect-only", "-q"], plugins=[Plugi
 def test_the_benchmarks_of_the_suite_have_the_reported_clock() -> None:
     """Each of them; by the real clock one would show what a replay takes. No other test has it."""
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT, "benchmarks/", "tests/plugin/test_replay.py", "--device", "cpu"],
+        [
+            sys.executable,
+            "-c",
+            COLLECT,
+            "benchmarks/",
+            "tests/plugin/test_replay.py",
+            "--device",
+            "cpu",
+        ],
         cwd=ROOT,
         env={name: text for name, text in os.environ.items() if "PYTEST" not in name},
         capture_output=True,

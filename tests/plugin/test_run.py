@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import JFK, QUICK, TINY_EN, WORDS, RunSuite, Shared
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
 

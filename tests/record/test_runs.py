@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from tests.conftest import RunSuite
 from tests.runs import make_measurement, make_run, make_run_file
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.cli import app
 from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.judge import baselines as baseline
+from whisperbench.record import baselines as baseline
 from whisperbench.record import runs as recording
 from whisperbench.results.run_file import read_run
 
@@ -110,10 +110,10 @@ def test_a_run_outlives_its_recorder_with_the_lock() -> None:
 COMMAND = """
 import sys
 from pathlib import Path
-from whisperbench.judge import baselines as baseline
-from whisperbench.asked import suite
+from whisperbench.record import baselines as baseline
+from whisperbench.asked import checkout
 from whisperbench.cli import main
-baseline.FOLDER, suite.RESULTS = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
+baseline.FOLDER, checkout.RESULTS = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
 main()
 """
 

@@ -76,7 +76,7 @@ def test_what_was_not_measured_is_named() -> None:
     )
     text = summarise(make_run(manifest=(entry,)))
     assert "failed: benchmarks/test_a.py::test_a[x]: out of memory" in text
-    assert "1 benchmarks asked for: 1 failed" in text
+    assert "1 benchmark asked for: 1 failed" in text
 
 
 def test_the_widest_table_fits() -> None:

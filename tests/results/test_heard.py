@@ -15,7 +15,7 @@ LINE = {"audio_filepath": "a.wav", "duration": 2.0, "text": "Ja, schön.", "pred
 """As NeMo's tools and those of the Open ASR board write it."""
 
 GERMAN = LINE | {"lang": "de"}
-ONE_WRONG = "1 clips, 2 words: WER 50.00 %, CER 12.50 %"
+ONE_WRONG = "1 clip, 2 words: WER 50.00 %, CER 12.50 %"
 NORMALIZER = "language de, normalizer whisper-basic-keeping-marks"
 
 
@@ -77,7 +77,7 @@ def test_names_that_cannot_be_printed_are_escaped(path: Path) -> None:
         "pred_text": "ne\u202e",
     }
     first, second = scored(path, json.dumps(line))
-    assert first.startswith(r"m\x1b[1m: 1 clips, 2 words")
+    assert first.startswith(r"m\x1b[1m: 1 clip, 2 words")
     assert second == r"  \u200ea\n.wav: 2 of 2: ne\u202e"
 
 
@@ -151,7 +151,7 @@ def test_marks_are_counted_and_named(path: Path) -> None:
         "lang": "hi",
     }
     assert scored(path, json.dumps(line)) == [
-        "all: 1 clips, 7 words: WER 42.86 %, CER 10.00 %; "
+        "all: 1 clip, 7 words: WER 42.86 %, CER 10.00 %; "
         "language hi, normalizer whisper-basic-keeping-marks",
         "  line 1: 3 of 7: नदी के किनार गाव में आधी आई",
         "  3 of 3 wrong words differ in combining marks alone, such as vowel signs or points",

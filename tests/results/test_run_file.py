@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.runs import make_run_file
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.results.run_file import (
     SCHEMA,

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.mutations import Mutator, WrongReadError, check, make_file
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.report.summary import summarise
 from whisperbench.results.run_file import MAX_BYTES, SCHEMA, read_run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import compare
 from whisperbench.report.summary import summarise

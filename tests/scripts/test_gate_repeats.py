@@ -7,7 +7,7 @@ import pytest
 
 from scripts import gate_repeats
 from scripts.gate_repeats import check
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 from whisperbench.results.figure import Metric
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run

@@ -12,22 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whisper_normalizer.basic import BasicTextNormalizer
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.recordings import find_clips
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InputError
-from whisperbench.text.languages import CODES
-from whisperbench.text.words import (
-    Score,
-    compression_ratio,
-    difference_interval,
-    language_code,
-    mark_edits,
-    normalizer,
-    pooled,
-    score,
-    signs,
-)
+from whisperbench.text.languages import CODES, language_code
+from whisperbench.text.normalizers import normalizer
+from whisperbench.text.signs import compression_ratio, signs
+from whisperbench.text.words import Score, difference_interval, mark_edits, pooled, score
 
 SPEECH = [clip.text or "" for clip in read_manifest(CLIPS_FOLDER).values()]
 """What is said in the suite's clips: 79 s."""

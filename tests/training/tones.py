@@ -21,8 +21,8 @@ from training.sound import lay_out
 from training.speech import missing_synthesizers
 from training.tokenizer import Vocabulary
 from training.windows import Plan, Planner
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 
 TEXTS = ("Yes.", "The rain fell.", "Anna sang again.", "It was nine o'clock.", "Nobody came home.")
 WINDOW = 3 * 16_000

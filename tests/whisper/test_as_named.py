@@ -13,10 +13,10 @@ import torch
 from transformers import BitsAndBytesConfig, WhisperForConditionalGeneration, WhisperProcessor
 
 from tests.conftest import RunSuite
+from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS, precision_named
-from whisperbench.asked.suite import NANO_FOLDER
 from whisperbench.devices.device import DeviceFacts
 from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
 from whisperbench.results.run_file import read_run

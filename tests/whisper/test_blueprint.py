@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import TINY_EN
+from whisperbench.asked.checkout import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.errors import ModelError
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoints import Opened, open_folder, resolve_checkpoint

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import ROOT
 from whisperbench.errors import ModelError, WhisperbenchError
 from whisperbench.whisper.checkpoint_files import check_files
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint

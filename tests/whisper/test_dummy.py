@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from tests import workloads
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import SIZES, ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import ModelError
 from whisperbench.measure.fresh import start_process
 from whisperbench.results.environment import cache_folder

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER, MAX_TOKENS
+from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.whisper import transcriber as transcribe
 from whisperbench.whisper.checkpoints import resolve_checkpoint

@@ -10,11 +10,11 @@ import pytest
 
 from tests.conftest import RunSuite
 from training.config import read_config
+from whisperbench.asked.checkout import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
-from whisperbench.asked.suite import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.results.run_file import read_run
 from whisperbench.text.words import score
 from whisperbench.units import SAMPLE_RATE_HZ

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from tests.conftest import JFK, TINY_EN, WORDS
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER, MAX_TOKENS
+from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model

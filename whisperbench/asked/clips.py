@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from whisperbench.asked.placeholders import why_no_content, why_no_file
+from whisperbench.asked.audio.placeholders import why_no_content, why_no_file
 from whisperbench.errors import InputError, one_line
 from whisperbench.paths import expanded
 from whisperbench.units import SAMPLE_RATE_HZ
@@ -150,7 +150,7 @@ def load_audio(clip: Clip) -> Audio:
     import numpy as np
     import soxr
 
-    from whisperbench.asked.audio_decoding import decode
+    from whisperbench.asked.audio.decoding import decode
 
     where = f"clip {clip.name}: {clip.file}"
     path = Path(clip.file)

@@ -10,14 +10,15 @@ from typing import get_args
 
 import msgspec
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.precisions import DeviceKind, Precision, precision_named
 from whisperbench.asked.recordings import find_clips, require_words
-from whisperbench.asked.suite import CLIPS_FOLDER, MAX_TOKENS, Attention, Profile, Suite
+from whisperbench.asked.suite import MAX_TOKENS, Attention, Profile, Suite
 from whisperbench.errors import InputError, printable, require_plain
 from whisperbench.paths import expanded
-from whisperbench.text.words import language_code
+from whisperbench.text.languages import language_code
 
 
 @dataclass(frozen=True, kw_only=True)

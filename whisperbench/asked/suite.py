@@ -10,20 +10,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, DeviceKind, precision_named
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.metrics import METRICS
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout: the suite runs from one, installed with `pip install -e .`."""
-
-BENCHMARKS = ROOT / "benchmarks"
-SUITE_FILE = BENCHMARKS / "suite.toml"
-RESULTS = ROOT / "results"
-CLIPS_FOLDER = ROOT / "fixtures" / "clips"
-NANO_FOLDER = ROOT / "fixtures" / "checkpoints" / "nano"
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 MAX_TOKENS = 444

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from whisperbench.results.metrics import METRICS, MadeOf
+from whisperbench.results.metric_row import MadeOf
+from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import CostResult, QualityResult
 from whisperbench.results.records import Measurement
 

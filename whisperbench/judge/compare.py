@@ -6,21 +6,17 @@ Every figure goes through the rule of its kind (kinds.py), whatever measured it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from statistics import median
 
 from whisperbench.asked.suite import Tolerance, matches
 from whisperbench.errors import InputError
 from whisperbench.judge.causes import causes_of
-from whisperbench.judge.statistics import FEWEST_BASES, FEWEST_HEADS, growth
+from whisperbench.judge.rules import Allowed, by_growth, by_statistics, doubted, percent, verdict_on
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Rule
-from whisperbench.results.metrics import can_be_zero
 from whisperbench.results.passes import CostResult
 from whisperbench.results.records import (
     Cell,
     Judged,
-    Judgement,
     Machine,
     Measurement,
     Run,
@@ -103,7 +99,9 @@ class Gate:
         """Return what the baseline has and was not judged."""
         return [
             Judged(
-                row.benchmark, row.cell, _verdict("missing", "the head did not measure it", metric)
+                row.benchmark,
+                row.cell,
+                verdict_on("missing", "the head did not measure it", metric),
             )
             for row in self._left.values()
             for metric in _judged(row)
@@ -112,7 +110,7 @@ class Gate:
     def _of_cell(self, base: Measurement | None, head: Measurement) -> Iterator[Verdict]:
         if base is None:
             for metric in _judged(head):
-                yield _verdict("new", "the base did not measure it", None, metric)
+                yield verdict_on("new", "the base did not measure it", None, metric)
             return
         if base.cell.checkpoint != head.cell.checkpoint:
             self._checkpoints[head.cell.model] = (
@@ -124,13 +122,13 @@ class Gate:
         for metric in _judged(head):
             old = known.pop(metric.name, None)
             if old is None:
-                yield _verdict("new", "the base has no such figure", None, metric)
+                yield verdict_on("new", "the base has no such figure", None, metric)
             elif reasons := differing or self._differing_figures(old, metric):
-                yield _verdict("not-comparable", "; ".join(reasons), old, metric)
+                yield verdict_on("not-comparable", "; ".join(reasons), old, metric)
             else:
                 yield self._judge(base, head, old, metric)
         for metric in known.values():
-            yield _verdict("missing", "the head has no such figure", metric)
+            yield verdict_on("missing", "the head has no such figure", metric)
         for which, row in (("base", base), ("head", head)):
             if isinstance(row.found, CostResult) and row.found.not_counted is not None:
                 sentence = f"by the {which}: {row.found.not_counted}"
@@ -155,72 +153,18 @@ class Gate:
         return found
 
     def _judge(self, base: Measurement, head: Measurement, old: Metric, new: Metric) -> Verdict:
+        if (doubt := doubted(old, new)) is not None:
+            return doubt
         rule = KINDS[new.kind]
-        for which, metric in (("base", old), ("head", new)):
-            spread = spread_of(metric)
-            if rule.own_spread is not None and spread > rule.own_spread:
-                sentence = f"the {which}'s own executions differ by {_percent(spread)}"
-                return _verdict("inconclusive", f"{sentence}; measure it again", old, new)
-            if rule.agree is not None and differ(metric.figures, rule.agree):
-                sentence = f"the {which}'s processes differ, and should not"
-                return _verdict("invalid", sentence, old, new)
-            least = min((*metric.figures, *(metric.samples or ())))
-            if least <= 0 and not can_be_zero(metric):
-                sentence = f"the {which} measured {least:g}: measure it again"
-                return _verdict("invalid", sentence, old, new)
         allowed = self._allowed(head.cell, new.name, rule)
         if rule.statistical:
-            return self._by_statistics(old, new, allowed)
-        before, after = _figure(old), _figure(new)
-        sign = 1 if new.better == "lower" else -1
-        grown = sign * (after - before)
-        room = allowed.share * abs(before) + allowed.absolute
-        limit = before + sign * room
-        if abs(grown) <= room:
-            sentence = _from_to(old, new) if grown else ""
-            return _verdict("ok", sentence, old, new, limit=limit)
-        sentence = _from_to(old, new)
-        if room and grown > 0:
-            sentence += f", at {'most' if sign > 0 else 'least'} {limit:.4g}"
-        if causes := causes_of(base, head, new.name):
-            sentence += f": {', '.join(causes)}"
-        outcome: Judgement = "regressed" if grown > 0 else "improved"
-        return _verdict(outcome, sentence, old, new, limit=limit)
+            return by_statistics(old, new, allowed, self._family)
+        return by_growth(old, new, allowed, lambda: causes_of(base, head, new.name))
 
-    def _by_statistics(self, old: Metric, new: Metric, allowed: _Allowed) -> Verdict:
-        """Judge by how much processes differ (docs/statistics.md)."""
-        counts = f"{_processes(old)} against {len(new.figures)}"
-        found = growth(old.figures, new.figures, self._family, less_is_worse=new.better == "higher")
-        if found is None:
-            sentence = f"{counts} tell too little of its spread: record at least {FEWEST_BASES}"
-            return _verdict("inconclusive", sentence, old, new)
-        interval = (found.low, found.high)
-        bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
-        predicted = ": where one more would lie" if len(new.figures) == 1 else ""
-        said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
-        if found.high < 0:
-            return _verdict("improved", said, old, new, interval=interval)
-        if found.at_most <= allowed.share:
-            return _verdict("ok", said, old, new, interval=interval)
-        if found.low > 0 and len(new.figures) >= FEWEST_HEADS:
-            return _verdict("regressed", said, old, new, interval=interval)
-        if found.low > 0:
-            sentence = (
-                f"{said}: slower than one more process of the base would be, but some are slow as "
-                f"a whole; record at least {FEWEST_HEADS} under another --name"
-            )
-            return _verdict("inconclusive", sentence, old, new, interval=interval)
-        sentence = (
-            f"{said}: a growth under {_percent(found.resolves)} may stay unseen, and "
-            f"{_percent(allowed.share)} is the tolerance; measure more processes, on a quieter "
-            "machine, or base and head in turns"
-        )
-        return _verdict("inconclusive", sentence, old, new, interval=interval)
-
-    def _allowed(self, cell: Cell, metric: str, rule: Rule) -> _Allowed:
+    def _allowed(self, cell: Cell, metric: str, rule: Rule) -> Allowed:
         """Return what a figure may grow by here."""
         self._names.add(metric)
-        allowed = _Allowed(rule.share, rule.absolute)
+        allowed = Allowed(rule.share, rule.absolute)
         for place, row in enumerate(self._tolerances):
             if (
                 matches(metric, row.metrics)
@@ -228,9 +172,9 @@ class Gate:
                 and matches(cell.precision, row.precisions)
             ):
                 self._used.add(place)
-                allowed = _Allowed(row.share, row.absolute)
+                allowed = Allowed(row.share, row.absolute)
         if self.other_card:
-            allowed = _Allowed(allowed.share + rule.other_card, allowed.absolute)
+            allowed = Allowed(allowed.share + rule.other_card, allowed.absolute)
         return allowed
 
     @property
@@ -245,7 +189,7 @@ class Gate:
         found = []
         if self.other_card and was.device_key == now.device_key:
             wider = ", ".join(
-                f"{kind.replace('_', ' ')} by {_percent(rule.other_card)}"
+                f"{kind.replace('_', ' ')} by {percent(rule.other_card)}"
                 for kind, rule in KINDS.items()
                 if rule.other_card
             )
@@ -265,14 +209,6 @@ class Gate:
             if was.versions.get(name) != now.versions.get(name)
         ]
         return found
-
-
-@dataclass(frozen=True)
-class _Allowed:
-    """How much a figure may grow."""
-
-    share: float
-    absolute: float
 
 
 def _identity(row: Measurement) -> _Identity:
@@ -316,62 +252,3 @@ def _differences(was: object, now: object, fields: Sequence[str]) -> list[str]:
 
 def _judged(row: Measurement) -> list[Metric]:
     return [metric for metric in row.metrics if not metric.derived]
-
-
-def spread_of(metric: Metric) -> float:
-    """Return by how much samples or processes differ, as a share of their median."""
-    samples = metric.samples or metric.figures
-    middle = median(samples)
-    return (max(samples) - min(samples)) / middle if middle else 0.0
-
-
-def differ(figures: Sequence[float], share: float) -> bool:
-    """Whether figures lie further apart than by a share of their median."""
-    return max(figures) - min(figures) > share * abs(median(figures))
-
-
-def _figure(metric: Metric) -> float:
-    """Return what stands for all processes."""
-    return max(metric.figures) if KINDS[metric.kind].highest else median(metric.figures)
-
-
-def _from_to(old: Metric, new: Metric) -> str:
-    before, after = _figure(old), _figure(new)
-    digits = ".10g" if KINDS[new.kind].agree == 0 else ".4g"
-    said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
-    return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
-
-
-def _processes(metric: Metric) -> str:
-    count = len(metric.figures)
-    return f"{count} process{'es' * (count > 1)}"
-
-
-def _signed(growth: float) -> str:
-    return f"{growth:+.1%}" if growth < 10 else "over +1000 %"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 10 else "1000 %"
-
-
-def _verdict(
-    outcome: Judgement,
-    sentence: str,
-    base: Metric | None = None,
-    head: Metric | None = None,
-    *,
-    limit: float | None = None,
-    interval: tuple[float, float] | None = None,
-) -> Verdict:
-    metric = next(each for each in (head, base) if each is not None)
-    return Verdict(
-        verdict=outcome,
-        metric=metric.name,
-        unit=metric.unit,
-        sentence=sentence,
-        base=_figure(base) if base is not None else None,
-        head=_figure(head) if head is not None else None,
-        interval=interval,
-        limit=limit,
-    )

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from whisperbench.errors import ExitCode, IncomparableError, RegressedError, printable
-from whisperbench.judge import baselines as baseline
 from whisperbench.judge.compare import Gate
+from whisperbench.judge.comparison import PASSES, Comparison
 from whisperbench.output import legible
 from whisperbench.plugin.results import machine_info_of
 from whisperbench.plugin.session import (
@@ -24,8 +24,9 @@ from whisperbench.plugin.session import (
     usage_errors,
     value_of,
 )
+from whisperbench.record import baselines as baseline
 from whisperbench.record.runs import measuring, recorded
-from whisperbench.report.verdicts import PASSES, Comparison, as_lines, as_text
+from whisperbench.report.verdicts import as_lines, as_text
 from whisperbench.results.records import Judged, Machine, Measurement
 from whisperbench.results.run_file import read_run
 

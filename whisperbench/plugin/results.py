@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from whisperbench.asked.suite import RESULTS
+from whisperbench.asked.checkout import RESULTS
 from whisperbench.devices import usable
 from whisperbench.errors import (
     DeviceError,

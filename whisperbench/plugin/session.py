@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.asked.clips import Audio, Clip, load_audio
 from whisperbench.asked.plan import CheckpointKey, Plan, make_plan, only
 from whisperbench.asked.recordings import DataSet, check_clips
-from whisperbench.asked.suite import BENCHMARKS, ROOT, Ceiling, Limit, Tolerance, read_suite
+from whisperbench.asked.suite import Ceiling, Limit, Tolerance, read_suite
 from whisperbench.devices.choosing import key_of, open_device, resolve
 from whisperbench.devices.device import Device, DeviceFacts
 from whisperbench.errors import (

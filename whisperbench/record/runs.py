@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from whisperbench.asked.suite import BENCHMARKS
+from whisperbench.asked.checkout import BENCHMARKS
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 
@@ -178,6 +178,10 @@ def _lock(*, exclusive: bool, refusal: str) -> Iterator[int | None]:
 
     The system gives it back when the last process that holds it has ended, however it did. It lies
     in the cache folder, which jobs with temporary folders of their own share.
+
+    It is flock's and not filelock's, which keeps others from replacing baselines: that one is
+    exclusive, so that two runs could not hold it together, and its file is not inherited by
+    children, so that a run whose recorder was killed would measure on without it.
     """
     fcntl = _fcntl()
     if fcntl is None:

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.report.rows import Row, by_place, rows_of
-from whisperbench.results.metrics import STAGES, MetricRow, Stage, made_by
+from whisperbench.results.metric_row import STAGES, MetricRow, Stage
+from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import CostResult
 from whisperbench.results.records import Run
 from whisperbench.units import format_figure

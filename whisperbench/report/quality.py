@@ -14,7 +14,9 @@ from whisperbench.results.heard import HeardLine
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import ClipScore, NumericsResult, QualityResult
 from whisperbench.results.records import Run
-from whisperbench.text.words import mark_edits, normalizer_name, pooled, score
+from whisperbench.text.normalizers import normalizer_name
+from whisperbench.text.words import mark_edits, pooled, score
+from whisperbench.units import counted
 
 _Heard = Row[QualityResult]
 
@@ -75,8 +77,8 @@ def score_lines(lines: Sequence[HeardLine]) -> Iterator[str]:
             if rate is not None
         )
         yield (
-            f"{name}: {len(rows)} clips, {whole.words} words: {rates or 'no words'}; "
-            f"language {language}, normalizer {normalizer_name(language)}"
+            f"{name}: {counted(len(rows), 'clip')}, {counted(whole.words, 'word')}: "
+            f"{rates or 'no words'}; language {language}, normalizer {normalizer_name(language)}"
         )
         worst = sorted(zip(scores, rows, strict=True), key=lambda pair: -pair[0].word_edits)
         for found, row in worst[:SHOWN]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import StringIO
 from statistics import median, quantiles
 
@@ -19,7 +19,7 @@ from whisperbench.report.quality import quality_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run
-from whisperbench.units import format_figure, format_seconds
+from whisperbench.units import counted, format_figure, format_seconds
 
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
@@ -229,4 +229,8 @@ def _fates(run: Run) -> list[str]:
         DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*run.info.unmeasured(), f"{len(manifest)} benchmarks asked for: {counts}"]
+    return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]
+
+
+FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}
+"""The registry of formats: what `whisperbench show --format` takes."""

@@ -1,33 +1,14 @@
-"""Verdicts as text, Markdown or JSON, and the exit code that they come to."""
+"""Verdicts as text, Markdown or JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
-from whisperbench.errors import ExitCode
+from whisperbench.judge.comparison import Comparison
 from whisperbench.results.records import Judged, Judgement, Run
-
-PASSES = ("ok", "improved")
-
-_EXITS: dict[Judgement, ExitCode] = {
-    "regressed": ExitCode.REGRESSED,
-    "over-limit": ExitCode.REGRESSED,
-    "invalid": ExitCode.INVALID,
-    "not-comparable": ExitCode.INVALID,
-    "missing": ExitCode.INVALID,
-    "new": ExitCode.INVALID,
-    "inconclusive": ExitCode.INCONCLUSIVE,
-}
-"""What is none of these passes. The first one here that is there decides."""
-
-
-def worse(judged: Sequence[Judged]) -> list[str]:
-    """Return the verdicts with which no baseline is replaced unasked, those that there are."""
-    found = {each.verdict.verdict for each in judged}
-    return [verdict for verdict in _EXITS if verdict in found and verdict != "new"]
+from whisperbench.units import counted
 
 
 def spreads(run: Run) -> Iterator[str]:
@@ -49,33 +30,6 @@ def where(each: Judged) -> str:
     tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
     batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
     return f"{each.benchmark}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All that there is to say of two runs."""
-
-    judged: Sequence[Judged]
-    unmeasured: Sequence[str] = ()
-    """What either of them was to measure and did not."""
-    circumstances: Sequence[str] = ()
-    """What else has changed."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What it comes to. A comparison that compared nothing has not passed."""
-        found = {each.verdict.verdict for each in self.judged}
-        codes = [code for verdict, code in _EXITS.items() if verdict in found]
-        if ExitCode.REGRESSED in codes:
-            return ExitCode.REGRESSED
-        if self.unmeasured or not self.judged:
-            return ExitCode.INVALID
-        return codes[0] if codes else ExitCode.OK
-
-    @property
-    def remarks(self) -> list[str]:
-        """What is said beside the verdicts."""
-        return [*self.unmeasured, *self.circumstances]
 
 
 NEXT: dict[Judgement, str] = {
@@ -138,13 +92,14 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
     "markdown": as_markdown,
     "json": as_json,
 }
+"""The registry of formats: what `whisperbench compare --format` takes."""
 
 
 def tally(judged: Sequence[Judged]) -> str:
     """Say how many figures had which verdict."""
     found = [each.verdict.verdict for each in judged]
     counts = ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
-    return f"{len(judged)} figures compared: {counts or 'none'}"
+    return f"{counted(len(judged), 'figure')} compared: {counts or 'none'}"
 
 
 def _rows(

@@ -14,19 +14,14 @@ import msgspec
 from whisperbench.asked.suite import Limit, matches
 from whisperbench.errors import InputError, one_line, printable
 from whisperbench.results.figure import Metric
-from whisperbench.results.metrics import METRICS, Pass, made_by
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS, made_by
 from whisperbench.results.passes import ClipScore, QualityResult
 from whisperbench.results.records import Cell, Verdict
-from whisperbench.text.words import (
-    WHISPER_ENGLISH,
-    difference_interval,
-    language_told,
-    mark_edits,
-    normalizer_name,
-    pooled,
-    score,
-    signs,
-)
+from whisperbench.text.languages import language_told
+from whisperbench.text.normalizers import WHISPER_ENGLISH, normalizer_name
+from whisperbench.text.signs import signs
+from whisperbench.text.words import difference_interval, mark_edits, pooled, score
 
 
 class HeardClip(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from whisperbench.results.scalars import Amount, Count, Figure, Line
-from whisperbench.text.words import Score, Sign, pooled
+from whisperbench.text.signs import Sign
+from whisperbench.text.words import Score, pooled
 
 PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
 Bound = Literal["memory", "arithmetic"]

@@ -1,6 +1,10 @@
-"""The languages that Whisper knows, by every name that manifests give them. Pure data."""
+"""The languages that Whisper knows, by every name that people and manifests give them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whisperbench.errors import InputError, printable
 
 _ROWS = """
 af, afr, afrikaans
@@ -111,3 +115,42 @@ KEYS = ("lang", "language", "target_lang")
 CODES = {name: row.split(", ")[0] for row in _ROWS.strip().splitlines() for name in row.split(", ")}
 """Whisper's code of each language, by the code itself, those of ISO 639 (the old ones too, and of
 a group the member that is meant), and the English names that Whisper knows."""
+
+
+def language_code(text: str, where: str = "") -> str:
+    """Return Whisper's code of a language: of its name, an ISO 639 code, or either with a region.
+
+    >>> [language_code(text) for text in ("en_US", "German", "hin")]
+    ['en', 'de', 'hi']
+
+    Args:
+        text: what a person or a file calls the language.
+        where: what an error begins with: the option, or the line of a file.
+
+    Raises:
+        InputError: it is no language that Whisper knows.
+    """
+    name = text.strip().lower().replace("_", "-")
+    code = CODES.get(name) or CODES.get(name.partition("-")[0])
+    if code is None:
+        begin = f"{where}: " if where else ""
+        known = " ".join(sorted(set(CODES.values())))
+        raise InputError(
+            f"{begin}'{printable(text)[:40]}' is no language that Whisper knows; write a name "
+            f"such as German, or one of {known}"
+        )
+    return code
+
+
+def language_told(row: Mapping[str, object], where: str) -> str | None:
+    """Return Whisper's code of the language that a line of JSON says; None where it says none.
+
+    Raises:
+        InputError: it is no text, or no language that Whisper knows.
+    """
+    told = next((row[key] for key in KEYS if row.get(key)), None)
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        raise InputError(f"{where}: its language is no text")
+    return language_code(told, where)

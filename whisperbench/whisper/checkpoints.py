@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.precisions import PRECISIONS, Precision
-from whisperbench.asked.suite import NANO_FOLDER
 from whisperbench.errors import DeviceError, ModelError, one_line
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoint_files import (

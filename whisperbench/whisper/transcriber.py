@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from whisperbench.asked.recordings import SHOWN
 from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.errors import InputError, InvalidMeasurementError
-from whisperbench.text.words import normalizer, score
+from whisperbench.text.normalizers import normalizer
+from whisperbench.text.words import score
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
 from whisperbench.whisper.blueprint import POSITIONS
 from whisperbench.whisper.deadline import ended_after

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost import counting as cost_module
 from whisperbench.measure.cost import unprofiled as plain_module
@@ -27,7 +27,8 @@ from whisperbench.measure.cost.device_rates import Rates, rates_of
 from whisperbench.measure.cost.least_work import Work, count_work, floor_s
 from whisperbench.measure.cost.profiling import profile_once, require_equal
 from whisperbench.measure.cost.trace import StageTally, Tally
-from whisperbench.results.metrics import STAGES, figures
+from whisperbench.results.metric_row import STAGES
+from whisperbench.results.metrics import figures
 from whisperbench.results.passes import Part
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
@@ -170,7 +171,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
     hook = tiny.loaded.model.get_encoder().register_forward_hook(more_each_time)
     try:
         with pytest.raises(
-            InvalidMeasurementError, match=r"depends on what was before; \+1 test_cost.*wave"
+            InvalidMeasurementError, match=r"depends on what was before; \+1 test_counting.*wave"
         ):
             measure_cost(tiny, 2, RATES, "k")
         tallies = [

@@ -12,11 +12,11 @@ import pytest
 
 from fixtures.startup import Startup
 from tests.conftest import Shared
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError, ModelError
 from whisperbench.measure.cell_request import CellRequest

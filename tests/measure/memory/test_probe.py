@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import threading
 import time
 from collections.abc import Callable, Mapping
 
 import pytest
 
-import whisperbench.measure.memory.probe
 from tests.scripted import MIB, FakeClock, Script, ScriptedDevice, taken
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.errors import DeviceError
@@ -84,13 +82,6 @@ def is_probing() -> bool:
 
 
 # How often it reads.
-
-
-def test_the_examples_hold() -> None:
-    """What the docstrings show is what happens."""
-    found = doctest.testmod(whisperbench.measure.memory.probe)
-    assert found.attempted >= 3
-    assert found.failed == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from whisperbench.asked.suite import ROOT
+from whisperbench.asked.checkout import ROOT
 
 HIGHEST = """
 from whisperbench.measure.memory.watched import ResidentPeak

@@ -13,11 +13,11 @@ import pytest
 
 from fixtures.quality import NumericReferences
 from tests.conftest import TINY_EN
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.quality.hearing import hear
 from whisperbench.measure.quality.numerics import difference, force

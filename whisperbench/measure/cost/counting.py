@@ -28,7 +28,8 @@ from whisperbench.measure.cost.profiling import (
 from whisperbench.measure.cost.python_calls import call_counter
 from whisperbench.measure.cost.trace import ProfilerError, Tally
 from whisperbench.measure.cost.unprofiled import require_same_requests, run_plain
-from whisperbench.results.metrics import STAGES, Stage, Value, made_by
+from whisperbench.results.metric_row import STAGES, Stage
+from whisperbench.results.metrics import Value, made_by
 from whisperbench.results.passes import Bound, CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
 from whisperbench.whisper.quiet import quiet_profiler

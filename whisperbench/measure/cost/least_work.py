@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.results.metrics import STAGES
+from whisperbench.results.metric_row import STAGES
 from whisperbench.results.passes import Bound
 from whisperbench.whisper.loading import own_weight_bytes
 

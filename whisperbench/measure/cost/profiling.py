@@ -20,7 +20,7 @@ from whisperbench.measure.cost.trace import (
     Tally,
     read_trace,
 )
-from whisperbench.results.metrics import STAGES
+from whisperbench.results.metric_row import STAGES
 from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
-from whisperbench.results.metrics import COPY_DIRECTIONS
+from whisperbench.results.metric_row import COPY_DIRECTIONS
 from whisperbench.results.passes import Part, PartKind
 
 STAGE = "whisperbench stage "

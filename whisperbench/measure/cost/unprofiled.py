@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.results.metrics import STAGES
+from whisperbench.results.metric_row import STAGES
 from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from whisperbench import errors
+from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.clips import load_audio
-from whisperbench.asked.suite import ROOT
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 

@@ -12,8 +12,8 @@ import pytest
 from tests import workloads
 from tests.scripted import MIB, ScriptedDevice, taken
 from tests.workloads import Card, Play, Step, play
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cell_request import CellRequest

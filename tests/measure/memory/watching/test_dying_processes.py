@@ -16,8 +16,8 @@ import pytest
 
 from tests import workloads
 from tests.workloads import GONE, Card, Step, play
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices import usable
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.devices.host import HostDevice

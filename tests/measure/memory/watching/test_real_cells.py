@@ -12,10 +12,10 @@ from tests.conftest import Shared
 from tests.measure.memory.watching.made_up import (
     figures,
 )
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import CLIPS_FOLDER
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS

@@ -15,9 +15,9 @@ from scripts.check_kills import check_promote
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.errors import InputError, RegressedError, WhisperbenchError
-from whisperbench.judge import baselines as baseline
 from whisperbench.judge.compare import compare
-from whisperbench.report.verdicts import worse
+from whisperbench.judge.comparison import worse
+from whisperbench.record import baselines as baseline
 from whisperbench.results.records import Machine, ManifestEntry, Run
 from whisperbench.results.run_file import decode_run, read_run
 
@@ -171,7 +171,7 @@ def test_a_worse_baseline_needs_force(write: Write) -> None:
     assert kept.read_bytes() != before
     assert run("baseline", "promote", write("c.json", a_cost(99))).exit_code == 0
     assert read_run(kept).info.processes == 1
-    assert "default.json: 1 benchmarks, 1 processes" in run("baseline", "list").stdout
+    assert "default.json: 1 benchmark, 1 process," in run("baseline", "list").stdout
 
 
 @pytest.mark.usefixtures("folder")

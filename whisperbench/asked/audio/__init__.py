@@ -1,0 +1,1 @@
+"""Files of audio: what they hold, and what they say that they hold."""

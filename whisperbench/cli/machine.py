@@ -1,0 +1,106 @@
+"""Commands on what can be asked for and where: list, limits and doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisperbench.cli.program import Command, app
+from whisperbench.errors import ExitCode, InputError
+
+
+@app.command("list", cls=Command)
+def list_known() -> None:
+    """Print what --model, --precision and --clip know."""
+    from whisperbench.asked.checkout import CLIPS_FOLDER, require_checkout
+    from whisperbench.asked.clips import read_manifest
+    from whisperbench.asked.models import DUMMY_PREFIX, NANO, SIZES
+    from whisperbench.asked.precisions import PRECISIONS
+
+    require_checkout("list")
+    typer.echo("--model")
+    typer.echo(f"  {NANO}  small and trained; ships with the suite, and knows its voices alone")
+    for size in SIZES:
+        typer.echo(f"  {DUMMY_PREFIX}{size}")
+    typer.echo("  owner/name[@<40-hex revision>]  from the hub")
+    typer.echo("  PATH  a folder: ./nano, where it is called so")
+    typer.echo("--precision")
+    for row in PRECISIONS.values():
+        capability = ".".join(map(str, row.min_capability))
+        where = "" if row.min_capability == (0, 0) else f"; GPUs from {capability} on"
+        typer.echo(f"  {row.name:<8} {row.summary}{where}")
+    typer.echo("--clip")
+    for clip in read_manifest(CLIPS_FOLDER).values():
+        typer.echo(f"  {clip.name:<9} {clip.seconds:5.1f} s  {(clip.text or '')[:72]}")
+    typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
+
+
+@app.command(cls=Command)
+def limits(
+    propose: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN.json", help="Write rows for suite.toml from what a run measured."
+        ),
+    ] = None,
+    # Named outright: typer 0.27.0 makes the name of it from the metavar.
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+    ] = "auto",
+) -> None:
+    """Print the memory ceilings that apply on this machine, or propose some from a run."""
+    from whisperbench.judge import limits as ceilings
+
+    if propose is not None:
+        from whisperbench.results.run_file import read_run
+
+        run = read_run(propose)
+        for measured in filter(ceilings.is_over, run.measurements):
+            name = ceilings.name_of(measured.cell)
+            typer.echo(f"left out: {name}, which is over its ceiling", err=True)
+        rows = ceilings.propose(run)
+        if not rows:
+            raise InputError(
+                f"{propose}: no cell's memory was measured and within its ceilings; run "
+                "pytest benchmarks/test_memory.py"
+            )
+        typer.echo("\n\n".join(map(ceilings.as_toml, rows)))
+        return
+    from whisperbench.asked.checkout import require_checkout
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.devices.choosing import key_of, open_device, resolve
+
+    require_checkout("limits")
+    key = key_of(open_device(resolve(device)).facts())
+    here = ceilings.on_device(read_suite().ceiling, key)
+    typer.echo(f"ceilings on {key}: {len(here)}")
+    for ceiling in here:
+        typer.echo(f"  {ceilings.describe(ceiling)}")
+        typer.echo(f"    {ceiling.reason}")
+    from whisperbench.results.heard import describe
+
+    lines = [(describe(limit), limit.reason) for limit in read_suite().limit]
+    typer.echo(f"limits on quality: {len(lines)}")
+    for line, reason in lines:
+        typer.echo(f"  {line}\n    {reason}")
+
+
+@app.command(cls=Command)
+def doctor(
+    # Named outright, as in `limits`.
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
+    ] = "auto",
+) -> None:
+    """Say whether this machine is fit to measure, and what to do; exits with 0, or with 4."""
+    from whisperbench.doctor.examine import as_line, examine, summary
+
+    found = []
+    for finding in examine(device):
+        typer.echo(as_line(finding))
+        found.append(finding)
+    typer.echo(summary(found))
+    if any(finding.state == "unfit" for finding in found):
+        raise typer.Exit(ExitCode.INVALID)

@@ -1,0 +1,80 @@
+"""Commands that read results: show, score and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisperbench.cli.program import Command, app, with_formats
+
+
+def _summary_formats() -> Iterable[str]:
+    from whisperbench.report.summary import FORMATS
+
+    return FORMATS
+
+
+@app.command(cls=with_formats(_summary_formats))
+def show(
+    run: Annotated[Path, typer.Argument(help="A run's JSON file.")],
+    written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
+) -> None:
+    """Print the summary of a saved run."""
+    from whisperbench.report.summary import FORMATS
+    from whisperbench.results.run_file import read_run
+
+    typer.echo(FORMATS[written](read_run(run)))
+
+
+@app.command(cls=Command)
+def score(
+    clips: Annotated[
+        Path, typer.Argument(metavar="CLIPS.jsonl", help="JSON lines with text and pred_text.")
+    ],
+    # Named outright, as in `limits`.
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language", metavar="LANGUAGE", help="Of the lines that do not name theirs (lang)."
+        ),
+    ] = None,
+) -> None:
+    """Score what was heard, clip by clip, again: ours, or what other tools have written."""
+    from whisperbench.report.quality import score_lines
+    from whisperbench.results.heard import read_lines
+    from whisperbench.text.languages import language_code
+
+    code = language_code(language, "--language") if language is not None else None
+    for line in score_lines(read_lines(clips, code)):
+        typer.echo(line)
+
+
+def _verdict_formats() -> Iterable[str]:
+    from whisperbench.report.verdicts import FORMATS
+
+    return FORMATS
+
+
+@app.command(cls=with_formats(_verdict_formats))
+def compare(
+    base: Annotated[Path, typer.Argument(help="A run's JSON file, or a baseline's.")],
+    head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    written: Annotated[
+        str, typer.Option("--format", help="How the verdicts are written.")
+    ] = "text",
+) -> None:
+    """Judge a run by a baseline, and name what a change is made of."""
+    from whisperbench.asked.checkout import has_checkout
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.comparison import hold_against
+    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.results.run_file import read_run
+
+    found = hold_against(
+        read_run(base), read_run(head), read_suite().tolerance if has_checkout() else None
+    )
+    typer.echo(FORMATS[written](found))
+    raise typer.Exit(found.exit_code)

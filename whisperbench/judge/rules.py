@@ -1,0 +1,166 @@
+"""The rules that hold a figure against another: whether both are believed, and how it has grown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from whisperbench.judge.statistics import FEWEST_BASES, FEWEST_HEADS, growth
+from whisperbench.results.figure import Metric
+from whisperbench.results.kinds import KINDS
+from whisperbench.results.metrics import can_be_zero
+from whisperbench.results.records import Judgement, Verdict
+from whisperbench.units import counted
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """How much a figure may grow."""
+
+    share: float
+    absolute: float
+
+
+def doubted(old: Metric, new: Metric) -> Verdict | None:
+    """Say why one of two figures is not to be believed; None where both are."""
+    rule = KINDS[new.kind]
+    for which, metric in (("base", old), ("head", new)):
+        spread = spread_of(metric)
+        if rule.own_spread is not None and spread > rule.own_spread:
+            sentence = f"the {which}'s own executions differ by {percent(spread)}"
+            return verdict_on("inconclusive", f"{sentence}; measure it again", old, new)
+        if rule.agree is not None and differ(metric.figures, rule.agree):
+            sentence = f"the {which}'s processes differ, and should not"
+            return verdict_on("invalid", sentence, old, new)
+        least = min((*metric.figures, *(metric.samples or ())))
+        if least <= 0 and not can_be_zero(metric):
+            sentence = f"the {which} measured {least:g}: measure it again"
+            return verdict_on("invalid", sentence, old, new)
+    return None
+
+
+def by_growth(
+    old: Metric, new: Metric, allowed: Allowed, causes: Callable[[], Sequence[str]]
+) -> Verdict:
+    """Judge by how much a figure has grown.
+
+    Args:
+        old: the base's.
+        new: the head's.
+        allowed: what it may grow by.
+        causes: names what a change is made of.
+    """
+    before, after = _figure(old), _figure(new)
+    sign = 1 if new.better == "lower" else -1
+    grown = sign * (after - before)
+    room = allowed.share * abs(before) + allowed.absolute
+    limit = before + sign * room
+    if abs(grown) <= room:
+        sentence = _from_to(old, new) if grown else ""
+        return verdict_on("ok", sentence, old, new, limit=limit)
+    sentence = _from_to(old, new)
+    if room and grown > 0:
+        sentence += f", at {'most' if sign > 0 else 'least'} {limit:.4g}"
+    if named := causes():
+        sentence += f": {', '.join(named)}"
+    outcome: Judgement = "regressed" if grown > 0 else "improved"
+    return verdict_on(outcome, sentence, old, new, limit=limit)
+
+
+def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Verdict:
+    """Judge by how much processes differ (docs/statistics.md).
+
+    Args:
+        old: the base's.
+        new: the head's.
+        allowed: what it may grow by.
+        family: how many such figures are judged together.
+    """
+    counts = f"{_processes(old)} against {len(new.figures)}"
+    found = growth(old.figures, new.figures, family, less_is_worse=new.better == "higher")
+    if found is None:
+        sentence = f"{counts} tell too little of its spread: record at least {FEWEST_BASES}"
+        return verdict_on("inconclusive", sentence, old, new)
+    interval = (found.low, found.high)
+    bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
+    predicted = ": where one more would lie" if len(new.figures) == 1 else ""
+    said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
+    if found.high < 0:
+        return verdict_on("improved", said, old, new, interval=interval)
+    if found.at_most <= allowed.share:
+        return verdict_on("ok", said, old, new, interval=interval)
+    if found.low > 0 and len(new.figures) >= FEWEST_HEADS:
+        return verdict_on("regressed", said, old, new, interval=interval)
+    if found.low > 0:
+        sentence = (
+            f"{said}: slower than one more process of the base would be, but some are slow as a "
+            f"whole; record at least {FEWEST_HEADS} under another --name"
+        )
+        return verdict_on("inconclusive", sentence, old, new, interval=interval)
+    sentence = (
+        f"{said}: a growth under {percent(found.resolves)} may stay unseen, and "
+        f"{percent(allowed.share)} is the tolerance; measure more processes, on a quieter machine, "
+        "or base and head in turns"
+    )
+    return verdict_on("inconclusive", sentence, old, new, interval=interval)
+
+
+def spread_of(metric: Metric) -> float:
+    """Return by how much samples or processes differ, as a share of their median."""
+    samples = metric.samples or metric.figures
+    middle = median(samples)
+    return (max(samples) - min(samples)) / middle if middle else 0.0
+
+
+def differ(figures: Sequence[float], share: float) -> bool:
+    """Whether figures lie further apart than by a share of their median."""
+    return max(figures) - min(figures) > share * abs(median(figures))
+
+
+def _figure(metric: Metric) -> float:
+    """Return what stands for all processes."""
+    return max(metric.figures) if KINDS[metric.kind].highest else median(metric.figures)
+
+
+def _from_to(old: Metric, new: Metric) -> str:
+    before, after = _figure(old), _figure(new)
+    digits = ".10g" if KINDS[new.kind].agree == 0 else ".4g"
+    said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
+    return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
+
+
+def _processes(metric: Metric) -> str:
+    return counted(len(metric.figures), "process")
+
+
+def _signed(growth: float) -> str:
+    return f"{growth:+.1%}" if growth < 10 else "over +1000 %"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent; of a huge one, that it is."""
+    return f"{100 * share:.1f} %" if share < 10 else "1000 %"
+
+
+def verdict_on(
+    outcome: Judgement,
+    sentence: str,
+    base: Metric | None = None,
+    head: Metric | None = None,
+    *,
+    limit: float | None = None,
+    interval: tuple[float, float] | None = None,
+) -> Verdict:
+    """Make a verdict of two figures, either of which may be absent."""
+    metric = next(each for each in (head, base) if each is not None)
+    return Verdict(
+        verdict=outcome,
+        metric=metric.name,
+        unit=metric.unit,
+        sentence=sentence,
+        base=_figure(base) if base is not None else None,
+        head=_figure(head) if head is not None else None,
+        interval=interval,
+        limit=limit,
+    )
