@@ -19,6 +19,7 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.devices.device import DeviceFacts
 from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
+from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.as_named import require_as_named
 from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
@@ -188,7 +189,7 @@ def test_a_run_of_saved_weights_is_a_row_like_others(
     options = ("--model", str(saved), "--clip", "yes", "--tokens", "8", "--rounds", "2")
     done = run_suite(*options, "--precision", "as-saved", "-k", "not startup")
     assert done.returncode == 0, done.stdout
-    cells = {(row.stage, row.cell.precision, row.cell.dtype) for row in measurements(tmp_path)}
+    cells = {(row.benchmark, row.cell.precision, row.cell.dtype) for row in measurements(tmp_path)}
     assert {stage for stage, *_ in cells} >= {"transcribe", "memory", "cost", "quality"}
     assert {(name, dtype) for _, name, dtype in cells} == {("as-saved", "float32")}
     refused = run_here(*options, "--precision", "fp32,int8,nf4")
@@ -197,6 +198,6 @@ def test_a_run_of_saved_weights_is_a_row_like_others(
     assert "no tests ran" in refused.stdout
 
 
-def measurements(folder: Path) -> Any:
+def measurements(folder: Path) -> tuple[Measurement, ...]:
     """Read what the run wrote."""
     return read_run(folder / "run.json").measurements
