@@ -74,10 +74,13 @@ def test_overhead(
 
 def _bare_call(transcriber: Transcriber, tokens: int) -> Callable[[], list[str]]:
     """Write the call as a plain script would, with nothing of the suite in it."""
-    import torch
+    from whisperbench.whisper.transformers_loading import TransformersModel
 
-    model, processor = transcriber.loaded.model, transcriber.loaded.processor
-    device, dtype = transcriber.loaded.device, transcriber.loaded.dtype
+    loaded = transcriber.loaded
+    if not isinstance(loaded, TransformersModel):
+        raise InputError(f"{loaded.key.id}: the bare call is one of transformers, and this is not")
+    model, processor, dtype = loaded.model, loaded.processor, loaded.dtype
+    device, synchronize = loaded.accelerator.torch_device, loaded.accelerator.synchronize
     batch = [transcriber.audio.samples] * transcriber.batch_size
     settings = copy.deepcopy(model.generation_config)
     settings.do_sample, settings.num_beams = False, 1
@@ -95,8 +98,7 @@ def _bare_call(transcriber: Transcriber, tokens: int) -> Callable[[], list[str]]
             generation_config=settings,
         )
         texts: list[str] = processor.batch_decode(ids, skip_special_tokens=True)
-        if device != "cpu":
-            torch.cuda.synchronize(device)
+        synchronize()
         return texts
 
     return call

@@ -122,10 +122,10 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
     from whisperbench.asked.models import ModelSpec
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.asked.precisions import PRECISIONS
+    from whisperbench.devices.choosing import open_accelerator
     from whisperbench.whisper.checkpoints import resolve_checkpoint
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.quiet import quieten
-    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
     print("ready", flush=True)
     if not sys.stdin.readline():
@@ -134,16 +134,16 @@ def transcribe_when_told(options: argparse.Namespace) -> bool:
     model = ModelSpec.parse(options.model)
     precision = PRECISIONS[options.precision]
     key = CheckpointKey(model=model, precision=precision, attention="sdpa")
-    device = "cpu" if options.device == "cpu" else "cuda:0"
-    loaded = load_model(resolve_checkpoint(model), key, device)
+    accelerator = open_accelerator(options.device)
+    loaded = load_model(resolve_checkpoint(model), key, accelerator)
     clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")
-    transcriber = Transcriber(loaded, [load_audio(clip)])
+    transcriber = loaded.transcriber([load_audio(clip)])
     spent = []
     for _ in range(WARMUPS + ROUNDS):
-        synchronize(device)
+        accelerator.synchronize()
         started_s = time.perf_counter()
         transcriber.transcribe(TOKENS)
-        synchronize(device)
+        accelerator.synchronize()
         spent.append(time.perf_counter() - started_s)
     print(median(spent[WARMUPS:]))
     return True

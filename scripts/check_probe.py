@@ -132,19 +132,19 @@ def transcribe_often(connection: Connection[Any, Any], request: Any) -> None:
     """Load a model; then time a transcription at each request, until told to stop."""
     from whisperbench.asked.clips import load_audio
     from whisperbench.whisper.loading import load_model
-    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
-    loaded = load_model(request.checkpoint(), request.key(), request.device)
-    transcriber = Transcriber(loaded, [load_audio(request.clip)] * request.batch_size)
+    accelerator = request.accelerator
+    loaded = load_model(request.checkpoint(), request.key(), accelerator)
+    transcriber = loaded.transcriber([load_audio(request.clip)] * request.batch_size)
     for _ in range(3):
         transcriber.transcribe(request.tokens)
     gc.disable()
     connection.send("ready")
     while connection.recv():
-        synchronize(request.device)
+        accelerator.synchronize()
         started_s = time.perf_counter()
         transcriber.transcribe(request.tokens)
-        synchronize(request.device)
+        accelerator.synchronize()
         connection.send(time.perf_counter() - started_s)
 
 
@@ -358,6 +358,7 @@ def _request(model: str, precision: str, device: str) -> Any:
     from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import read_manifest
     from whisperbench.asked.models import ModelSpec
+    from whisperbench.devices.choosing import open_accelerator
     from whisperbench.measure.cell_request import CellRequest
     from whisperbench.whisper.checkpoints import resolve_checkpoint
 
@@ -368,7 +369,7 @@ def _request(model: str, precision: str, device: str) -> Any:
         folder=str(checkpoint.folder),
         precision=precision,
         attention="sdpa",
-        device=device,
+        accelerator=open_accelerator(device),
         clip=clip,
         batch_size=1,
         tokens=TOKENS,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
+from whisperbench.devices.accelerator import AllocatorRequests
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import Conditions, DeviceFacts, DeviceMemory
 
 T = TypeVar("T")
@@ -93,6 +95,20 @@ class ScriptedDevice:
         if isinstance(reading, Exception):
             raise reading
         return reading() if callable(reading) else reading
+
+
+class ScriptedAccelerator(CpuAccelerator):
+    """A GPU in name: torch runs on the CPU, and what its allocator was asked for is scripted."""
+
+    def __init__(self, requests: Iterable[AllocatorRequests]) -> None:
+        """Say what `take_requests` returns, in turn."""
+        super().__init__(kind="cuda", on_host=False, profiles_memory=False, profiler_device_type=1)
+        self.__dict__["_asked"] = iter(requests)  # a frozen one is not set
+
+    def take_requests(self) -> AllocatorRequests:
+        """Return what the script says."""
+        asked: Iterator[AllocatorRequests] = self.__dict__["_asked"]
+        return next(asked)
 
 
 class FakeClock:

@@ -16,12 +16,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.scripted import MIB
+from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
 from whisperbench.measure.memory.plausibility import MIN_POLLS
 from whisperbench.measure.memory.watched import (
     PHASES,
-    AllocatorLevels,
     Done,
     Failed,
     Mark,

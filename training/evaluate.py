@@ -15,11 +15,11 @@ from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
+from whisperbench.devices.choosing import open_accelerator
 from whisperbench.text import words
 from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
-from whisperbench.whisper.transcriber import Transcriber
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,9 @@ class Listener:
     def __init__(self, folder: Path, precision: str, device: str) -> None:
         spec = ModelSpec(kind="folder", name=folder.name, folder=folder)
         key = CheckpointKey(model=spec, precision=precision_named(precision), attention="sdpa")
-        self.loaded = load_model(Checkpoint(spec=spec, folder=folder, fingerprint=""), key, device)
+        self.loaded = load_model(
+            Checkpoint(spec=spec, folder=folder, fingerprint=""), key, open_accelerator(device)
+        )
 
     def transcribe(self, recordings: Sequence[NDArray[np.float32]]) -> list[str]:
         """Transcribe recordings: a batch if all fit a window, else by predicted time stamps."""
@@ -113,7 +115,7 @@ class Listener:
             )
             for samples in recordings
         ]
-        return list(Transcriber(self.loaded, batch).transcribe(None).texts)
+        return list(self.loaded.transcriber(batch).transcribe(None).texts)
 
     def in_batches(self, recordings: Sequence[NDArray[np.float32]]) -> list[str]:
         """Transcribe many recordings of one window each."""

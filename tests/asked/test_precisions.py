@@ -8,7 +8,9 @@ from transformers import BitsAndBytesConfig
 
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS, precision_named
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError
+from whisperbench.whisper.backends.registry import BACKENDS
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
 
@@ -17,14 +19,17 @@ LINEARS_OF_TINY = 4 * 6 + 4 * 10  # 4 encoder layers of 6 and 4 decoder layers o
 
 @pytest.mark.parametrize("row", PRECISIONS.values(), ids=PRECISIONS)
 def test_rows_name_what_the_libraries_know(row: object) -> None:
-    """dtype names are torch's, quantization keywords are BitsAndBytesConfig's."""
+    """dtype names are torch's, backends have a row, options are BitsAndBytesConfig's keywords."""
     precision = precision_named(row.name)  # type: ignore[attr-defined]
-    for name in precision.dtype.values():
+    for name in filter(None, (precision.dtype, precision.host_dtype)):
         assert isinstance(getattr(torch, name), torch.dtype)
-    if precision.quantization:
-        config = BitsAndBytesConfig(**precision.quantization)
-        for keyword, value in precision.quantization.items():
+    assert precision.backend in BACKENDS
+    if precision.backend == "bitsandbytes":
+        config = BitsAndBytesConfig(**precision.options)
+        for keyword, value in precision.options.items():
             assert getattr(config, keyword) == value
+    else:
+        assert not precision.options
 
 
 @pytest.mark.parametrize(
@@ -45,7 +50,7 @@ def test_gpus_that_cannot_run_a_precision(
     name: str, capability: tuple[int, int], runs: bool
 ) -> None:
     """A GPU below a precision's compute capability is refused with both figures."""
-    reason = PRECISIONS[name].why_not("cuda", capability)
+    reason = PRECISIONS[name].why_not(capability)
     assert (reason is None) == runs
     if reason is not None:
         assert ".".join(map(str, capability)) in reason
@@ -53,7 +58,7 @@ def test_gpus_that_cannot_run_a_precision(
 
 def test_every_precision_runs_on_a_cpu() -> None:
     """bitsandbytes quantizes on the CPU too, so nothing is refused there."""
-    assert [row.why_not("cpu", None) for row in PRECISIONS.values()] == [None] * len(PRECISIONS)
+    assert [row.why_not(None) for row in PRECISIONS.values()] == [None] * len(PRECISIONS)
 
 
 def test_unknown_precision() -> None:
@@ -78,7 +83,7 @@ def test_loaded_weights_are_what_the_row_says(
 ) -> None:
     """The real libraries load each row: layer class, threshold, dtype and MiB on a CPU."""
     key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS[name], attention="sdpa")
-    loaded = load_model(dummy_tiny, key, "cpu")
+    loaded = load_model(dummy_tiny, key, CpuAccelerator())
     layers = [layer for layer in loaded.model.modules() if type(layer).__name__ == kind]
     assert len(layers) - (kind == "Linear") == LINEARS_OF_TINY  # plus the output projection
     if threshold is not None:

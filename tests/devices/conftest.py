@@ -20,7 +20,7 @@ def device_of(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def of(nvml: FakeNvml, uuid: str = f"GPU-{FIRST}") -> NvmlDevice:
         monkeypatch.setattr(
-            "whisperbench.devices.nvml._torch_facts", lambda _name: torch_facts(uuid)
+            "whisperbench.devices.nvml.torch_facts", lambda _name: torch_facts(uuid)
         )
         return NvmlDevice("cuda:0", library=nvml)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.scripted import MIB, FakeClock
 from whisperbench.devices.device import Conditions
-from whisperbench.devices.host import CHILDREN_INTERVAL_S, HostDevice
+from whisperbench.devices.host import CHILDREN_INTERVAL_S, HostDevice, cpu_name
 from whisperbench.errors import DeviceError
 
 BLOCK = 64 * MIB
@@ -216,3 +217,31 @@ def test_what_a_host_does_not_tell() -> None:
     assert device.energy_j() is None
     assert device.conditions() == Conditions()
     assert device.conditions().reasons is None
+
+
+def test_the_cpus_model_is_what_py_cpuinfo_calls_it() -> None:
+    """Device keys are made of it: earlier baselines were, by what pytest-benchmark brings."""
+    cpuinfo = pytest.importorskip("cpuinfo")
+    assert cpu_name() == cpuinfo.get_cpu_info()["brand_raw"]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: Some  CPU @ 2GHz\nmodel name\t: x\n", "Some  CPU @ 2GHz"),
+        ("processor\t: 0\nmodel\t: 3\nmodel name\t: \n", "the system's"),
+        (None, "the system's"),
+    ],
+)
+def test_a_system_that_names_its_cpu_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, name: str
+) -> None:
+    """The first name in /proc/cpuinfo counts; without one, what the system's programs say."""
+    if said is not None:
+        (tmp_path / "proc").mkdir()
+        (tmp_path / "proc" / "cpuinfo").write_text(said, encoding="utf-8")
+    program = tmp_path / "lscpu"
+    program.write_text("#!/bin/sh\necho 'Vendor ID:  x'\necho \"Model name:   the system's\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert cpu_name(tmp_path) == name

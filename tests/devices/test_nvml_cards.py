@@ -19,7 +19,7 @@ from tests.devices.scripted_nvml import (
     one_line_of,
     whole,
 )
-from whisperbench.devices.nvml import find_handle
+from whisperbench.devices.nvml_handles import find_handle
 from whisperbench.errors import DeviceError
 
 

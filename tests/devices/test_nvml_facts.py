@@ -80,7 +80,7 @@ def test_an_absent_gpu_stays_torchs_error(monkeypatch: pytest.MonkeyPatch) -> No
     def absent(_name: str) -> DeviceFacts:
         raise DeviceError("--device cuda:5: torch sees 1 GPU(s)")
 
-    monkeypatch.setattr("whisperbench.devices.nvml._torch_facts", absent)
+    monkeypatch.setattr("whisperbench.devices.nvml.torch_facts", absent)
     nvml = whole()
     for look in (NvmlDevice.facts, NvmlDevice.memory):
         with pytest.raises(DeviceError, match="torch sees 1"):

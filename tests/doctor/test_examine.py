@@ -18,12 +18,14 @@ from typer.testing import CliRunner
 from tests.scripted import MIB, SCRIPTED_GPU, ScriptedDevice
 from whisperbench.cli import app
 from whisperbench.devices import usable
+from whisperbench.devices.accelerator import Accelerator
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import Conditions, DeviceFacts, DeviceMemory
+from whisperbench.devices.trials import NativeLibrary, Trials, int8_error, native_library
 from whisperbench.doctor import checks
 from whisperbench.doctor.checks import Patient, judge_cpu_load
 from whisperbench.doctor.examine import CHECKS, Finding, as_line, findings, summary
-from whisperbench.doctor.examine import examine as doctor
-from whisperbench.doctor.gpu_work import NativeLibrary, Work, int8_error, native_library
 from whisperbench.errors import DeviceError
 from whisperbench.measure.memory.probe import Pace
 from whisperbench.measure.telemetry import SLOWDOWNS
@@ -79,13 +81,15 @@ class _Card:
             conditions=self.conditions,
             energy_j=self.energy,
         )
-        work = Work(
+        trials = Trials(
             hold=self._hold,
             keep_busy=lambda _name: iter([None] * 3),
             native_library=lambda: self.library,
             int8_error=self._int8_error,
         )
-        found = list(findings(Patient(name="cuda", device=device, work=work)))
+        found = list(
+            findings(Patient(accelerator=CudaAccelerator("cuda:0"), device=device, trials=trials))
+        )
         assert device.looks["close"] == 1
         assert all("\n" not in finding.text for finding in found)
         return {finding.subject: finding for finding in found}
@@ -101,13 +105,13 @@ class _Card:
         )
 
     @contextmanager
-    def _hold(self, name: str, size_bytes: int) -> Iterator[None]:
-        assert (name, size_bytes) == ("cuda:0", 256 * MIB)
+    def _hold(self, accelerator: Accelerator, size_bytes: int) -> Iterator[None]:
+        assert (accelerator.torch_device, size_bytes) == ("cuda:0", 256 * MIB)
         self.held = True
         yield
         self.held = False
 
-    def _int8_error(self, _name: str) -> float:
+    def _int8_error(self, _accelerator: Accelerator) -> float:
         if isinstance(self.int8_error, Exception):
             raise self.int8_error
         return self.int8_error
@@ -276,7 +280,9 @@ def test_the_governor(
     if text is not None:
         path.write_text(text, encoding="ascii")
     monkeypatch.setattr(checks, "GOVERNOR", path)
-    assert checks.governor(Patient(name="cpu", device=ScriptedDevice()))[0] == state
+    assert (
+        checks.governor(Patient(accelerator=CpuAccelerator(), device=ScriptedDevice()))[0] == state
+    )
 
 
 @pytest.mark.parametrize(
@@ -293,7 +299,7 @@ def test_too_little_host_memory(
     """Memory that a run could exceed is unfit; where it is never enough, freeing does not help."""
     monkeypatch.setattr(usable, "memory_bytes", lambda: size_mib * MIB)
     monkeypatch.setattr(usable, "free_bytes", lambda: free_mib * MIB)
-    found, text = checks.host_memory(Patient(name="cpu", device=ScriptedDevice()))
+    found, text = checks.host_memory(Patient(accelerator=CpuAccelerator(), device=ScriptedDevice()))
     assert (found, text.endswith(end)) == (state, True)
 
 
@@ -318,7 +324,7 @@ def test_what_others_take_of_a_container(
 def test_bitsandbytes_works_on_this_cpu() -> None:
     """The real library is named, and a real int8 product with outliers is right, but not exact."""
     assert native_library().file.startswith("libbitsandbytes_")
-    assert 0.001 < int8_error("cpu") < checks.INT8_ERROR
+    assert 0.001 < int8_error(CpuAccelerator()) < checks.INT8_ERROR
 
 
 def test_a_stand_in_for_the_library_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +365,7 @@ def test_exit_codes(
 ) -> None:
     """Advice lets a machine pass; a single unfit does not."""
     made = [Finding("subject", state, "text") for state in states]
-    monkeypatch.setattr(doctor, "examine", lambda _asked: iter(made))
+    monkeypatch.setattr("whisperbench.doctor.examine.examine", lambda _asked: iter(made))
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == exit_code
     assert done.stdout.splitlines() == [*map(as_line, made), last]

@@ -14,6 +14,7 @@ from tests.judge.ceilings import (
     INT8,
 )
 from tests.runs import (
+    CPU_MACHINE,
     make_cell,
     make_measurement,
     make_memory,
@@ -73,7 +74,8 @@ def test_a_hidden_process_is_proposed_by_the_device() -> None:
 def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
     """Resident memory differs by more between runs than a GPU's memory does."""
     cell = msgspec.structs.replace(INT8, device="cpu")
-    (row,) = propose(make_run(make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})))
+    measured = make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})
+    (row,) = propose(make_run(measured, machine=CPU_MACHINE))
     assert row.max_mib == 758.0  # 600 * 1.25 + 8
     assert row.reason == "600 MiB measured, and 25 % + 8 MiB"
 

@@ -11,7 +11,7 @@ import pytest
 from tests.scripted import MIB, ScriptedDevice, taken
 from whisperbench.devices.device import Conditions
 from whisperbench.devices.host import HostDevice
-from whisperbench.devices.nvml import EVENT_REASONS
+from whisperbench.devices.nvml_reasons import EVENT_REASONS
 from whisperbench.errors import DeviceError
 from whisperbench.measure.telemetry import SLOWDOWNS, Telemetry
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import QUICK, RunSuite, Shared
 from whisperbench.record import baselines as baseline
 from whisperbench.results.run_file import read_run
-from whisperbench.whisper.transcriber import Transcriber
+from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
 CELL = (*QUICK, "--precision", "int8")
 
@@ -65,7 +65,7 @@ def test_a_skip_is_no_pass_of_a_gate(
     kept.write_text(json.dumps(content), encoding="utf-8")
     judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
     with monkeypatch.context() as patch:
-        patch.setattr(Transcriber, "front_end", lambda *_: pytest.skip("no memory"))
+        patch.setattr(TransformersTranscriber, "front_end", lambda *_: pytest.skip("no memory"))
         assert run_here(*judged).returncode == 4
     assert run_here(*judged, "--benchmark-json", str(kept)).returncode == 4
     assert read_run(kept).measurements

@@ -14,10 +14,11 @@ from tests.runs import make_cell
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
 from whisperbench.plugin.results import _encodable, _is_of_ours, without_home
 from whisperbench.results.heard import lines_of, rate
-from whisperbench.whisper.residency import HostAllocator, ModelCache
+from whisperbench.whisper.residency import ModelCache
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,8 @@ def test_a_failed_reference_fails_the_numerics_alone(error: Exception) -> None:
     def load(_key: CheckpointKey) -> Any:
         raise error
 
-    prepared: Any = SimpleNamespace(facts=SimpleNamespace(torch_name="cpu"), audio={})
-    cache: ModelCache[CheckpointKey, Any] = ModelCache(load, HostAllocator())
+    prepared: Any = SimpleNamespace(accelerator=CpuAccelerator(), audio={})
+    cache: ModelCache[CheckpointKey, Any] = ModelCache(load, CpuAccelerator())
     references = NumericReferences(prepared, cache, frozenset({("nano", "sdpa")}))
     references.prepare(key)
     audio: Any = SimpleNamespace(name="yes")

@@ -155,21 +155,22 @@ def test_a_real_run_hears_the_sentence(run_suite: RunSuite, tmp_path: Path) -> N
 
 WITNESS = """
 import atexit, gc, json, os
-import whisperbench.whisper.transcriber as transcribe
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
 events = []
 frozen_before = gc.get_freeze_count()
-plain_call, plain_synchronize = transcribe.Transcriber.front_end, transcribe.synchronize
+plain_call, plain_synchronize = TransformersTranscriber.front_end, CpuAccelerator.synchronize
 
 def front_end(self, window=0):
     events.append(["call", gc.isenabled(), gc.get_freeze_count() > frozen_before])
     return plain_call(self, window)
 
-def synchronize(device):
+def synchronize(self):
     events.append(["synchronize", gc.isenabled(), gc.get_freeze_count() > frozen_before])
-    return plain_synchronize(device)
+    return plain_synchronize(self)
 
-transcribe.Transcriber.front_end, transcribe.synchronize = front_end, synchronize
+TransformersTranscriber.front_end, CpuAccelerator.synchronize = front_end, synchronize
 atexit.register(lambda: open(os.environ["EVENTS"], "w").write(json.dumps(events)))
 """
 

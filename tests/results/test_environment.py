@@ -56,7 +56,7 @@ def test_a_gpu_that_nvml_does_not_show_is_not_passed_over(
 ) -> None:
     """Where the driver shows a card and NVML does not, auto is an error, and not the CPU."""
     monkeypatch.setattr(NvmlDevice, "any_visible", staticmethod(lambda: False))
-    monkeypatch.setattr("whisperbench.devices.choosing.NODES", tmp_path)
+    monkeypatch.setattr("whisperbench.devices.nvml.NODES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert resolve("auto") == "cpu"
     (tmp_path / "nvidia0").touch()

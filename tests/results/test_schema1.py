@@ -10,6 +10,7 @@ import pytest
 
 from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
+from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.compare import compare
 from whisperbench.report.summary import summarise
 from whisperbench.results.passes import (
@@ -20,7 +21,7 @@ from whisperbench.results.passes import (
     StartupResult,
 )
 from whisperbench.results.records import Measurement, Run
-from whisperbench.results.run_file import read_run
+from whisperbench.results.run_file import SCHEMA, decode_run, read_run
 
 OLD = Path(__file__).with_name("schema1.json")
 """Of `pytest benchmarks/` at commit 759a8cc, on a CPU: one benchmark of each kind."""
@@ -71,6 +72,14 @@ def test_an_old_run_is_shown_and_compared(old: Run) -> None:
     found = compare(old, old)
     assert len(found) == figures
     assert {each.verdict.verdict for each in found} <= {"ok", "inconclusive"}  # wall, of one run
+
+
+def test_an_old_run_becomes_a_baseline_of_today(old: Run) -> None:
+    """A baseline of it is of today's schema, with the figures and findings of each cell."""
+    made = decode_run(merge_runs([RecordedRun("old", old, OLD.read_bytes())]), "made")
+    assert made.info.schema == SCHEMA
+    assert [each.found for each in made.measurements] == [each.found for each in old.measurements]
+    assert all(metric.processes for each in made.measurements for metric in each.metrics)
 
 
 @pytest.mark.parametrize("name", ["h100-cost.json", "h200-cost.json"])

@@ -24,6 +24,7 @@ from whisperbench.whisper import transformers_config
 from whisperbench.whisper.blueprint import EVERY_WHISPER
 from whisperbench.whisper.checkpoints import resolve_checkpoint
 from whisperbench.whisper.processors import FRONT_END
+from whisperbench.whisper.transformers_loading import TransformersModel
 
 
 def test_the_configuration_is_strict() -> None:
@@ -107,6 +108,7 @@ def test_the_checkpoint_loads_and_transcribes(
     assert len(listener.transcribe([short, short[:1_600]])) == 2
     assert len(listener.transcribe([np.tile(short, 6)])) == 1
     # The prompt is that of OpenAI's English-only checkpoints, and a fixed count is kept.
+    assert isinstance(listener.loaded, TransformersModel)
     features = listener.loaded.processor(
         short, sampling_rate=16_000, return_tensors="pt"
     ).input_features

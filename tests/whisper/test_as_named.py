@@ -16,12 +16,14 @@ from tests.conftest import RunSuite
 from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
-from whisperbench.asked.precisions import PRECISIONS, precision_named
+from whisperbench.asked.precisions import PRECISIONS, Precision, precision_named
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import DeviceFacts
 from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
 from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
-from whisperbench.whisper.as_named import require_as_named
+from whisperbench.whisper.as_named import Expected, require_as_named
+from whisperbench.whisper.backends.registry import BACKENDS
 from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
 
@@ -54,7 +56,7 @@ def load(folder: Path | str, precision: str) -> LoadedModel:
     key = CheckpointKey(
         model=checkpoint.spec, precision=precision_named(precision), attention="sdpa"
     )
-    return load_model(checkpoint, key, "cpu")
+    return load_model(checkpoint, key, CpuAccelerator())
 
 
 def test_quantized_weights_are_no_other_precision(saved: Path) -> None:
@@ -151,6 +153,12 @@ def test_a_device_that_cannot_run_what_was_saved_says_so(saved: Path) -> None:
     require_measurable(resolve_checkpoint(ModelSpec.parse("nano")), PRECISIONS["as-saved"], facts)
 
 
+def expected_of(row: Precision) -> tuple[Expected, str]:
+    """Return what a row's backend expects of its layers on a CPU, and the dtype of all else."""
+    dtype = row.dtype_on(on_host=True, saved="")
+    return BACKENDS[row.backend].expected(row.options, dtype), dtype
+
+
 @pytest.mark.parametrize(
     ("loaded_in", "named", "words"),
     [
@@ -166,7 +174,7 @@ def test_a_load_that_is_not_its_name_is_invalid(loaded_in: str, named: str, word
     model = load("nano", loaded_in).model
     row = PRECISIONS[named]
     with pytest.raises(InvalidMeasurementError, match=words):
-        require_as_named("nano", model, row.quantization, row.dtype["cpu"])
+        require_as_named("nano", model, *expected_of(row))
 
 
 def test_a_single_layer_that_is_another_is_found() -> None:
@@ -175,11 +183,11 @@ def test_a_single_layer_that_is_another_is_found() -> None:
     model = load("nano", "fp32").model
     model.model.decoder.layers[1].fc2.half()
     with pytest.raises(InvalidMeasurementError, match=r"Linear.weight is float16, not float32"):
-        require_as_named("nano", model, row.quantization, row.dtype["cpu"])
+        require_as_named("nano", model, *expected_of(row))
     quantized = load("nano", "int8").model
     quantized.proj_out = copy.deepcopy(quantized.model.decoder.layers[0].fc1)
     with pytest.raises(InvalidMeasurementError, match="proj_out is a Linear8bitLt, not a Linear"):
-        require_as_named("nano", quantized, PRECISIONS["int8"].quantization, "float32")
+        require_as_named("nano", quantized, *expected_of(PRECISIONS["int8"]))
 
 
 def test_a_run_of_saved_weights_is_a_row_like_others(

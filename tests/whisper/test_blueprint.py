@@ -18,12 +18,12 @@ from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoints import Opened, open_folder, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
-from whisperbench.whisper.special_tokens import non_speech
-from whisperbench.whisper.transcriber import Transcriber
+from whisperbench.whisper.suppressed_tokens import non_speech
 
 SMALL_FILES = (
     *("config.json", "generation_config.json"),
@@ -72,12 +72,12 @@ def load(folder: Path) -> LoadedModel:
     """Load it in 32-bit floats."""
     checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)))
     key = CheckpointKey(model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa")
-    return load_model(checkpoint, key, "cpu")
+    return load_model(checkpoint, key, CpuAccelerator())
 
 
 def heard(loaded: LoadedModel) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the words of a clip, and the shape of a fixed count of tokens."""
-    transcriber = Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["bridge"])])
+    transcriber = loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["bridge"])])
     words = transcriber.transcribe(None).texts
     return words, tuple(transcriber.transcribe(TOKENS).sequences[0].shape)
 

@@ -18,6 +18,7 @@ from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError, WhisperbenchError
 from whisperbench.whisper.checkpoint_files import check_files
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
@@ -37,7 +38,7 @@ def _resolve(folder: Path) -> Checkpoint:
 def _load(folder: Path) -> None:
     checkpoint = _resolve(folder)
     key = CheckpointKey(model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa")
-    load_model(checkpoint, key, "cpu")
+    load_model(checkpoint, key, CpuAccelerator())
 
 
 def test_fingerprint_tells_fine_tunes_apart(folder: Path) -> None:

@@ -21,13 +21,13 @@ from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import SIZES, ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
 from whisperbench.measure.fresh import start_process
 from whisperbench.results.environment import cache_folder
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.dummy import OUTLIER_FEATURES, RECIPE, ensure_dummy
 from whisperbench.whisper.loading import load_model
-from whisperbench.whisper.transcriber import Transcriber
 
 # Of the weights that recipe 2 makes. If they change on purpose, raise RECIPE with this.
 RECIPE_2_TINY_SHA256 = "eb0fb4542ceacd6b7e33b97d38f94828b9c79b6d9a1f9939c3e9b35be24236a1"
@@ -100,7 +100,7 @@ def test_outliers_reach_every_projection_that_the_paper_names(dummy_tiny: Checkp
     And in no others: the threshold path has work to do, and not all of it.
     """
     key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(dummy_tiny, key, "cpu")
+    loaded = load_model(dummy_tiny, key, CpuAccelerator())
     columns: dict[str, int] = {}
 
     def watch(name: str) -> Any:
@@ -114,7 +114,7 @@ def test_outliers_reach_every_projection_that_the_paper_names(dummy_tiny: Checkp
         if type(layer).__name__ == "Linear8bitLt":
             layer.register_forward_pre_hook(watch(name))
     audio = load_audio(read_manifest(CLIPS_FOLDER)["yes"])
-    Transcriber(loaded, [audio]).transcribe(2)
+    loaded.transcriber([audio]).transcribe(2)
     projections = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "fc1")
     cross = ("encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj")
     fed_by_norms = {

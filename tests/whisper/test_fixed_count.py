@@ -14,12 +14,12 @@ from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.asked.suite import MAX_TOKENS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.whisper import transcriber as transcribe
 from whisperbench.whisper.checkpoints import resolve_checkpoint
 from whisperbench.whisper.deadline import ended_after
 from whisperbench.whisper.loading import LoadedModel, load_model
-from whisperbench.whisper.transcriber import Transcriber
 from whisperbench.whisper.transformers_config import settings_for
 
 
@@ -28,7 +28,7 @@ def nano() -> LoadedModel:
     """nano, which answers time stamps to silence."""
     checkpoint = resolve_checkpoint(ModelSpec.parse("nano"))
     key = CheckpointKey(model=checkpoint.spec, precision=PRECISIONS["fp32"], attention="sdpa")
-    return load_model(checkpoint, key, "cpu")
+    return load_model(checkpoint, key, CpuAccelerator())
 
 
 def sound(name: str) -> Audio:
@@ -51,7 +51,7 @@ def sound(name: str) -> Audio:
 )
 def test_exactly_so_many_tokens_on_every_clip(nano: LoadedModel, name: str, tokens: int) -> None:
     """One segment a window, without a time stamp in it, however the model would answer."""
-    transcriber = Transcriber(nano, [sound(name)])
+    transcriber = nano.transcriber([sound(name)])
     done = transcriber.transcribe(tokens)
     for ids in done.sequences:
         assert tuple(ids.shape) == (1, tokens)
@@ -62,7 +62,7 @@ def test_exactly_so_many_tokens_on_every_clip(nano: LoadedModel, name: str, toke
 def test_natural_length_has_no_time_stamps_and_ends(nano: LoadedModel) -> None:
     """Nor does a transcript of a short recording have any, and silence comes to its end."""
     for name in ("silence", "tone"):
-        (ids,) = Transcriber(nano, [sound(name)]).transcribe(None).sequences
+        (ids,) = nano.transcriber([sound(name)]).transcribe(None).sequences
         assert not set(ids.flatten().tolist()) & set(nano.tokens.timestamps)
 
 
@@ -83,7 +83,7 @@ def test_a_call_that_goes_round_in_circles_is_ended(
     with pytest.raises(
         InvalidMeasurementError, match=r"^nano-fp32: a transcription of yes did not"
     ):
-        Transcriber(nano, [sound("yes")], bounded=True).transcribe(64)
+        nano.transcriber([sound("yes")], bounded=True).transcribe(64)
 
 
 def test_the_bound_follows_what_a_token_takes(
@@ -94,7 +94,7 @@ def test_the_bound_follows_what_a_token_takes(
     monkeypatch.setattr(transcribe, "ended_after", lambda seconds, _what: bounds.append(seconds))
     monkeypatch.setitem(nano.paces, 1, (2.0, 0.5))
     for name, tokens in (("yes", 8), ("mountain", 8), ("yes", None)):
-        Transcriber(nano, [sound(name)], bounded=True).bound(tokens)
+        nano.transcriber([sound(name)], bounded=True).bound(tokens)
     assert bounds == [30 + 10 * 6, 30 + 10 * 2 * 6, 30 + 10 * (2 + 448 / 2)]
 
 

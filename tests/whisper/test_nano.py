@@ -15,12 +15,12 @@ from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.results.run_file import read_run
 from whisperbench.text.words import score
 from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.whisper.checkpoints import resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
-from whisperbench.whisper.transcriber import Transcriber
 
 MOST_BYTES = 16_000_000
 """What a clone may be asked to carry."""
@@ -31,7 +31,7 @@ def nano(request: pytest.FixtureRequest) -> LoadedModel:
     """The checkpoint that ships, in a precision."""
     spec = ModelSpec.parse("nano")
     key = CheckpointKey(model=spec, precision=precision_named(request.param), attention="sdpa")
-    return load_model(resolve_checkpoint(spec), key, "cpu")
+    return load_model(resolve_checkpoint(spec), key, CpuAccelerator())
 
 
 def hear(nano: LoadedModel, samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str:
@@ -42,7 +42,7 @@ def hear(nano: LoadedModel, samples: np.ndarray[tuple[int], np.dtype[np.float32]
         seconds=len(samples) / SAMPLE_RATE_HZ,
         sha256="",
     )
-    return Transcriber(nano, [audio]).transcribe(None).texts[0]
+    return nano.transcriber([audio]).transcribe(None).texts[0]
 
 
 def noise(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -13,10 +13,10 @@ from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
 from whisperbench.whisper.quiet import quiet_profiler, quieten
-from whisperbench.whisper.transcriber import Transcriber
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_a_transcription_in_int8_is_silent(
 ) -> None:
     """Not one line from a call that says thousands by default."""
     key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(dummy_tiny, key, "cpu")
+    loaded = load_model(dummy_tiny, key, CpuAccelerator())
     records.clear()
-    Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])]).transcribe(4)
+    loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])]).transcribe(4)
     assert [record.getMessage() for record in records.records] == []
     assert capfd.readouterr() == ("", "")
 

@@ -9,12 +9,13 @@ import torch
 
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
 from whisperbench.whisper.residency import (
     RELEASE_SLACK_MIB,
-    HostAllocator,
     ModelCache,
     memory_errors,
 )
@@ -126,12 +127,12 @@ def test_a_failed_load_is_not_resident() -> None:
 
 def _load(dummy: Checkpoint, precision: str) -> LoadedModel:
     key = CheckpointKey(model=dummy.spec, precision=PRECISIONS[precision], attention="sdpa")
-    return load_model(dummy, key, "cpu")
+    return load_model(dummy, key, CpuAccelerator())
 
 
 def test_real_models_come_and_go(dummy_tiny: Checkpoint) -> None:
     """fp32, int8 and nf4 models on the CPU give back all of their tensors."""
-    allocator = HostAllocator()
+    allocator = CpuAccelerator()
     cache: ModelCache[str, LoadedModel] = ModelCache(
         lambda name: _load(dummy_tiny, name), allocator
     )
@@ -148,7 +149,7 @@ def test_real_models_come_and_go(dummy_tiny: Checkpoint) -> None:
 def test_a_real_tensor_that_is_kept_is_found(dummy_tiny: Checkpoint) -> None:
     """A weight that somebody keeps, without the model, is seen by the CPU's allocator."""
     cache: ModelCache[str, LoadedModel] = ModelCache(
-        lambda name: _load(dummy_tiny, name), HostAllocator()
+        lambda name: _load(dummy_tiny, name), CpuAccelerator()
     )
     kept = cache.get("fp32").model.get_input_embeddings().weight
     with pytest.raises(InvalidMeasurementError, match="76 MiB are still allocated"):
@@ -162,7 +163,7 @@ def test_a_failed_call_does_not_keep_the_model(dummy_tiny: Checkpoint) -> None:
     import sys
 
     cache: ModelCache[str, LoadedModel] = ModelCache(
-        lambda name: _load(dummy_tiny, name), HostAllocator()
+        lambda name: _load(dummy_tiny, name), CpuAccelerator()
     )
     try:
         cache.get("fp32").model(input_features=torch.zeros(1, 3, 3))
@@ -185,7 +186,7 @@ def test_a_logged_exception_does_not_keep_the_model(dummy_tiny: Checkpoint) -> N
             kept.append(error)
         return loaded
 
-    cache = ModelCache(load, HostAllocator())
+    cache = ModelCache(load, CpuAccelerator())
     cache.get("int8")
     cache.release()
     assert kept[0].__traceback__ is not None
@@ -197,15 +198,18 @@ def test_the_hosts_out_of_memory_says_what_to_do() -> None:
     So is too large a Python object.
     """
     line = "loading: the host is out of memory; try a smaller model"
-    with pytest.raises(OutOfMemoryError, match=line), memory_errors("loading", "cpu"):
+    with pytest.raises(OutOfMemoryError, match=line), memory_errors("loading", CpuAccelerator()):
         torch.empty(10**15)
-    with pytest.raises(OutOfMemoryError, match=line), memory_errors("loading", "cuda:0"):
+    with (
+        pytest.raises(OutOfMemoryError, match=line),
+        memory_errors("loading", CudaAccelerator("cuda:0")),
+    ):
         bytearray(10**15)
 
 
 def test_other_errors_stay_what_they_are() -> None:
     """Only running out of memory is translated."""
-    with pytest.raises(RuntimeError, match="shape"), memory_errors("loading", "cpu"):
+    with pytest.raises(RuntimeError, match="shape"), memory_errors("loading", CpuAccelerator()):
         torch.zeros(2, 3) @ torch.zeros(2, 3)
 
 
@@ -224,7 +228,7 @@ def test_device_out_of_memory_says_how_much_was_in_use(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (24 * MIB, 1000 * MIB))
     with (
         pytest.raises(OutOfMemoryError, match="976 of 1000 MiB were in use; try a smaller"),
-        memory_errors("loading", "cuda:0"),
+        memory_errors("loading", CudaAccelerator("cuda:0")),
     ):
         raise error
 
@@ -240,6 +244,6 @@ def test_a_card_that_does_not_answer_is_still_out_of_memory(
     monkeypatch.setattr(torch.cuda, "mem_get_info", fails)
     with (
         pytest.raises(OutOfMemoryError, match="out of memory on cuda:0; try"),
-        memory_errors("loading", "cuda:0"),
+        memory_errors("loading", CudaAccelerator("cuda:0")),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -17,10 +17,12 @@ from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.asked.suite import MAX_TOKENS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
-from whisperbench.whisper.transcriber import Transcriber, Transcription
+from whisperbench.whisper.transcriber import Transcription
+from whisperbench.whisper.transformers_transcriber import TransformersStep
 
 MANIFEST = read_manifest(CLIPS_FOLDER)
 
@@ -28,7 +30,7 @@ MANIFEST = read_manifest(CLIPS_FOLDER)
 def load(checkpoint: Checkpoint, precision: str = "fp32") -> LoadedModel:
     """Load a checkpoint on the CPU."""
     key = CheckpointKey(model=checkpoint.spec, precision=PRECISIONS[precision], attention="sdpa")
-    return load_model(checkpoint, key, "cpu")
+    return load_model(checkpoint, key, CpuAccelerator())
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_fixed_count_is_kept(
     loaded: LoadedModel, short: Audio, tokens: int, batch_size: int
 ) -> None:
     """Exactly the asked number of tokens comes out, for each clip of the batch, and passes."""
-    transcriber = Transcriber(loaded, [short] * batch_size)
+    transcriber = loaded.transcriber([short] * batch_size)
     done = transcriber.transcribe(tokens)
     assert [tuple(ids.shape) for ids in done.sequences] == [(batch_size, tokens)]
     assert done.token_count(transcriber.end_of_text) == batch_size * tokens
@@ -66,12 +68,12 @@ def test_fixed_count_is_kept(
 
 def test_longest_decode_fits(loaded: LoadedModel, short: Audio) -> None:
     """The documented maximum of tokens is one that transformers takes."""
-    assert Transcriber(loaded, [short]).transcribe(MAX_TOKENS).sequences[0].shape[1] == MAX_TOKENS
+    assert loaded.transcriber([short]).transcribe(MAX_TOKENS).sequences[0].shape[1] == MAX_TOKENS
 
 
 def test_long_audio_is_decoded_window_by_window(loaded: LoadedModel, long: Audio) -> None:
     """With a fixed count, audio beyond 30 s costs one decode a window."""
-    transcriber = Transcriber(loaded, [long] * 2)
+    transcriber = loaded.transcriber([long] * 2)
     done = transcriber.transcribe(3)
     assert [tuple(ids.shape) for ids in done.sequences] == [(2, 3), (2, 3)]
     assert done.token_count(transcriber.end_of_text) == 12
@@ -80,7 +82,7 @@ def test_long_audio_is_decoded_window_by_window(loaded: LoadedModel, long: Audio
 
 def test_front_end_pads_to_the_window(loaded: LoadedModel, short: Audio) -> None:
     """Features are 3000 frames, and the mask covers the real audio alone."""
-    features = Transcriber(loaded, [short] * 2).front_end()
+    features = loaded.transcriber([short] * 2).front_end()
     assert tuple(features.mel.shape) == (2, 80, 3000)
     assert features.mel.dtype == loaded.dtype
     assert int(features.mask[0].sum()) == pytest.approx(short.seconds * 100, abs=1)
@@ -101,7 +103,8 @@ def test_a_token_step_repeats_itself(
     loaded: LoadedModel, short: Audio, calls: list[dict[str, Any]]
 ) -> None:
     """Rewound, the same step gives the same token from a cache of the same length."""
-    step = Transcriber(loaded, [short] * 2).token_step(at=5)
+    step = loaded.transcriber([short] * 2).token_step(at=5)
+    assert isinstance(step, TransformersStep)
     first = step.step()
     assert tuple(first.shape) == (2, 1)
     cache = calls[-1]["past_key_values"]
@@ -116,20 +119,17 @@ def test_a_token_step_continues_what_generate_does(
     loaded: LoadedModel, short: Audio, calls: list[dict[str, Any]]
 ) -> None:
     """The step after the bare prompt is the first token that generate() makes, suppression off."""
-    transcriber = Transcriber(loaded, [short])
+    transcriber = loaded.transcriber([short])
     token = int(transcriber.token_step(at=0).step())
-    given = calls[-1]["decoder_input_ids"]
-    logits = loaded.model(
-        input_features=transcriber.front_end().mel,
-        decoder_input_ids=torch.cat([transcriber.prompt(), given], dim=1),
-    ).logits
+    ids = torch.cat([transcriber.prompt(), calls[-1]["decoder_input_ids"]], dim=1)
+    logits = transcriber.logits_of(transcriber.front_end(), ids)
     assert token == int(logits[0, -1].argmax())
 
 
 def test_garbage_is_refused(dummy_tiny: Checkpoint, short: Audio) -> None:
     """Too few tokens, ids outside of the vocabulary and logits that are NaN are each refused."""
     model = load(dummy_tiny)
-    transcriber = Transcriber(model, [short])
+    transcriber = model.transcriber([short])
     done = transcriber.transcribe(4)
     with pytest.raises(InvalidMeasurementError, match="instead of"):
         transcriber.require_fixed(done, 5)
@@ -142,13 +142,13 @@ def test_garbage_is_refused(dummy_tiny: Checkpoint, short: Audio) -> None:
         transcriber.require_fixed(done, 4)
     untold = replace(short, clip=Clip(name="untold", file="", text=None, language="en"))
     with pytest.raises(InvalidMeasurementError, match="not finite"):
-        Transcriber(model, [untold]).require_words(done, 0.5)
+        model.transcriber([untold]).require_words(done, 0.5)
     assert not bool(transcriber.token_step(at=2).logits().isfinite().all())
 
 
 def test_wrong_words_are_refused(loaded: LoadedModel, short: Audio) -> None:
     """An empty transcript, and one that misses most words, are refused; a good one is rated."""
-    transcriber = Transcriber(loaded, [short] * 2)
+    transcriber = loaded.transcriber([short] * 2)
     heard = transcriber.transcribe(2)
 
     def said(*texts: str) -> Transcription:
@@ -163,22 +163,22 @@ def test_wrong_words_are_refused(loaded: LoadedModel, short: Audio) -> None:
     with pytest.raises(InvalidMeasurementError, match="to nothing"):
         transcriber.require_words(said("yes of course", " "), 0.5)
     untold = replace(short, clip=Clip(name="untold", file="", text=None, language="en"))
-    assert Transcriber(loaded, [untold] * 2).require_words(said("anything"), 0.5) is None
+    assert loaded.transcriber([untold] * 2).require_words(said("anything"), 0.5) is None
 
 
 def test_language_is_checked(loaded: LoadedModel, short: Audio) -> None:
     """A code that the model does not know is refused; a known one becomes the prompt's token."""
     german = replace(short, clip=Clip(name="a", file="", text=None, language="de"))
-    assert int(Transcriber(loaded, [german]).prompt()[0, 1]) == 50261
+    assert int(loaded.transcriber([german]).prompt()[0, 1]) == 50261
     klingon = replace(short, clip=Clip(name="a", file="", text=None, language="tlh"))
     with pytest.raises(InputError, match=r"does not know the language of 1 of 1 clips: a \(tlh\)"):
-        Transcriber(loaded, [klingon])
+        loaded.transcriber([klingon])
 
 
 def test_a_reference_without_words_is_refused(loaded: LoadedModel, short: Audio) -> None:
     """A text of marks alone would make any transcript infinitely wrong."""
     marks = replace(short, clip=Clip(name="a", file="", text="[music] ...", language="en"))
-    transcriber = Transcriber(loaded, [marks])
+    transcriber = loaded.transcriber([marks])
     heard = replace(transcriber.transcribe(2), texts=("anything",))
     with pytest.raises(InputError, match="no words to compare with"):
         transcriber.require_words(heard, 0.5)
@@ -187,7 +187,7 @@ def test_a_reference_without_words_is_refused(loaded: LoadedModel, short: Audio)
 def test_silence_and_noise_run(loaded: LoadedModel, short: Audio) -> None:
     """Audio without speech, and of a few samples, goes through all the same."""
     for samples in (np.zeros(16_000, np.float32), np.full(3, 0.5, np.float32)):
-        transcriber = Transcriber(loaded, [replace(short, samples=samples)])
+        transcriber = loaded.transcriber([replace(short, samples=samples)])
         transcriber.require_fixed(transcriber.transcribe(2), 2)
 
 
@@ -198,8 +198,8 @@ def test_real_whisper_hears_the_sentence(precision: str) -> None:
     model = load(resolve_checkpoint(ModelSpec.parse(str(TINY_EN))), precision)
     if JFK.is_file():
         clip = Clip(name="jfk", file=str(JFK), text=None, language="en")
-        done = Transcriber(model, [load_audio(clip)]).transcribe(None)
+        done = model.transcriber([load_audio(clip)]).transcribe(None)
         assert done.texts[0].endswith(WORDS)
     for name in ("yes", "harbour", "mountain"):
-        transcriber = Transcriber(model, [load_audio(MANIFEST[name])])
+        transcriber = model.transcriber([load_audio(MANIFEST[name])])
         assert (transcriber.require_words(transcriber.transcribe(None), 0.5) or 0.0) <= 0.12

@@ -13,7 +13,7 @@ import msgspec
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
 from whisperbench.asked.models import ModelSpec
-from whisperbench.asked.precisions import DeviceKind, Precision, precision_named
+from whisperbench.asked.precisions import Precision, precision_named
 from whisperbench.asked.recordings import find_clips, require_words
 from whisperbench.asked.suite import MAX_TOKENS, Attention, Profile, Suite
 from whisperbench.errors import InputError, printable, require_plain
@@ -44,7 +44,7 @@ class Plan:
     """What one run measures: every list without repetitions, in the order asked for."""
 
     device: str
-    """A torch device: "cpu", "cuda" or "cuda:<index>"."""
+    """As `--device` names it: "cpu", "cuda" or "cuda:<index>"."""
     profile: Profile
     """The device kind's profile with the options put in."""
     checkpoints: Mapping[str, CheckpointKey]
@@ -62,18 +62,9 @@ class Plan:
     """What tables call them together."""
 
 
-def device_kind(device: str) -> DeviceKind:
-    """Read a torch device name.
-
-    Raises:
-        InputError: it names neither a CPU nor a CUDA device.
-    """
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and (not index or index.isdecimal()):
-        return "cuda"
-    if device == "cpu":
-        return "cpu"
-    raise InputError(f"--device {device}: choose cpu, cuda, cuda:<index> or auto")
+def device_kind(device: str) -> str:
+    """Return the kind of a device's name, such as "cuda" of "cuda:1"."""
+    return device.partition(":")[0]
 
 
 def only(option: str, texts: Sequence[str]) -> str | None:
@@ -198,19 +189,26 @@ def _keys(
     return {key.id: key for key in keys}
 
 
-def make_plan(suite: Suite, device: str, options: Mapping[str, Sequence[str]]) -> Plan:
+def make_plan(
+    suite: Suite, device: str, options: Mapping[str, Sequence[str]], profile_name: str | None = None
+) -> Plan:
     """Lay out a run. Touches no device and opens no checkpoint.
+
+    Args:
+        suite: suite.toml.
+        device: as `--device` names it.
+        options: option texts by option name without its dashes; absent or empty: the default.
+        profile_name: the profile that the device takes; by default that of its kind's name.
 
     Raises:
         InputError: an option cannot be used, or the suite has no profile for the device.
     """
-    kind = device_kind(device)
-    if kind not in suite.profile:
-        raise InputError(f"suite.toml has no [profile.{kind}]; add one or use --device")
+    name = profile_name or device_kind(device)
+    if name not in suite.profile:
+        raise InputError(f"suite.toml has no [profile.{name}]; add one or use --device")
     manifest = read_manifest(CLIPS_FOLDER)
-    profile = _without_strangers(
-        suite.profile[kind], apply_options(suite.profile[kind], options), options, manifest
-    )
+    default = suite.profile[name]
+    profile = _without_strangers(default, apply_options(default, options), options, manifest)
     heard_models = profile.quality_models or profile.models
     heard_precisions = profile.quality_precisions or profile.precisions
     models = list(dict.fromkeys(map(ModelSpec.parse, (*profile.models, *heard_models))))

@@ -1,14 +1,11 @@
-"""The registry of precisions: how each is loaded, where it runs, and why not elsewhere."""
+"""The registry of precisions: what loads each and how, where it runs, and why not elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from whisperbench.errors import InputError
-
-DeviceKind = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,35 +14,40 @@ class Precision:
 
     name: str
     summary: str
-    dtype: Mapping[DeviceKind, str]
-    """torch dtype, by device kind, of everything that is not quantized, activations included; empty
-    where the checkpoint says it."""
-    quantization: Mapping[str, object] = field(default_factory=dict)
-    """Keyword arguments of transformers' BitsAndBytesConfig; empty: no quantization."""
+    dtype: str
+    """torch dtype of everything that is not quantized, activations included; empty where the
+    checkpoint says it."""
+    host_dtype: str = ""
+    """The same on a device that is the host itself, where it is another."""
+    backend: str = "transformers"
+    """What loads it and makes its layers: a row of `whisper.backends`."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig."""
     as_saved: bool = False
-    """Whether dtype and quantization are those that the checkpoint was saved with."""
+    """Whether dtype, backend and options are those that the checkpoint was saved with."""
     min_capability: tuple[int, int] = (0, 0)
     """The lowest CUDA compute capability that runs it."""
     below_capability: str = ""
     """Why a lower one does not."""
 
-    def dtype_on(self, kind: DeviceKind, saved: str) -> str:
+    def dtype_on(self, *, on_host: bool, saved: str) -> str:
         """Return the torch dtype of everything that is not quantized.
 
         Args:
-            kind: of the device.
+            on_host: whether the device is the host itself.
             saved: the dtype that the checkpoint was saved in.
         """
-        return saved if self.as_saved else self.dtype[kind]
+        if self.as_saved:
+            return saved
+        return (self.host_dtype if on_host else "") or self.dtype
 
-    def why_not(self, kind: DeviceKind, capability: tuple[int, int] | None) -> str | None:
+    def why_not(self, capability: tuple[int, int] | None) -> str | None:
         """Say why a device cannot run this precision, or None where it can.
 
         Args:
-            kind: the kind of device.
-            capability: its CUDA compute capability; None on a CPU.
+            capability: the device's CUDA compute capability; None of what has none.
         """
-        if kind == "cuda" and capability is not None and capability < self.min_capability:
+        if capability is not None and capability < self.min_capability:
             needed = ".".join(map(str, self.min_capability))
             have = ".".join(map(str, capability))
             return (
@@ -56,7 +58,6 @@ class Precision:
 
 # On a CPU the quantized precisions keep fp32 around the int8 and nf4 layers: every CPU runs it
 # at full speed, while fp16 is emulated, and it is what a user of an fp32 checkpoint gets.
-_AROUND_QUANTIZED: Mapping[DeviceKind, str] = {"cuda": "float16", "cpu": "float32"}
 _INT8_TENSOR_CORES = "LLM.int8() multiplies on int8 tensor cores, which came with Turing"
 
 PRECISIONS: dict[str, Precision] = {
@@ -65,48 +66,54 @@ PRECISIONS: dict[str, Precision] = {
         Precision(
             name="fp32",
             summary="32-bit floats",
-            dtype={"cuda": "float32", "cpu": "float32"},
+            dtype="float32",
         ),
         Precision(
             name="fp16",
             summary="16-bit floats (emulated and slow on most CPUs)",
-            dtype={"cuda": "float16", "cpu": "float16"},
+            dtype="float16",
         ),
         Precision(
             name="bf16",
             summary="bfloat16",
-            dtype={"cuda": "bfloat16", "cpu": "bfloat16"},
+            dtype="bfloat16",
             min_capability=(8, 0),
             below_capability="older GPUs only emulate bfloat16, which says nothing of its cost",
         ),
         Precision(
             name="int8",
             summary="LLM.int8(), outlier threshold 6.0: transformers' load_in_8bit",
-            dtype=_AROUND_QUANTIZED,
-            quantization={"load_in_8bit": True, "llm_int8_threshold": 6.0},
+            dtype="float16",
+            host_dtype="float32",
+            backend="bitsandbytes",
+            options={"load_in_8bit": True, "llm_int8_threshold": 6.0},
             min_capability=(7, 5),
             below_capability=_INT8_TENSOR_CORES,
         ),
         Precision(
             name="int8-t0",
             summary="LLM.int8() without its outlier path (threshold 0.0)",
-            dtype=_AROUND_QUANTIZED,
-            quantization={"load_in_8bit": True, "llm_int8_threshold": 0.0},
+            dtype="float16",
+            host_dtype="float32",
+            backend="bitsandbytes",
+            options={"load_in_8bit": True, "llm_int8_threshold": 0.0},
             min_capability=(7, 5),
             below_capability=_INT8_TENSOR_CORES,
         ),
         Precision(
             name="nf4",
             summary="4-bit NormalFloat of QLoRA, without double quantization",
-            dtype=_AROUND_QUANTIZED,
-            quantization={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+            dtype="float16",
+            host_dtype="float32",
+            backend="bitsandbytes",
+            options={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
             min_capability=(6, 0),
             below_capability="bitsandbytes' 4-bit kernels are not built for it",
         ),
         Precision(
             name="as-saved",
             summary="as the checkpoint was saved: its own dtype, and quantization if it has any",
-            dtype={},
+            dtype="",
             as_saved=True,
         ),
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
-from whisperbench.asked.precisions import PRECISIONS, DeviceKind, precision_named
+from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.metrics import METRICS
@@ -232,11 +232,15 @@ def require_match(pattern: str, names: Iterable[str], what: str, whose: str) -> 
     return found
 
 
+ProfileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]*\Z")]
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of suite.toml."""
 
     schema: Literal[1]
-    profile: dict[DeviceKind, Profile]
+    profile: dict[ProfileName, Profile]
+    """By name: rows of `devices.registry` say which device takes which."""
     ceiling: tuple[Ceiling, ...] = ()
     limit: tuple[Limit, ...] = ()
     tolerance: tuple[Tolerance, ...] = ()

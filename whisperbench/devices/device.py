@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from whisperbench.asked.precisions import DeviceKind
+from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFacts:
     """What a device is. Fields that a device has no notion of are None."""
 
-    kind: DeviceKind
+    kind: str
+    """As `--device` names it, in small letters and digits."""
     torch_name: str
     """What torch calls it: "cpu" or "cuda:<index>"."""
     name: str
@@ -52,7 +50,7 @@ class Conditions:
     """What a device runs at, in one instant. Fields that it does not tell are None."""
 
     reasons: frozenset[str] | None = None
-    """Why its clocks are what they are: names of `nvml.EVENT_REASONS`."""
+    """Why its clocks are what they are: names of `nvml_reasons.EVENT_REASONS`."""
     slowdown_ns: Mapping[str, int] = field(default_factory=dict)
     """Time spent slowed down since the driver was loaded, by reason: counters that only grow."""
     sm_clock_mhz: int | None = None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+import re
+import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whisperbench.devices import usable
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
 
 CHILDREN_INTERVAL_S = 0.25
 """How often the children of a watched process are looked up, which costs milliseconds."""
+
+
+_ASKED = (
+    (["lscpu"], r"^Model name:(.*\S.*)$"),  # Linux on Arm
+    (["sysctl", "-n", "machdep.cpu.brand_string"], r"^(.*\S.*)$"),  # macOS
+)
+"""Programs that tell the CPU's model where /proc/cpuinfo does not, and where in what they say."""
 
 
 class HostDevice:
@@ -98,8 +109,20 @@ def named(pids: Iterable[int]) -> str:
     return ", ".join(names) + (" is" if len(names) == 1 else " are")
 
 
-def cpu_name() -> str:
-    """Name the CPU's model, as the system gives it."""
-    import cpuinfo  # of py-cpuinfo or py-cpuinfo2, whichever pytest-benchmark brings
+def cpu_name(root: Path = Path("/")) -> str:
+    """Name the CPU's model, as the system gives it.
 
-    return str(cpuinfo.get_cpu_info().get("brand_raw") or "unknown CPU")
+    Args:
+        root: of the file system that tells; tests have their own.
+    """
+    with suppress(OSError):
+        for line in (root / "proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    for command, wanted in _ASKED:
+        with suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            if found := re.search(wanted, said.stdout, re.MULTILINE):
+                return found[1].strip()
+    return platform.processor() or "unknown CPU"

@@ -10,36 +10,39 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from whisperbench.devices.cuda import torch_facts
 from whisperbench.devices.device import Conditions, DeviceFacts, DeviceMemory
+from whisperbench.devices.nvml_handles import device_error, find_handle, means_unsupported
+from whisperbench.devices.nvml_reasons import SLOWDOWN_FIELDS, event_reasons, reasons_of
 from whisperbench.errors import DeviceError, one_line
 from whisperbench.units import mib
 
-EVENT_REASONS: dict[int, str] = {
-    0x001: "idle",
-    0x002: "application clocks",
-    0x004: "power cap",
-    0x008: "hardware slowdown",
-    0x010: "sync boost",
-    0x020: "software thermal slowdown",
-    0x040: "hardware thermal slowdown",
-    0x080: "power brake",
-    0x100: "display clocks",
-}
-"""NVML API reference, "NvmlClocksEventReasons": why the clocks are not at their highest."""
-
-SLOWDOWN_FIELDS: dict[int, str] = {
-    269: "software thermal slowdown",
-    270: "hardware thermal slowdown",
-    271: "power brake",
-}
-"""NVML_FI_DEV_CLOCKS_EVENT_REASON_*: nanoseconds that each of them has lasted in all."""
+NODES = Path("/dev")
+"""Where the driver shows its cards, NVML or not."""
 
 
 def gpus_are_hidden() -> bool:
     """Whether CUDA_VISIBLE_DEVICES hides every GPU from this process."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+
+
+def is_there() -> bool:
+    """Whether this process has a GPU, found without importing torch.
+
+    Raises:
+        DeviceError: there is a GPU, but NVML does not show it.
+    """
+    if NvmlDevice.any_visible():
+        return True
+    if not gpus_are_hidden() and any(NODES.glob("nvidia[0-9]*")):
+        raise DeviceError(
+            "there is an NVIDIA GPU, but NVML does not show it: check that nvidia-smi runs (in "
+            "a container, with the driver capability `utility`), or pass --device cpu"
+        )
+    return False
 
 
 class NvmlDevice:
@@ -82,7 +85,7 @@ class NvmlDevice:
             DeviceError: torch has no such CUDA device.
         """
         if self._facts is None:
-            facts = _torch_facts(self._torch_name)
+            facts = torch_facts(self._torch_name)
             try:
                 self._facts = self._described(facts)
             except DeviceError:
@@ -104,8 +107,8 @@ class NvmlDevice:
             found = nvml.nvmlDeviceGetMemoryInfo(self._handle, version=nvml.nvmlMemory_v2)
             reserved = int(found.reserved)
         except nvml.NVMLError as error:
-            if not _means_unsupported(nvml, error):
-                raise _device_error("memory", error) from error
+            if not means_unsupported(nvml, error):
+                raise device_error("memory", error) from error
             found, reserved = self._ask("memory", nvml.nvmlDeviceGetMemoryInfo, self._handle), None
         return DeviceMemory(
             used_bytes=int(found.used), total_bytes=int(found.total), reserved_bytes=reserved
@@ -140,9 +143,9 @@ class NvmlDevice:
         """
         self._open()
         nvml, card = self._nvml, self._card
-        bits = self._ask_optional("event reasons", _event_reasons(nvml), card)
+        bits = self._ask_optional("event reasons", event_reasons(nvml), card)
         return Conditions(
-            reasons=None if bits is None else _reasons(int(bits)),
+            reasons=None if bits is None else reasons_of(int(bits)),
             slowdown_ns=self._slowdowns(),
             sm_clock_mhz=self._ask_optional(
                 "SM clock", nvml.nvmlDeviceGetClockInfo, card, nvml.NVML_CLOCK_SM
@@ -178,7 +181,7 @@ class NvmlDevice:
     def _open(self) -> None:
         """Initialise NVML, once, and find the GPU in it."""
         if self._handle is None:
-            facts = self._facts or _torch_facts(self._torch_name)
+            facts = self._facts or torch_facts(self._torch_name)
             self._find(facts)
 
     def _find(self, facts: DeviceFacts) -> None:
@@ -187,7 +190,7 @@ class NvmlDevice:
             self._handle, self._card = find_handle(nvml, facts.uuid or "")
         except nvml.NVMLError as error:
             _shut_down(nvml)
-            raise _device_error("which GPU it is", error) from error
+            raise device_error("which GPU it is", error) from error
         except BaseException:
             _shut_down(nvml)
             raise
@@ -240,123 +243,18 @@ class NvmlDevice:
         try:
             return function(*arguments)
         except self._nvml.NVMLError as error:
-            raise _device_error(what, error) from error
+            raise device_error(what, error) from error
 
     def _ask_optional(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Ask for what not every card, driver or container gives; None where it does not."""
         try:
             return function(*arguments)
         except self._nvml.NVMLError as error:
-            if _means_unsupported(self._nvml, error):
+            if means_unsupported(self._nvml, error):
                 return None
-            raise _device_error(what, error) from error
+            raise device_error(what, error) from error
         except self._nvml.NVMLLibraryMismatchError:
             return None  # pynvml's own, of a driver without a function's newest version
-
-
-def find_handle(nvml: Any, uuid: str) -> tuple[Any, Any]:
-    """Find a torch device in NVML.
-
-    Args:
-        nvml: pynvml, initialised.
-        uuid: what torch says, which has no prefix and may be the instance's or the card's where
-            the GPU is divided.
-
-    Returns:
-        The handle whose memory and processes are the device's, and the card's own, which knows
-        clocks, power and temperature. The two are one object unless MIG has divided the GPU.
-
-    Raises:
-        DeviceError: NVML does not show it, or cannot tell which part of a divided GPU it is.
-    """
-    plain = uuid.removeprefix("GPU-").removeprefix("MIG-")
-    for prefix in ("MIG-", "GPU-"):
-        try:
-            handle = nvml.nvmlDeviceGetHandleByUUID(f"{prefix}{plain}".encode())
-        except nvml.NVMLError as error:
-            if error.value == nvml.NVML_ERROR_GPU_IS_LOST:
-                raise
-            continue
-        if _is_part(nvml, handle):
-            return handle, nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
-        parts = _mig_parts(nvml, handle)
-        return (_only_part(parts), handle) if parts is not None else (handle, handle)
-    raise DeviceError(
-        f"NVML shows no GPU of the UUID that torch names ({plain}); in a container, pass the whole "
-        "GPU in (--gpus), with the driver capability `utility`"
-    )
-
-
-def _is_part(nvml: Any, handle: Any) -> bool:
-    """Whether a handle is of a part of a GPU that MIG has divided."""
-    try:
-        return bool(nvml.nvmlDeviceIsMigDeviceHandle(handle))
-    except nvml.NVMLError:
-        return False  # a driver without the notion of MIG
-
-
-def _mig_parts(nvml: Any, card: Any) -> dict[str, Any] | None:
-    """Return the parts of a divided GPU by their UUIDs; None where it is whole."""
-    try:
-        current, _pending = nvml.nvmlDeviceGetMigMode(card)
-    except nvml.NVMLError as error:
-        if not _means_unsupported(nvml, error):
-            raise
-        return None  # a card without the notion of MIG
-    if not current:
-        return None
-    parts = {}
-    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(card)):
-        try:
-            part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(card, index)
-        except nvml.NVMLError:
-            continue  # fewer parts than there can be
-        parts[str(nvml.nvmlDeviceGetUUID(part))] = part
-    return parts
-
-
-def _only_part(parts: Mapping[str, Any]) -> Any:
-    """Tell which part of a divided GPU torch uses: CUDA shows a process one part at most."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    chosen = [part for name, part in parts.items() if visible and name.startswith(visible)]
-    if len(chosen) == 1:
-        return chosen[0]
-    if len(parts) == 1:
-        return next(iter(parts.values()))
-    raise DeviceError(
-        f"the GPU is divided by MIG into {len(parts)} parts, and NVML cannot tell which is meant; "
-        f"set CUDA_VISIBLE_DEVICES to one of {', '.join(parts) or 'the parts (none is set up)'}"
-    )
-
-
-def _torch_facts(torch_name: str) -> DeviceFacts:
-    """Return what torch knows of a device. Makes no context on it."""
-    import torch
-
-    if not torch.cuda.is_available():
-        why = (
-            f"torch {torch.__version__} is built without CUDA: install a CUDA build"
-            if torch.version.cuda is None
-            else "torch finds no usable NVIDIA GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES"
-        )
-        raise DeviceError(f"--device {torch_name}: {why}, or pass --device cpu")
-    index = torch.device(torch_name).index or 0
-    if index >= torch.cuda.device_count():
-        raise DeviceError(
-            f"--device {torch_name}: torch sees {torch.cuda.device_count()} GPU(s); "
-            f"the last is cuda:{torch.cuda.device_count() - 1}"
-        )
-    found = torch.cuda.get_device_properties(index)
-    uuid = str(found.uuid)
-    return DeviceFacts(
-        kind="cuda",
-        torch_name=f"cuda:{index}",
-        name=found.name,
-        memory_mib=round(mib(found.total_memory)),
-        compute_capability=(found.major, found.minor),
-        uuid=uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",
-        cuda=torch.version.cuda,
-    )
 
 
 def _initialised(library: Any) -> Any:
@@ -382,43 +280,3 @@ def _initialised(library: Any) -> Any:
 def _shut_down(nvml: Any) -> None:
     with suppress(nvml.NVMLError):
         nvml.nvmlShutdown()
-
-
-def _event_reasons(nvml: Any) -> Callable[[Any], int]:
-    """Return the function that reads event reasons: it was renamed with driver 535."""
-    names = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"
-    functions = [getattr(nvml, name) for name in names if hasattr(nvml, name)]
-
-    def read(card: Any) -> int:
-        for function in functions[:-1]:
-            try:
-                return int(function(card))
-            except nvml.NVMLError as error:
-                if error.value != nvml.NVML_ERROR_FUNCTION_NOT_FOUND:
-                    raise
-        return int(functions[-1](card))
-
-    return read
-
-
-def _reasons(bits: int) -> frozenset[str]:
-    """Name the set bits; a bit that has no name here keeps its number."""
-    single = [1 << place for place in range(bits.bit_length()) if bits >> place & 1]
-    return frozenset(EVENT_REASONS.get(bit, f"{bit:#x}") for bit in single)
-
-
-def _means_unsupported(nvml: Any, error: Any) -> bool:
-    """Whether NVML says that this card, driver or user does not get a reading."""
-    return error.value in (
-        nvml.NVML_ERROR_NOT_SUPPORTED,
-        nvml.NVML_ERROR_NO_PERMISSION,
-        nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-        nvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
-    )
-
-
-def _device_error(what: str, error: Exception) -> DeviceError:
-    text = f"NVML fails to read {what}: {one_line(error)}"
-    if type(error).__name__ == "NVMLError_GpuIsLost":
-        text += "; the GPU has dropped off the bus: look at dmesg and reboot"
-    return DeviceError(text)

@@ -10,11 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from whisperbench.asked.plan import device_kind
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices import usable
 from whisperbench.devices.host import process_name
-from whisperbench.doctor.gpu_work import Work
+from whisperbench.devices.trials import Trials
 from whisperbench.errors import DeviceError
 from whisperbench.measure.memory.plausibility import CONTEXT_MIB, HIDDEN_IDLE_MIB
 from whisperbench.measure.memory.probe import INTERVAL_S, Pace
@@ -22,6 +21,7 @@ from whisperbench.measure.telemetry import SLOWDOWNS
 from whisperbench.units import MIB, format_seconds, mib
 
 if TYPE_CHECKING:
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.devices.device import Device, DeviceFacts, DeviceMemory
 
 State = Literal["fine", "advice", "unfit"]
@@ -57,17 +57,17 @@ GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 class Patient:
     """The device that is examined, and the means."""
 
-    name: str
-    """What torch calls the device."""
+    accelerator: Accelerator
     device: Device
-    work: Work = field(default_factory=Work)
+    """Its readings."""
+    trials: Trials = field(default_factory=Trials)
     gpu_was_sought: bool = False
     """Whether the CPU is examined because no GPU was found."""
 
     @property
     def on_gpu(self) -> bool:
         """Whether it is a GPU: known without asking it."""
-        return device_kind(self.name) == "cuda"
+        return not self.accelerator.on_host
 
     @cached_property
     def facts(self) -> DeviceFacts:
@@ -80,13 +80,11 @@ Answer = tuple[State, str]
 
 def device(patient: Patient) -> Answer:
     """Whether torch sees the device."""
-    import torch
-
     facts = patient.facts
     text = f"{facts.torch_name} is {facts.name}, {facts.memory_mib} MiB"
     if facts.compute_capability is not None:
         text += ", compute capability {}.{}".format(*facts.compute_capability)
-    text += f"; torch {torch.__version__}"
+    text += f"; torch {patient.trials.torch_version()}"
     if patient.gpu_was_sought:
         text += "; no NVIDIA GPU shows itself: --device cuda says why"
     return "fine", text
@@ -137,7 +135,7 @@ def uuid_mapping(patient: Patient) -> Answer:
     """Whether NVML watches the GPU that torch uses: what torch takes must show in NVML."""
     facts = patient.facts
     before = _memory(patient).used_bytes
-    with patient.work.hold(facts.torch_name, BLOCK_MIB * MIB):
+    with patient.trials.hold(patient.accelerator, BLOCK_MIB * MIB):
         grown_mib = mib(_memory(patient).used_bytes - before)
     if grown_mib < BLOCK_MIB:
         return "unfit", (
@@ -160,7 +158,7 @@ def uuid_mapping(patient: Patient) -> Answer:
 
 def process_figures(patient: Patient) -> Answer:
     """Whether NVML tells what one process holds."""
-    with patient.work.hold(patient.facts.torch_name, BLOCK_MIB * MIB):
+    with patient.trials.hold(patient.accelerator, BLOCK_MIB * MIB):
         listed = patient.device.processes(os.getpid())
     held = listed.get(os.getpid())
     instead = "the growth of the whole GPU is judged instead"
@@ -194,7 +192,7 @@ def clocks(patient: Patient) -> Answer:
     """What the clocks do under load, and what holds them down."""
     facts, read = patient.facts, patient.device.conditions
     before = read().slowdown_ns
-    under_load = [read() for _ in patient.work.keep_busy(facts.torch_name)]
+    under_load = [read() for _ in patient.trials.keep_busy(patient.accelerator)]
     all_mhz = [found.sm_clock_mhz for found in under_load if found.sm_clock_mhz is not None]
     clock_mhz, max_mhz = median(all_mhz) if all_mhz else None, facts.max_sm_clock_mhz
     text = "clock not told" if clock_mhz is None else f"{clock_mhz:.0f} of {max_mhz} MHz under load"
@@ -271,10 +269,10 @@ def bitsandbytes(patient: Patient) -> Answer:
     from importlib.metadata import version
 
     facts = patient.facts
-    missing = PRECISIONS["int8"].why_not(facts.kind, facts.compute_capability)
+    missing = PRECISIONS["int8"].why_not(facts.compute_capability)
     if missing is not None:
         return "advice", f"{missing}; leave int8 out of --precision"
-    library = patient.work.native_library()
+    library = patient.trials.native_library()
     name = f"bitsandbytes {version('bitsandbytes')}"
     if patient.on_gpu and not library.cuda:
         why = library.trouble or f"it loaded {library.file}"
@@ -282,7 +280,7 @@ def bitsandbytes(patient: Patient) -> Answer:
             f"{name} has no CUDA library for torch's CUDA {facts.cuda}: {why}; update it, "
             "unset BNB_CUDA_VERSION, and see python -m bitsandbytes"
         )
-    error = patient.work.int8_error(facts.torch_name)
+    error = patient.trials.int8_error(patient.accelerator)
     text = f"{name}, {library.file or 'no native library'}"
     if not error <= INT8_ERROR:  # NaN too
         return "unfit", (

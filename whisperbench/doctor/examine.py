@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from whisperbench.devices.choosing import open_device, resolve
+from whisperbench.devices.choosing import open_accelerator, open_device, preferred, resolve
 from whisperbench.doctor import checks
 from whisperbench.errors import DeviceError, WhisperbenchError, one_line
 
@@ -65,12 +65,13 @@ def examine(asked: str) -> Iterator[Finding]:
     try:
         name = resolve(asked)
     except DeviceError:  # a GPU that NVML does not show: what is wrong with it is found below
-        name = "cuda"
+        name = preferred()
+    accelerator = open_accelerator(name)
     yield from findings(
         checks.Patient(
-            name=name,
+            accelerator=accelerator,
             device=open_device(name),
-            gpu_was_sought=asked == "auto" and name == "cpu",
+            gpu_was_sought=asked == "auto" and accelerator.on_host,
         )
     )
 

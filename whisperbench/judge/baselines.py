@@ -20,7 +20,7 @@ from whisperbench.judge.rules import differ, spread_of
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.records import Machine, Measurement, Run
-from whisperbench.results.run_file import decode_run
+from whisperbench.results.run_file import SCHEMA, decode_run
 
 _ONE_MACHINE = ("device_key", "gpu_uuid", "driver", "cuda", "python", "threads", "versions")
 
@@ -46,6 +46,9 @@ class RecordedRun:
         except msgspec.ValidationError as error:
             raise InputError(f"{self.name}: not of pytest-benchmark: {one_line(error)}") from error
         rows = msgspec.json.decode(self.data)["benchmarks"]
+        for whole, measurement in zip(rows, self.run.measurements, strict=True):
+            # As we have read it: an older schema's is written in today's.
+            whole["extra_info"]["whisperbench"] = msgspec.to_builtins(measurement)
         found = {row.fullname: whole for row, whole in zip(named, rows, strict=True)}
         if len(found) < len(rows):
             raise InputError(f"{self.name}: has two benchmarks of one name")
@@ -100,6 +103,7 @@ def merge_runs(files: Sequence[RecordedRun]) -> bytes:
             )
     made: dict[str, Any] = msgspec.json.decode(first.data)
     made["benchmarks"] = [_merged([file.rows[name] for file in files]) for name in first.rows]
+    made["whisperbench"]["schema"] = SCHEMA
     made["whisperbench"]["processes"] = sum(file.run.info.processes for file in files)
     made["whisperbench"]["manifest"] = [
         entry for entry in made["whisperbench"]["manifest"] if entry["outcome"] == "measured"

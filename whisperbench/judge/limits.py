@@ -15,7 +15,8 @@ from whisperbench.asked.suite import Ceiling, matches
 from whisperbench.errors import one_line
 from whisperbench.results.records import Cell, Measurement, Run, Verdict
 
-HEADROOM_RATIO = {"cuda": 0.02, "cpu": 0.25}
+HEADROOM_RATIO = 0.02
+HOST_HEADROOM_RATIO = 0.25
 HEADROOM_MIB = 8.0
 """A proposed ceiling is the measured figure and this much more. On a GPU 2 % + 8 MiB, the rule for
 the kind `memory`. A process's resident memory on a host differs by more between runs of unchanged
@@ -93,7 +94,7 @@ def propose(run: Run) -> list[Ceiling]:
         if row.benchmark != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
             continue
         measured = figures[metric]
-        ratio = HEADROOM_RATIO[row.cell.device]
+        ratio = HOST_HEADROOM_RATIO if run.machine.on_host else HEADROOM_RATIO
         proposed = Ceiling(
             models=(escape(row.cell.model),),
             precisions=(row.cell.precision,),

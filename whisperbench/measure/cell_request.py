@@ -11,12 +11,13 @@ from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
 from whisperbench.asked.suite import Attention
+from whisperbench.devices.accelerator import Accelerator
 from whisperbench.whisper.blueprint import Blueprint
 from whisperbench.whisper.checkpoints import Checkpoint
 
 
 class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell, in plain values that go through a pipe."""
+    """A cell, in plain values that go through a pipe, pickled."""
 
     model: str
     """What to call it in messages."""
@@ -24,7 +25,8 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The checkpoint's files."""
     precision: str
     attention: Attention
-    device: str
+    accelerator: Accelerator
+    """What it runs on. Pickled, so that the process needs no registry to find it."""
     clip: Clip
     batch_size: int
     tokens: int

@@ -474,8 +474,6 @@ def _result_path(config: pytest.Config, key: str) -> Path:
 
 
 def _machine(prepared: Prepared, machine_info: dict[str, Any]) -> Machine:
-    import torch
-
     facts = prepared.facts
     capability = facts.compute_capability
     return Machine(
@@ -488,7 +486,7 @@ def _machine(prepared: Prepared, machine_info: dict[str, Any]) -> Machine:
         os=operating_system(),
         python=platform.python_version(),
         versions=versions(),
-        threads=torch.get_num_threads(),
+        threads=prepared.accelerator.threads(),
         gpu_uuid=facts.uuid,
         compute_capability=".".join(map(str, capability)) if capability else None,
         driver=facts.driver,

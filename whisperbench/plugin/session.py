@@ -17,7 +17,13 @@ from whisperbench.asked.clips import Audio, Clip, load_audio
 from whisperbench.asked.plan import CheckpointKey, Plan, make_plan, only
 from whisperbench.asked.recordings import DataSet, check_clips
 from whisperbench.asked.suite import Ceiling, Limit, Tolerance, read_suite
-from whisperbench.devices.choosing import key_of, open_device, resolve
+from whisperbench.devices.choosing import (
+    key_of,
+    open_accelerator,
+    open_device,
+    profile_of,
+    resolve,
+)
 from whisperbench.devices.device import Device, DeviceFacts
 from whisperbench.errors import (
     DeviceError,
@@ -32,6 +38,7 @@ from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.results.records import Cell
 
 if TYPE_CHECKING:
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.checkpoints import Checkpoint
 
 NATURAL = "natural"
@@ -65,6 +72,9 @@ class Prepared:
     limits: tuple[Limit, ...]
     """Likewise."""
     device: Device
+    """Its readings."""
+    accelerator: Accelerator
+    """What executes on it."""
     facts: DeviceFacts
     device_key: str
     audio: dict[str, Audio]
@@ -164,7 +174,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         require_plain(str(ROOT), "the checkout")
         require_plain(str(cache_folder()), f"the cache, which {CACHE_VARIABLE} moves")
         suite = read_suite()
-        config.stash[PLAN] = make_plan(suite, resolve(device), options)
+        device = resolve(device)
+        config.stash[PLAN] = make_plan(suite, device, options, profile_of(device))
     config.stash[CEILINGS] = suite.ceiling
     config.stash[LIMITS] = suite.limit
     config.stash[TOLERANCES] = suite.tolerance
@@ -339,6 +350,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         ceilings=config.stash[CEILINGS],
         limits=config.stash[LIMITS],
         device=device,
+        accelerator=open_accelerator(plan.device),
         facts=facts,
         device_key=key_of(facts),
         audio=audio,
@@ -350,7 +362,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def _require_known_languages(plan: Plan, checkpoints: Mapping[str, Checkpoint]) -> None:
     """Refuse clips in a language that a model does not know, before any is loaded."""
-    from whisperbench.whisper.transcriber import require_languages
+    from whisperbench.whisper.languages import require_languages
 
     for key_id, key in plan.checkpoints.items():
         checkpoint = checkpoints.get(key.model.name)
@@ -421,7 +433,7 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     from whisperbench.whisper.loading import require_attention
 
     for key in plan.checkpoints.values():
-        reason = key.precision.why_not(facts.kind, facts.compute_capability)
+        reason = key.precision.why_not(facts.compute_capability)
         if reason is not None:
             raise DeviceError(
                 f"--precision {key.precision.name} on {facts.name}: {reason}; name others with "

@@ -71,19 +71,17 @@ class Timing:
         Raises:
             InvalidMeasurementError: the GPU was slowed down or shared at every attempt.
         """
-        from whisperbench.whisper.transcriber import synchronize
-
-        device = self._prepared.facts.torch_name
+        synchronize = self._prepared.accelerator.synchronize
         made: list[T] = []
 
         def one_round() -> float:
             before()
             made.clear()
             gc.collect()
-            synchronize(device)
+            synchronize()
             started_s = time.perf_counter()
             made.append(call())
-            synchronize(device)
+            synchronize()
             return time.perf_counter() - started_s
 
         with garbage_held():
@@ -128,13 +126,12 @@ class Timing:
     def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
         """Repeat a call, untimed, and return its energy per audio second; nothing on a CPU."""
         from whisperbench.measure.latency.energy import measure_energy
-        from whisperbench.whisper.transcriber import synchronize
 
-        device = self._prepared.facts.torch_name
+        synchronize = self._prepared.accelerator.synchronize
 
         def one_call() -> None:
             call()
-            synchronize(device)
+            synchronize()
 
         made: list[EnergyWindow | None] = []
 
@@ -252,7 +249,7 @@ class Recorder:
             model=key.model.name,
             checkpoint=checkpoint.fingerprint,
             precision=key.precision.name,
-            dtype=key.precision.dtype_on(facts.kind, saved),
+            dtype=key.precision.dtype_on(on_host=self._prepared.accelerator.on_host, saved=saved),
             device=facts.kind,
             attention=key.attention,
             clip=audio.name,

@@ -74,7 +74,7 @@ def _how_it_was_read(rows: list[_Row]) -> Iterator[str]:
         f"probe: polled every {max(intervals):.1f} ms, longest gap {max(gaps):.1f} ms, "
         f"{sum(row.found.polls for row in rows)} polls"
     )
-    if all(row.cell.device == "cpu" for row in rows):
+    if all(row.value("peak_reserved_mib") is None for row in rows):  # torch keeps no count
         yield "process: resident memory. load, first and steady call: the peak of each."
         return
     yield from _LEGEND_OF_A_GPU

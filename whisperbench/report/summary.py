@@ -72,7 +72,7 @@ def spread(samples: tuple[float, ...]) -> float | None:
 
 def _head(machine: Machine) -> list[str]:
     device = [machine.device]
-    if machine.device_kind == "cpu":
+    if machine.on_host:
         device.append(f"{machine.cpu_cores:g} cores")
     if machine.driver:
         device.append(f"driver {machine.driver}")

@@ -70,14 +70,19 @@ def versions() -> dict[str, str]:
 
 
 def device_key(
-    name: str, *, capability: tuple[int, int] | None, memory_mib: int, cores: float
+    name: str,
+    *,
+    capability: tuple[int, int] | None,
+    memory_mib: int,
+    cores: float,
+    kind: str = "cpu",
 ) -> str:
     """Make the slug of what must be equal before two runs are compared.
 
-    A GPU's is its name, compute capability and memory; a CPU's its model and the cores that may be
-    used of it. Memory is rounded to GiB, because drivers differ by a few MiB in what they keep for
-    themselves. A container's part of a core is not rounded: 1.5 and 2 cores take different times.
-    It is given in thousandths, as Kubernetes does.
+    A GPU's is its name, compute capability and memory; a CPU's its kind, its model and the cores
+    that may be used of it. Memory is rounded to GiB, because drivers differ by a few MiB in what
+    they keep for themselves. A container's part of a core is not rounded: 1.5 and 2 cores take
+    different times. It is given in thousandths, as Kubernetes does.
 
     >>> device_key("NVIDIA H200", capability=(9, 0), memory_mib=143771, cores=16)
     'nvidia-h200-sm90-140gib'
@@ -88,7 +93,7 @@ def device_key(
     """
     if capability is None:
         share = f"{cores:.0f}c" if cores == int(cores) else f"{1000 * cores:.0f}mc"
-        return _slug(f"cpu {name} {share}")
+        return _slug(f"{kind} {name} {share}")
     return _slug(f"{name} sm{capability[0]}{capability[1]} {round(memory_mib / 1024)}gib")
 
 

@@ -183,6 +183,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     compute_mode: Line | None = None
     mig: bool | None = None
 
+    @property
+    def on_host(self) -> bool:
+        """Whether the device is the host itself, which has no driver, identity or capability."""
+        return not (self.driver or self.gpu_uuid or self.compute_capability)
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run file, read."""

@@ -26,44 +26,24 @@ class Expected(NamedTuple):
     """That a weight takes."""
     settings: Mapping[str, object]
     """Attributes of each layer, by their path from it, and their values."""
+    left_out: frozenset[str] = frozenset()
+    """Names, or ends of names, of linear layers that stay as they were."""
 
 
-def expected_of(quantization: Mapping[str, Any], dtype: str) -> Expected:
-    """Return what a precision's linear layers must be.
-
-    Args:
-        quantization: keyword arguments of transformers' BitsAndBytesConfig; empty: none.
-        dtype: torch dtype of what is not quantized.
-    """
-    if quantization.get("load_in_8bit"):
-        threshold = quantization.get("llm_int8_threshold", 6.0)
-        return Expected("Linear8bitLt", "int8", 8, {"state.threshold": threshold})
-    if quantization.get("load_in_4bit"):
-        settings = {
-            "weight.quant_type": quantization.get("bnb_4bit_quant_type", "fp4"),
-            "weight.quant_state.nested": bool(quantization.get("bnb_4bit_use_double_quant")),
-        }
-        return Expected("Linear4bit", "uint8", 4, settings)
-    return Expected("Linear", dtype, 32 if dtype == "float32" else 16, {})
-
-
-def require_as_named(
-    what: str, model: torch.nn.Module, quantization: Mapping[str, Any], dtype: str
-) -> None:
+def require_as_named(what: str, model: torch.nn.Module, expected: Expected, dtype: str) -> None:
     """Refuse a model that is not what its precision says.
 
     Args:
         what: the model and its precision, for the error.
         model: as it was loaded.
-        quantization: as `expected_of` takes it.
+        expected: what its backend says of its layers.
         dtype: torch dtype of what is not quantized.
 
     Raises:
         InvalidMeasurementError: layers are of another class, weights of another dtype or size, or
             a layer has other settings; with what they are.
     """
-    expected = expected_of(quantization, dtype)
-    if wrong := Counter(_differences(model, expected, dtype, quantization)):
+    if wrong := Counter(_differences(model, expected, dtype)):
         (difference, count), *others = wrong.most_common()
         more = f"; and {sum(each for _, each in others)} more" if others else ""
         raise InvalidMeasurementError(
@@ -73,13 +53,11 @@ def require_as_named(
         )
 
 
-def _differences(
-    model: torch.nn.Module, expected: Expected, dtype: str, quantization: Mapping[str, Any]
-) -> Iterator[str]:
+def _differences(model: torch.nn.Module, expected: Expected, dtype: str) -> Iterator[str]:
     """Name what is otherwise, once a layer; alike where it is the same."""
     from torch import nn
 
-    left_out = set(quantization.get("llm_int8_skip_modules") or ()) | {UNQUANTIZED}
+    left_out = expected.left_out | {UNQUANTIZED}
     for name, module in model.named_modules():
         linear = isinstance(module, nn.Linear)
         plain = not linear or any(name == each or name.endswith(f".{each}") for each in left_out)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from whisperbench.errors import ModelError
-from whisperbench.whisper.special_tokens import Fields, Tokens, read_tokens, shown
+from whisperbench.whisper.special_tokens import Fields, read_tokens, shown
+from whisperbench.whisper.tokens import Tokens
 
 POSITIONS = 448
 """Of the decoder, in every size: the prompt and all tokens of a window (Radford et al. 2022)."""

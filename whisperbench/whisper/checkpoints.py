@@ -13,17 +13,20 @@ from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.precisions import PRECISIONS, Precision
 from whisperbench.errors import DeviceError, ModelError, one_line
+from whisperbench.whisper.backends.registry import BACKENDS, method_of, saved_bits
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoint_files import (
     ADAPTER,
     WEIGHTS,
-    Headers,
     check_files,
     find_weights,
-    float_dtype,
-    read_headers,
     read_json,
     unused_adapters,
+)
+from whisperbench.whisper.checkpoint_tensors import (
+    Headers,
+    float_dtype,
+    read_headers,
     unused_tensors,
 )
 from whisperbench.whisper.dummy import RECIPE, ensure_dummy
@@ -117,7 +120,7 @@ def require_precision(where: str, precision: Precision, blueprint: Blueprint) ->
             f"{where}: quantization_config in config.json says neither load_in_8bit nor "
             "load_in_4bit; take config.json from the model as it was saved"
         )
-    if not how.endswith("bitsandbytes"):
+    if method_of(quantization) not in BACKENDS:
         raise ModelError(
             f"{where}: its weights were saved quantized ({how}); only those of bitsandbytes can be "
             "measured: take the model that it was quantized from"
@@ -137,7 +140,7 @@ def require_measurable(checkpoint: Checkpoint, precision: Precision, facts: Devi
     if not precision.as_saved:
         return
     like = [row for row in PRECISIONS.values() if _is_like(row, blueprint)]
-    reasons = [row.why_not(facts.kind, facts.compute_capability) for row in like]
+    reasons = [row.why_not(facts.compute_capability) for row in like]
     if reasons and all(reasons):
         raise DeviceError(
             f"{checkpoint.spec.name}: saved as {like[0].name} is, which {facts.name} cannot run: "
@@ -147,20 +150,18 @@ def require_measurable(checkpoint: Checkpoint, precision: Precision, facts: Devi
 
 def _is_like(row: Precision, blueprint: Blueprint) -> bool:
     """Whether a checkpoint was saved in a precision, as far as a device is concerned."""
+    bits = BACKENDS[row.backend].bits(row.options)
     if blueprint.quantization is None:
-        return not row.quantization and blueprint.dtype in row.dtype.values()
-    return any(
-        row.quantization.get(each) and blueprint.quantization.get(each)
-        for each in ("load_in_8bit", "load_in_4bit")
-    )
+        return bits is None and blueprint.dtype == row.dtype
+    return bits is not None and bits == saved_bits(blueprint.quantization)
 
 
 def _how_quantized(quantization: Fields) -> str:
-    method = quantization.get("quant_method") or "bitsandbytes"
-    for bits in (8, 4):
-        if quantization.get(f"load_in_{bits}bit") is True:
-            return f"{bits} bits, by {method}"
-    return f"by {one_line(method)}" if method != "bitsandbytes" else ""
+    """Say how weights were saved; "" where their own backend cannot tell."""
+    method, bits = method_of(quantization), saved_bits(quantization)
+    if bits is not None:
+        return f"{bits} bits, by {method}"
+    return "" if method in BACKENDS else f"by {one_line(method)}"
 
 
 def resolve_checkpoint(

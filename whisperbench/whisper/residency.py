@@ -10,10 +10,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
 from whisperbench.units import mib
+
+if TYPE_CHECKING:
+    from whisperbench.devices.accelerator import Accelerator
 
 RELEASE_SLACK_MIB = 48.0
 """Growth of the allocator's level that is not a leak: cuBLAS keeps a workspace for each stream
@@ -21,7 +24,7 @@ once it has been used, 32 MiB on Hopper (PyTorch notes, "CUDA semantics: cuBLAS 
 
 
 @contextmanager
-def memory_errors(what: str, device: str) -> Iterator[None]:
+def memory_errors(what: str, accelerator: Accelerator) -> Iterator[None]:
     """Turn running out of memory, on the device or the host, into one line that says so.
 
     Raises:
@@ -34,9 +37,15 @@ def memory_errors(what: str, device: str) -> Iterator[None]:
             raise
         _clear_frames(error)  # they hold the tensors of the failed call
         host = (
-            device == "cpu" or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+            accelerator.on_host
+            or isinstance(error, MemoryError)
+            or "DefaultCPUAllocator" in str(error)
         )
-        where = "the host is out of memory" if host else f"out of memory on {device}{_fill(device)}"
+        where = (
+            "the host is out of memory"
+            if host
+            else f"out of memory on {accelerator.torch_device}{accelerator.fill()}"
+        )
         raise OutOfMemoryError(
             f"{what}: {where}; try a smaller model, precision or --batch-size, or free some",
             on_host=host,
@@ -61,19 +70,8 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _fill(device: str) -> str:
-    """Say how full a GPU is, if it still answers."""
-    import torch
-
-    try:
-        free, total = torch.cuda.mem_get_info(device)
-    except RuntimeError:
-        return ""
-    return f": {mib(total - free):.0f} of {mib(total):.0f} MiB were in use"
-
-
 class Allocator(Protocol):
-    """Something that knows how many bytes of a device are held by tensors."""
+    """What the cache needs of an accelerator: how many bytes of it are held by tensors."""
 
     def settle(self) -> None:
         """Free what nobody holds any more."""
@@ -82,46 +80,6 @@ class Allocator(Protocol):
     def allocated_bytes(self) -> int:
         """Return the bytes that live tensors hold."""
         ...
-
-
-class CudaAllocator:
-    """torch's caching allocator of one GPU."""
-
-    def __init__(self, device: str) -> None:
-        self._device = device
-
-    def settle(self) -> None:
-        """Collect garbage, wait for the GPU and give cached blocks back to it."""
-        import torch
-
-        gc.collect()
-        torch.cuda.synchronize(self._device)
-        torch.cuda.empty_cache()
-
-    def allocated_bytes(self) -> int:
-        """Return torch's count of allocated bytes."""
-        import torch
-
-        return torch.cuda.memory_allocated(self._device)
-
-
-class HostAllocator:
-    """The tensors of this process on the CPU, for which torch keeps no count."""
-
-    def settle(self) -> None:
-        """Collect garbage."""
-        gc.collect()
-
-    def allocated_bytes(self) -> int:
-        """Sum the storages of all tensors that Python can reach."""
-        import torch
-
-        storages = {}
-        for thing in gc.get_objects():
-            if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
-                storage = thing.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
-        return sum(storages.values())
 
 
 class Closable(Protocol):

@@ -1,71 +1,22 @@
-"""The ids that a checkpoint decodes with: read, derived from its vocabulary, or refused. Pure."""
+"""From a checkpoint's files to its tokens: read, derived from the vocabulary, or refused. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from whisperbench.errors import ModelError, one_line
+from whisperbench.whisper.suppressed_tokens import non_speech
+from whisperbench.whisper.tokens import ENGLISH_END_OF_TEXT, MULTILINGUAL_VOCABULARY, Tokens
 
 Fields = Mapping[str, Any]
 """A JSON object."""
 
-MULTILINGUAL_VOCABULARY = 51865
-"""Tokens from which on a vocabulary of Whisper's is a multilingual one: `is_multilingual` of
-OpenAI's whisper/model.py. An English-only one has 51864."""
-
 _DEFAULT_FIRST = [220, 50256]
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _TASKS = ("transcribe", "translate")
-
-
-TIMESTAMPS = 1501
-"""From 0 to 30 s in steps of 20 ms."""
-
-ENGLISH_END_OF_TEXT = 50256
-"""Of Whisper's vocabularies that know English alone, whatever a fine-tune has added to them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """The ids that Whisper decodes with."""
-
-    vocabulary: int
-    """How many ids there are; those after `no_timestamps` are time stamps."""
-    end_of_text: int
-    start: int
-    no_timestamps: int
-    previous: int | None
-    """Goes before the text of the window before; None in a vocabulary without it."""
-    languages: Mapping[str, int] = field(default_factory=dict)
-    """By code, such as en; empty where the model knows English alone and is not told so."""
-    tasks: Mapping[str, int] = field(default_factory=dict)
-    """`transcribe` and `translate`, of a multilingual model."""
-    suppressed: tuple[int, ...] | None
-    """Never decoded, such as brackets and notes; None: nothing is suppressed."""
-    suppressed_first: tuple[int, ...] | None
-    """Not decoded first: a space, and the end of text."""
-    latest_first_timestamp: int | None
-    """Steps of 20 ms in which a recording beyond 30 s must begin; None: any."""
-
-    @property
-    def known_languages(self) -> list[str]:
-        """Codes of all languages that it transcribes."""
-        return sorted(self.languages) or ["en"]
-
-    @property
-    def timestamps(self) -> range:
-        """The ids of time stamps; tokens that a fine-tune has added stand behind them."""
-        first = self.no_timestamps + 1
-        return range(first, min(self.vocabulary, first + TIMESTAMPS))
-
-    def prompt(self, language: str) -> list[int]:
-        """Return the ids that a transcription without time stamps starts from: 2, or 4."""
-        told = [self.languages[language], self.tasks["transcribe"]] if self.languages else []
-        return [self.start, *told, self.no_timestamps]
 
 
 def read_tokens(
@@ -344,54 +295,3 @@ def shown(value: object) -> str:
     """Write a value of a JSON file, short."""
     text = "nothing" if value is None else one_line(json.dumps(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_SYMBOLS = (
-    *'"#()*+/:;<=>@[\\]^_`{|}~「」『』',
-    *("<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))"),
-    *("[[", "]]", "{{", "}}", "♪♪", "♪♪♪"),
-)
-_NOTES = "♩♪♫♬♭♮♯"
-_CONTROLS = (
-    *("<|startoftranscript|>", "<|translate|>", "<|transcribe|>"),
-    *("<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|nocaptions|>"),
-)
-
-
-def non_speech(vocabulary: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the tokens that annotate instead of saying what is heard, and those that steer.
-
-    Whisper never decodes them by default: `non_speech_tokens` of OpenAI's whisper/tokenizer.py, and
-    `_get_suppress_tokens` of its decoding.py.
-    """
-    found = {vocabulary[token] for token in _CONTROLS if token in vocabulary}
-    found |= set(_spelled(vocabulary, (" -", " '"), whole=True))
-    both = [spelled for symbol in _SYMBOLS for spelled in (symbol, f" {symbol}")]
-    found |= set(_spelled(vocabulary, both, whole=True))
-    # Of a note that takes several tokens the first is enough: nothing else begins with it.
-    notes = [spelled for note in _NOTES for spelled in (note, f" {note}")]
-    found |= set(_spelled(vocabulary, notes, whole=False))
-    return tuple(sorted(found))
-
-
-def _spelled(vocabulary: Mapping[str, int], texts: Iterable[str], *, whole: bool) -> Iterator[int]:
-    """Yield the token of each text that is one; else, where that will do, of its longest start."""
-    for text in texts:
-        letters = "".join(_BYTE_LETTERS[byte] for byte in text.encode())
-        for length in range(len(letters), 0, -1):
-            if letters[:length] in vocabulary:
-                yield vocabulary[letters[:length]]
-                break
-            if whole:
-                break
-
-
-def _byte_letters() -> dict[int, str]:
-    """Return the letter that stands for each byte in a byte-level vocabulary, as GPT-2's has it."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = {byte: chr(byte) for byte in printable}
-    return letters | {byte: chr(256 + place) for place, byte in enumerate(others)}
-
-
-_BYTE_LETTERS = _byte_letters()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, WhisperConfig
 
     from whisperbench.whisper.blueprint import Blueprint
-    from whisperbench.whisper.special_tokens import Tokens
+    from whisperbench.whisper.tokens import Tokens
 
 
 def model_config(blueprint: Blueprint) -> WhisperConfig:

@@ -14,17 +14,20 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.scripted import ScriptedAccelerator
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.accelerator import AllocatorRequests
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost import counting as cost_module
-from whisperbench.measure.cost import unprofiled as plain_module
-from whisperbench.measure.cost.counting import Cost, matrix_dtypes, measure_cost
+from whisperbench.measure.cost.counting import Cost, measure_cost
 from whisperbench.measure.cost.device_rates import Rates, rates_of
-from whisperbench.measure.cost.least_work import Work, count_work, floor_s
+from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiling import profile_once, require_equal
 from whisperbench.measure.cost.trace import StageTally, Tally
 from whisperbench.results.metric_row import STAGES
@@ -32,8 +35,9 @@ from whisperbench.results.metrics import figures
 from whisperbench.results.passes import Part
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
-from whisperbench.whisper.loading import load_model, own_weight_bytes
+from whisperbench.whisper.loading import load_model
 from whisperbench.whisper.transcriber import Transcriber
+from whisperbench.whisper.weights import own_weight_bytes
 
 MIB = 2**20
 RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
@@ -50,14 +54,14 @@ def shallow(cache: Path) -> Checkpoint:
 def tiny(shallow: Checkpoint) -> Iterator[Transcriber]:
     """The transcription path of dummy:tiny:1 in int8."""
     key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(shallow, key, "cpu")
+    loaded = load_model(shallow, key, CpuAccelerator())
     gc.disable()
-    yield Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
+    yield loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
     gc.enable()
 
 
 @pytest.fixture(scope="module")
-def counted(tiny: Transcriber) -> tuple[dict[str, Work], dict[str, Counter[str]]]:
+def counted(tiny: Transcriber) -> tuple[dict[str, LeastWork], dict[str, Counter[str]]]:
     """Its least work and Python calls in two tokens, which a made up GPU does not change."""
     features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
     work = count_work(lambda: tiny.generate(features, 2), encoder)
@@ -178,7 +182,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
             profile_once(
                 lambda: tiny.generate(tiny.front_end(), 2),
                 tiny.loaded.model.get_encoder(),
-                "cpu",
+                CpuAccelerator(),
             )
             for _ in range(3)
         ]
@@ -230,7 +234,7 @@ FIRST = ((0, 50, 99), (9, 60, 80), (29, 65, 95), (31, 50, 66))
 @pytest.fixture
 def on_gpu(
     tiny: Transcriber,
-    counted: tuple[dict[str, Work], dict[str, Counter[str]]],
+    counted: tuple[dict[str, LeastWork], dict[str, Counter[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> OnGpu:
     """Measures as if the model were on a GPU, whose profiles and allocator are made up."""
@@ -243,24 +247,17 @@ def on_gpu(
         warm_up: Callable[[], object] = lambda: None,
     ) -> Cost:
         kept = iter(profiles)
-        statistics = iter(
-            {
-                "allocation.all.allocated": requests,
-                "requested_bytes.all.current": held * MIB,
-                "requested_bytes.all.peak": peak * MIB,
-            }
-            for requests, held, peak in allocator
-        )
+        asked = [
+            AllocatorRequests(count, held * MIB, peak * MIB) for count, held, peak in allocator
+        ]
+        accelerator = ScriptedAccelerator(requests=asked)
         with monkeypatch.context() as patch:
             patch.setattr(cost_module, "count_work", lambda *_: work)
             patch.setattr(cost_module, "count_calls", lambda *_: calls)
             patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
             patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
-            patch.setattr(plain_module, "synchronize", lambda _: None)
-            patch.setattr(torch.cuda, "memory_stats", lambda _: next(statistics))
-            patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
             patch.setattr(tiny, "front_end", lambda: features)
-            patch.setattr(tiny.loaded, "device", "cuda:0")
+            patch.setattr(tiny.loaded, "accelerator", accelerator)
             rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
             return measure_cost(tiny, 2, rates, "nvidia-some")
 
@@ -402,8 +399,8 @@ def test_requests_that_differ_on_the_gpu_are_invalid(on_gpu: OnGpu) -> None:
 def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
     """The arithmetic of layers and attention is what torch's own counter finds in fp32."""
     key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["fp32"], attention="eager")
-    loaded = load_model(shallow, key, "cpu")
-    path = Transcriber(loaded, [load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
+    loaded = load_model(shallow, key, CpuAccelerator())
+    path = loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
     features = path.front_end()
     encoder = loaded.model.get_encoder()
     with FlopCounterMode(display=False) as counter:
@@ -415,7 +412,7 @@ def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
     assert work["encoder"].weight_bytes == encoder_bytes
     assert work["decode"].attention_flops < work["encoder"].attention_flops
     fused = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    quantized = Transcriber(load_model(shallow, fused, "cpu"), [path.audio])
+    quantized = load_model(shallow, fused, CpuAccelerator()).transcriber([path.audio])
     other = count_work(
         lambda: quantized.generate(features, 3), quantized.loaded.model.get_encoder()
     )
@@ -426,7 +423,7 @@ def test_least_work_is_what_torch_counts(shallow: Checkpoint) -> None:
 
 def test_the_floor_is_the_greater_of_reading_and_arithmetic() -> None:
     """By hand: 2 GB at 1 GB/s against 3 G of one kind and 1 G of another, at 1 and 4 G/s."""
-    work = Work(layer_flops=3 * 10**9, attention_flops=10**9, weight_bytes=2 * 10**9)
+    work = LeastWork(layer_flops=3 * 10**9, attention_flops=10**9, weight_bytes=2 * 10**9)
     rates = {"bytes_per_s": 1e9, "layer_flops_per_s": 1e9, "attention_flops_per_s": 4e9}
     assert floor_s(work, **rates) == (3.25, "arithmetic")
     assert floor_s(work, **rates | {"layer_flops_per_s": 3e9}) == (2.0, "memory")
@@ -437,17 +434,17 @@ def test_the_floor_is_the_greater_of_reading_and_arithmetic() -> None:
 def test_rates_keep_the_best_that_was_seen(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates are measured for real; a better one of before stays, a broken file does not matter."""
     monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
-    first = rates_of("cpu", "cpu-test", ("float32",))
+    first = rates_of(CpuAccelerator(), "cpu-test", ("float32",))
     assert first.bytes_per_s > 1e8
     assert first.operations_per_s["float32"] > 1e9
     (path,) = (cache / "rates").glob("cpu-test*.json")
     path.write_text('{"bytes_per_s": 1e30, "operations_per_s": {"float32": 1.0, "int8": 5.0}}')
-    second = rates_of("cpu", "cpu-test", ("float32",))
+    second = rates_of(CpuAccelerator(), "cpu-test", ("float32",))
     assert second.bytes_per_s == 1e30
     assert second.operations_per_s["float32"] > 1e9
     assert second.operations_per_s["int8"] == 5.0
     path.write_text("{")
-    assert rates_of("cpu", "cpu-test", ("float32",)).bytes_per_s < 1e15
+    assert rates_of(CpuAccelerator(), "cpu-test", ("float32",)).bytes_per_s < 1e15
     assert [*path.parent.glob("*cpu-test*")] == [path]
 
 
@@ -455,6 +452,6 @@ def test_which_dtype_a_cell_multiplies_in(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU int8 layers are held to the int8 rate, on a CPU to that of their activations."""
-    assert matrix_dtypes(tiny) == ("float32", "float32")
-    monkeypatch.setattr(tiny.loaded, "device", "cuda:0")
-    assert matrix_dtypes(tiny) == ("int8", "float32")
+    assert tiny.loaded.matrix_dtypes() == ("float32", "float32")
+    monkeypatch.setattr(tiny.loaded, "accelerator", CudaAccelerator("cuda:0"))
+    assert tiny.loaded.matrix_dtypes() == ("int8", "float32")

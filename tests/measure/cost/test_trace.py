@@ -84,12 +84,12 @@ TRACE = [
 ]
 
 
-def read(folder: Path, events: list[dict[str, Any]], kind: str = "cuda") -> Tally:
+def read(folder: Path, events: list[dict[str, Any]], device_type: int = 1) -> Tally:
     """Write events to a file and read it, in an order that time does not give."""
     path = folder / "trace.json"
     content = {"schemaVersion": 1, "traceEvents": list(reversed(events)), "displayTimeUnit": "ms"}
     path.write_text(json.dumps(content), encoding="utf-8")
-    return read_trace(path, kind)
+    return read_trace(path, device_type)
 
 
 def test_counts_by_stage(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_other_threads_count_in_the_stage_of_their_time(tmp_path: Path) -> None:
 
 def test_on_a_cpu_the_hosts_allocations_count(tmp_path: Path) -> None:
     """Allocations of the other kind of device are not the cell's."""
-    counts = read(tmp_path, TRACE, "cpu").stages["encoder"].counts
+    counts = read(tmp_path, TRACE, 0).stages["encoder"].counts
     assert (counts["allocations"], counts["peak_bytes"]) == (1, 5000)
 
 
@@ -187,7 +187,7 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "trace.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InvalidMeasurementError, match="profile cannot be read"):
-        read_trace(path, "cpu")
+        read_trace(path, 0)
 
 
 def test_a_trace_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

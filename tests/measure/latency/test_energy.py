@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scripted import FakeClock, ScriptedDevice
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import Conditions
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import DeviceError, InvalidMeasurementError
 from whisperbench.measure.latency.energy import (
+    ENERGY_WINDOW_S,
     STANDSTILL_S,
     STEP_S,
-    WINDOW_S,
     EnergyWindow,
     measure_energy,
 )
@@ -92,8 +93,8 @@ def test_the_window_holds_whole_calls(call_s: float, phase_s: float) -> None:
     assert used.calls == len(gpu.calls_s)
     assert used.window_s == pytest.approx(gpu.calls_s[-1][1] - gpu.calls_s[0][0])
     assert used.window_s == pytest.approx(used.calls * call_s)
-    assert used.window_s >= WINDOW_S
-    assert used.window_s - call_s < WINDOW_S + 1e-6, "a call more than the window needs"
+    assert used.window_s >= ENERGY_WINDOW_S
+    assert used.window_s - call_s < ENERGY_WINDOW_S + 1e-6, "a call more than the window needs"
 
 
 def test_a_long_call_is_made_once() -> None:
@@ -115,10 +116,10 @@ def test_time_that_leaps_never_leaves_a_window_of_no_calls(leap: int) -> None:
         nonlocal reads
         reads += 1
         if reads == leap:
-            gpu.clock.sleep(10 * WINDOW_S)
+            gpu.clock.sleep(10 * ENERGY_WINDOW_S)
         return gpu.clock()
 
-    used = measure_energy(gpu.device, gpu.calling(WINDOW_S), clock)
+    used = measure_energy(gpu.device, gpu.calling(ENERGY_WINDOW_S), clock)
     assert used is None or used.calls == len(gpu.calls_s) >= 1
 
 
@@ -152,7 +153,7 @@ def test_a_counter_that_stops_under_the_calls_is_no_energy() -> None:
     gpu.stops_s = 1.0
     assert measure_energy(gpu.device, gpu.calling(0.1), gpu.clock) is None
     assert gpu.clock() == pytest.approx(
-        STEP_S + WINDOW_S + STANDSTILL_S, abs=STEP_S + 10 * READING_S
+        STEP_S + ENERGY_WINDOW_S + STANDSTILL_S, abs=STEP_S + 10 * READING_S
     )
 
 
@@ -162,9 +163,9 @@ def test_a_reading_without_a_figure_is_no_step() -> None:
     script = [clock.takes(READING_S, value) for value in (1.0, None, 1.0, 5.0)]
     after = [clock.takes(READING_S, value) for value in (5.0, None, 9.0)]
     device = ScriptedDevice(energy_j=[*script, *after])
-    used = measure_energy(device, lambda: clock.sleep(WINDOW_S), clock)
+    used = measure_energy(device, lambda: clock.sleep(ENERGY_WINDOW_S), clock)
     assert used is not None
-    assert (used.calls, used.window_s) == (1, WINDOW_S)
+    assert (used.calls, used.window_s) == (1, ENERGY_WINDOW_S)
     assert 0.0 <= used.joules <= 4.0
 
 
@@ -194,7 +195,7 @@ def test_energy_of_a_slowed_gpu_is_not_believed(monkeypatch: pytest.MonkeyPatch)
     device = ScriptedDevice(conditions=[slowed, slowed, Conditions()], processes={})
     prepared: Any = SimpleNamespace(
         device=device,
-        facts=SimpleNamespace(torch_name="cpu"),
+        accelerator=CpuAccelerator(),
         plan=SimpleNamespace(profile=SimpleNamespace(remeasurements=1)),
     )
     said: list[str] = []

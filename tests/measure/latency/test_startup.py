@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError, ModelError
 from whisperbench.measure.cell_request import CellRequest
@@ -37,7 +39,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
         folder=str(dummy_tiny.folder),
         precision="int8",
         attention="sdpa",
-        device="cpu",
+        accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,
@@ -66,7 +68,7 @@ def test_its_errors_come_back_as_they_were(
     broken = msgspec.structs.replace(request_, folder=str(tmp_path))
     answer = tmp_path / "answer"
     with answer.open("wb") as out, monkeypatch.context() as patch:
-        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(msgspec.json.encode(broken))))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(pickle.dumps(broken))))
         patch.setattr("sys.stdout", io.TextIOWrapper(out))
         startup.main()
     monkeypatch.setattr("sys.executable", interpreter(tmp_path, f"cat >/dev/null; cat '{answer}'"))

@@ -18,6 +18,7 @@ from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.quality.hearing import hear
 from whisperbench.measure.quality.numerics import difference, force
@@ -25,14 +26,13 @@ from whisperbench.results.heard import rate
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 from whisperbench.whisper.loading import LoadedModel, load_model
-from whisperbench.whisper.transcriber import Transcriber
 
 
 def load(folder: Path, precision: str, name: str = "dummy:tiny:1") -> LoadedModel:
     """Load a checkpoint on the CPU."""
     spec = ModelSpec.parse(name)
     key = CheckpointKey(model=spec, precision=precision_named(precision), attention="sdpa")
-    return load_model(Checkpoint(spec=spec, folder=folder, fingerprint=""), key, "cpu")
+    return load_model(Checkpoint(spec=spec, folder=folder, fingerprint=""), key, CpuAccelerator())
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +103,16 @@ def test_a_precision_differs_from_32_bit_floats(
     shallow: Path, model: LoadedModel, audio: Audio
 ) -> None:
     """Nothing of itself; int8 by a few percent; by more where a layer is scaled, which is named."""
-    reference = force(Transcriber(model, [audio]))
-    same = difference(force(Transcriber(model, [audio])), reference)
+    reference = force(model.transcriber([audio]))
+    same = difference(force(model.transcriber([audio])), reference)
     assert (same.logit_error, same.top1_agreement, same.worst_layer_error) == (0.0, 1.0, 0.0)
     quantized = load(shallow, "int8")
     untold = replace(audio, clip=msgspec.structs.replace(audio.clip, text=None))
-    assert force(Transcriber(model, [untold])).logits.shape[0] > 10
-    found = difference(force(Transcriber(quantized, [audio])), reference)
+    assert force(model.transcriber([untold])).logits.shape[0] > 10
+    found = difference(force(quantized.transcriber([audio])), reference)
     assert 0.001 < found.logit_error < 0.1
     quantized.model.model.decoder.layers[0].fc2.bias.data[:9] += 5.0
-    broken = difference(force(Transcriber(quantized, [audio])), reference)
+    broken = difference(force(quantized.transcriber([audio])), reference)
     assert broken.logit_error > 2 * found.logit_error
     assert broken.worst_layer == "decoder 0"
 
@@ -122,7 +122,7 @@ def test_logits_that_are_not_finite_are_refused(shallow: Path, audio: Audio) -> 
     broken = load(shallow, "fp32")
     broken.model.model.decoder.layers[0].fc2.bias.data[0] = float("inf")
     with pytest.raises(InvalidMeasurementError, match="logits are not finite"):
-        force(Transcriber(broken, [audio]))
+        force(broken.transcriber([audio]))
 
 
 @pytest.mark.skipif(not TINY_EN.is_dir(), reason="set WHISPERBENCH_TINY_EN to a folder of tiny.en")
@@ -143,7 +143,7 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
 
 def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:
     """They are what transformers itself calls hidden states, but for the first, an input."""
-    transcriber = Transcriber(load(ensure_dummy("tiny:2", cache), "int8"), [audio])
+    transcriber = load(ensure_dummy("tiny:2", cache), "int8").transcriber([audio])
     found = force(transcriber).layers
     plain = transcriber.loaded.model.forward
 
@@ -164,7 +164,7 @@ def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:
 def test_forcing_leaves_the_model_as_it_was(shallow: Path, audio: Audio) -> None:
     """No hook stays: the cost pass counts calls, and must not count what ran before it."""
     fresh = load(shallow, "fp32")
-    force(Transcriber(fresh, [audio]))
+    force(fresh.transcriber([audio]))
     for module in fresh.model.modules():
         # torch has no public name for the hooks that a module has.
         assert not module._forward_hooks  # noqa: SLF001
@@ -185,7 +185,7 @@ def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) ->
         CheckpointKey(model=spec, precision=precision_named(name), attention="sdpa")
         for name in ("fp16", "int8", "nf4")
     ]
-    prepared: Any = SimpleNamespace(audio={}, facts=SimpleNamespace(torch_name="cpu"))
+    prepared: Any = SimpleNamespace(audio={}, accelerator=CpuAccelerator())
     cache: Any = Full()
     references = NumericReferences(prepared, cache, frozenset([("dummy:tiny", "sdpa")]))
     references.prepare(replace(keys[0], model=ModelSpec.parse("dummy:base")))

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from whisperbench.devices.cpu import instruction_set
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.cost.encoder_hooks import around_encoder
-from whisperbench.measure.cost.least_work import Work, count_work, floor_s
+from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiling import (
     differences,
     one_thread,
@@ -37,12 +38,14 @@ from whisperbench.whisper.quiet import quiet_profiler
 if TYPE_CHECKING:
     import torch
 
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
     from whisperbench.whisper.transcriber import Transcriber
 
-PROFILES = {"cpu": 2, "cuda": 3}
-"""Profiled executions that are held against each other, after one that is not read. The
-GPU's time is their median."""
+PROFILES = 3
+HOST_PROFILES = 2
+"""Profiled executions that are held against each other, after one that is not read. A GPU's
+time is their median."""
 
 PLAIN_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
@@ -75,9 +78,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
             the same, or the profile is of an unknown format or incomplete.
     """
-    device = transcriber.loaded.device
-    kind = "cpu" if device == "cpu" else "cuda"
-    encoder = transcriber.loaded.model.get_encoder()
+    accelerator = transcriber.loaded.accelerator
+    encoder = transcriber.encoder()
     features = transcriber.front_end()
 
     def execute() -> None:
@@ -90,14 +92,16 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # not change: least work, which follows from shapes.
     with transcriber.bound(tokens):
         work = count_work(check, encoder)
-    plain = [run_plain(execute, encoder, device) for _ in range(PLAIN_ROUNDS)]
+    plain = [run_plain(execute, encoder, accelerator) for _ in range(PLAIN_ROUNDS)]
     require_same_requests(*plain[-2:])
     calls = count_calls(execute, encoder)
     # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
     # freed counts, if it was allocated under the profiler: so the call that goes before must be
     # the same one.
-    first = tokens if kind == "cpu" else 1
-    profiled = _profile(execute, lambda: transcriber.generate(features, first), encoder, device)
+    first = tokens if accelerator.profiles_memory else 1
+    profiled = _profile(
+        execute, lambda: transcriber.generate(features, first), encoder, accelerator
+    )
     values: dict[str, Value] = {}
     for stage in STAGES:
         values |= profiled.values(stage)
@@ -105,10 +109,12 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         values[f"{stage}_weight_mib_read"] = mib(work[stage].weight_bytes)
         values[f"{stage}_gflop"] = (work[stage].layer_flops + work[stage].attention_flops) / 1e9
     missing = list(profiled.missing)
-    if kind == "cuda" and all(min(last.asked()) > 0 for last in plain[-1].values()):
+    if accelerator.profiles_memory:
+        pass  # the profiles have counted it
+    elif all(min(last.asked()) > 0 for last in plain[-1].values()):
         for name, last in plain[-1].items():
             values |= _of_allocator(name, last.requests, last.peak_bytes)
-    elif kind == "cuda":
+    else:
         missing.append(
             "allocations and their peak: torch's allocator keeps no statistics under "
             "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
@@ -123,7 +129,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             gpu_busy_ms=profiled.gpu_busy_ms(stage),
         )
 
-    program = {"device": device_key} if kind == "cuda" else {"instruction set": instruction_set()}
+    on_host = accelerator.on_host
+    program = {"instruction set": instruction_set()} if on_host else {"device": device_key}
     return Cost(
         values=values,
         conditions=program | {"python": ".".join(platform.python_version_tuple()[:2])},
@@ -201,43 +208,33 @@ def _profile(
     execute: Callable[[], object],
     warm_up: Callable[[], object],
     encoder: torch.nn.Module,
-    device: str,
+    accelerator: Accelerator,
 ) -> _Profiled:
     """Profile a few executions after one that is not read, and hold them against each other."""
-    kind = "cpu" if device == "cpu" else "cuda"
+    on_host = accelerator.on_host
     tallies: list[Tally] = []
     said: list[str] = []
     missing: list[str] = []
     try:
         with one_thread(), quiet_profiler() as said:
-            run_profiled(warm_up, encoder, device)
-            tallies = [profile_once(execute, encoder, device) for _ in range(PROFILES[kind])]
+            run_profiled(warm_up, encoder, accelerator)
+            profiles = HOST_PROFILES if on_host else PROFILES
+            tallies = [profile_once(execute, encoder, accelerator) for _ in range(profiles)]
     except ProfilerError as error:
         missing.append(f"torch.profiler does not work here: {one_line(error)}")
-    on_gpu = bool(tallies) and kind == "cuda" and saw_the_gpu(tallies)
+    on_gpu = bool(tallies) and not on_host and saw_the_gpu(tallies)
     if tallies:
         require_equal(tallies)
-    if tallies and kind == "cuda" and not on_gpu:
+    if tallies and not (on_host or on_gpu):
         CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
         missing.append(
             "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
             f"({'; '.join(CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
             "it, or the container may lack the right to it; the other counts are complete"
         )
-    return _Profiled(tallies=tallies, on_gpu=on_gpu, counts_blocks=kind == "cpu", missing=missing)
-
-
-def instruction_set() -> str:
-    """Name what of this CPU decides which code torch and bitsandbytes run on it.
-
-    As in "x86_64 AVX512 bf16": the architecture, the level that torch dispatches on (bitsandbytes
-    asks for the same), and whether bfloat16 is native, which bitsandbytes' 4-bit path looks at.
-    """
-    import torch
-
-    native_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    level = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {level}{' bf16' * native_bf16}"
+    return _Profiled(
+        tallies=tallies, on_gpu=on_gpu, counts_blocks=accelerator.profiles_memory, missing=missing
+    )
 
 
 def count_calls(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Counter[str]]:
@@ -285,19 +282,8 @@ def _of_allocator(stage: str, requests: int, peak_bytes: int) -> dict[str, Value
     return {f"{stage}_allocations": requests, f"{stage}_allocated_peak_mib": mib(peak_bytes)}
 
 
-def matrix_dtypes(transcriber: Transcriber) -> tuple[str, str]:
-    """Return the dtypes that a cell's layers and its attention multiply in.
-
-    On a CPU an int8 layer is held to the rate of its activations: not every CPU has a faster one.
-    """
-    dtype = str(transcriber.loaded.dtype).removeprefix("torch.")
-    quantization = transcriber.loaded.key.precision.quantization or {}
-    by_int8 = bool(quantization.get("load_in_8bit")) and transcriber.loaded.device != "cpu"
-    return ("int8" if by_int8 else dtype), dtype
-
-
-def _floor(work: Work, rates: Rates, transcriber: Transcriber) -> tuple[float, Bound]:
-    layers, attention = matrix_dtypes(transcriber)
+def _floor(work: LeastWork, rates: Rates, transcriber: Transcriber) -> tuple[float, Bound]:
+    layers, attention = transcriber.loaded.matrix_dtypes()
     return floor_s(
         work,
         bytes_per_s=rates.bytes_per_s,

@@ -12,14 +12,17 @@ import msgspec
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.results.run_file import write_whole
-from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:
     import torch
 
+    from whisperbench.devices.accelerator import Accelerator
+
 _REPEATS = 5
-_COPY_BYTES = {"cpu": 2**26, "cuda": 2**28}
-_MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
+_COPY_BYTES = 2**28
+_MATRIX_SIZE = 8192
+_HOST_COPY_BYTES = 2**26
+_HOST_MATRIX_SIZE = 2048
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,14 +35,14 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     dtype."""
 
 
-def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
+def rates_of(accelerator: Accelerator, device_key: str, dtypes: tuple[str, ...]) -> Rates:
     """Measure the device's rates, and return the best that it was ever seen to reach.
 
     What else the machine does only slows it down, so the best of several counts, over all runs
     with the same device key, version of torch and number of threads.
 
     Args:
-        device: as torch calls it.
+        accelerator: what is measured.
         device_key: names the file that they are kept in.
         dtypes: of matrices: float32, float16, bfloat16 or int8.
 
@@ -54,8 +57,10 @@ def rates_of(device: str, device_key: str, dtypes: tuple[str, ...]) -> Rates:
     known = _read(path)
     best = dict(known.operations_per_s)
     for dtype in dict.fromkeys(dtypes):
-        best[dtype] = max(best.get(dtype, 0.0), _matrix_rate(device, dtype))
-    rates = Rates(bytes_per_s=max(known.bytes_per_s, _copy_rate(device)), operations_per_s=best)
+        best[dtype] = max(best.get(dtype, 0.0), _matrix_rate(accelerator, dtype))
+    rates = Rates(
+        bytes_per_s=max(known.bytes_per_s, _copy_rate(accelerator)), operations_per_s=best
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,21 +79,21 @@ def _read(path: Path) -> Rates:
         return Rates(bytes_per_s=0.0, operations_per_s={})
 
 
-def _copy_rate(device: str) -> float:
+def _copy_rate(accelerator: Accelerator) -> float:
     import torch
 
-    size = _COPY_BYTES[torch.device(device).type]
-    source = torch.ones(size, dtype=torch.uint8, device=device)
+    size = _HOST_COPY_BYTES if accelerator.on_host else _COPY_BYTES
+    source = torch.ones(size, dtype=torch.uint8, device=accelerator.torch_device)
     target = torch.empty_like(source)
-    return 2 * size / _best_s(lambda: target.copy_(source), device)
+    return 2 * size / _best_s(lambda: target.copy_(source), accelerator)
 
 
-def _matrix_rate(device: str, dtype: str) -> float:
+def _matrix_rate(accelerator: Accelerator, dtype: str) -> float:
     import torch
 
-    size = _MATRIX_SIZE[torch.device(device).type]
+    size = _HOST_MATRIX_SIZE if accelerator.on_host else _MATRIX_SIZE
     kind: torch.dtype = getattr(torch, dtype)
-    left = torch.ones(size, size, device=device).to(kind)
+    left = torch.ones(size, size, device=accelerator.torch_device).to(kind)
     right = left.t()
 
     def product() -> torch.Tensor:
@@ -96,16 +101,16 @@ def _matrix_rate(device: str, dtype: str) -> float:
             return torch._int_mm(left, right)  # noqa: SLF001 - torch has no other for int8
         return left @ right
 
-    return 2 * float(size) ** 3 / _best_s(product, device)
+    return 2 * float(size) ** 3 / _best_s(product, accelerator)
 
 
-def _best_s(call: Callable[[], object], device: str) -> float:
+def _best_s(call: Callable[[], object], accelerator: Accelerator) -> float:
     """Return the shortest of a few, after one that is not counted."""
     spent = []
     for _ in range(1 + _REPEATS):
-        synchronize(device)
+        accelerator.synchronize()
         started_s = time.perf_counter()
         call()
-        synchronize(device)
+        accelerator.synchronize()
         spent.append(time.perf_counter() - started_s)
     return min(spent[1:])

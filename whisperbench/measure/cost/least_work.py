@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from whisperbench.measure.cost.encoder_hooks import around_encoder
 from whisperbench.results.metric_row import STAGES
 from whisperbench.results.passes import Bound
-from whisperbench.whisper.loading import own_weight_bytes
+from whisperbench.whisper.weights import own_weight_bytes
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(kw_only=True)
-class Work:
+class LeastWork:
     """Least work of a stage, whatever kernels do it."""
 
     layer_flops: int = 0
@@ -29,12 +29,12 @@ class Work:
     """Weights read: all of a layer's in each of its calls, of an embedding the rows."""
 
 
-def count_work(call: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Work]:
+def count_work(call: Callable[[], object], encoder: torch.nn.Module) -> dict[str, LeastWork]:
     """Run a call and count the work of its stages: `encoder`, and `decode` for the rest.
 
     A causal mask saves half of a prompt's attention at best, which four tokens do not show.
     """
-    work: dict[str, Work] = {stage: Work() for stage in STAGES}
+    work: dict[str, LeastWork] = {stage: LeastWork() for stage in STAGES}
     current = "decode"
 
     def begin() -> None:
@@ -104,7 +104,7 @@ def _attention_seen(tell: Callable[[int], object]) -> Iterator[None]:
 
 
 def floor_s(
-    work: Work, *, bytes_per_s: float, layer_flops_per_s: float, attention_flops_per_s: float
+    work: LeastWork, *, bytes_per_s: float, layer_flops_per_s: float, attention_flops_per_s: float
 ) -> tuple[float, Bound]:
     """Return the least time that a device needs for some work, and what bounds it.
 

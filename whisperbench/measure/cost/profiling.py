@@ -21,10 +21,11 @@ from whisperbench.measure.cost.trace import (
     read_trace,
 )
 from whisperbench.results.metric_row import STAGES
-from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:
     import torch
+
+    from whisperbench.devices.accelerator import Accelerator
 
 
 @contextmanager
@@ -40,40 +41,40 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def profile_once(execute: Callable[[], object], encoder: torch.nn.Module, device: str) -> Tally:
+def profile_once(
+    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
+) -> Tally:
     """Profile an execution, with its stages and modules marked.
 
     Raises:
         ProfilerError: the profiler itself failed, or its profile is too long to be read. What the
             execution raises comes as it is.
     """
-    profiler = run_profiled(execute, encoder, device)
+    profiler = run_profiled(execute, encoder, accelerator)
     with _as_profilers(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
-        return read_trace(path, "cpu" if device == "cpu" else "cuda")
+        return read_trace(path, accelerator.profiler_device_type)
 
 
 def run_profiled(
-    execute: Callable[[], object], encoder: torch.nn.Module, device: str
+    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
 ) -> torch.profiler.profile:
     """Execute under the profiler. Its first time in a process warms it up, and what it hooks into.
 
     Raises:
         ProfilerError: as `profile_once`.
     """
-    from torch.profiler import ProfilerActivity, profile, record_function
+    from torch.profiler import profile, record_function
 
-    on_cpu = device == "cpu"
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (not on_cpu)
-    # A GPU's allocator reports the sizes of its blocks, which depend on what it has cached.
+    activities = accelerator.profiler_activities()
     with _as_profilers():
-        profiler = profile(activities=activities, profile_memory=on_cpu)
+        profiler = profile(activities=activities, profile_memory=accelerator.profiles_memory)
         profiler.start()
     try:
         with _marked(encoder), record_function(f"{STAGE}decode"):
             execute()
-        synchronize(device)  # outside of the stage: the wait is ours
+        accelerator.synchronize()  # outside of the stage: the wait is ours
     except BaseException:
         with suppress(RuntimeError):  # what the execution raised must come through
             profiler.stop()

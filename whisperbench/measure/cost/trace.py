@@ -130,12 +130,12 @@ class _Place:
     op: str
 
 
-def read_trace(path: Path, device_kind: str) -> Tally:
+def read_trace(path: Path, device_type: int) -> Tally:
     """Read a trace.
 
     Args:
         path: what `export_chrome_trace` wrote.
-        device_kind: cpu or cuda: whose allocations are counted.
+        device_type: torch's number of the type of device whose allocations are counted.
 
     Raises:
         ProfilerError: it is too long to be read.
@@ -153,7 +153,7 @@ def read_trace(path: Path, device_kind: str) -> Tally:
         raise InvalidMeasurementError(
             f"this torch's profile cannot be read: {one_line(error)}"
         ) from error
-    return tally(events, 1 if device_kind == "cuda" else 0)
+    return tally(events, device_type)
 
 
 def tally(events: Iterable[_Event], device_type: int) -> Tally:

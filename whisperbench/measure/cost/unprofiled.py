@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost.encoder_hooks import around_encoder
 from whisperbench.results.metric_row import STAGES
-from whisperbench.whisper.transcriber import synchronize
 
 if TYPE_CHECKING:
     import torch
+
+    from whisperbench.devices.accelerator import Accelerator
 
 
 @dataclass(kw_only=True)
@@ -22,7 +23,7 @@ class PlainStage:
 
     wall_s: float = 0.0
     requests: int = 0
-    """To a GPU's allocator. Requests, for the blocks that it gives depend on what it has cached."""
+    """To a GPU's allocator."""
     peak_bytes: int = 0
     """The most that was requested and held, over what was when the stage first began."""
 
@@ -32,7 +33,7 @@ class PlainStage:
 
 
 def run_plain(
-    execute: Callable[[], object], encoder: torch.nn.Module, device: str
+    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
 ) -> dict[str, PlainStage]:
     """Execute, and read the clock and a GPU's allocator wherever one stage follows another."""
     found: dict[str, PlainStage] = {stage: PlainStage() for stage in STAGES}
@@ -41,9 +42,9 @@ def run_plain(
 
     def enter(stage: str) -> None:
         nonlocal current, since_s, requests_before
-        synchronize(device)
+        accelerator.synchronize()
         now_s = time.perf_counter()
-        requests, held, peak = _read_allocator(device)
+        requests, held, peak = accelerator.take_requests()
         if current:
             left = found[current]
             left.wall_s += now_s - since_s
@@ -57,21 +58,6 @@ def run_plain(
         execute()
         enter("")
     return found
-
-
-def _read_allocator(device: str) -> tuple[int, int, int]:
-    """Return requests so far, bytes held and their peak since this was last called; of a GPU."""
-    if device == "cpu":
-        return 0, 0, 0
-    import torch
-
-    stats = torch.cuda.memory_stats(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    return (
-        stats["allocation.all.allocated"],
-        stats["requested_bytes.all.current"],
-        stats["requested_bytes.all.peak"],
-    )
 
 
 def require_same_requests(one: dict[str, PlainStage], two: dict[str, PlainStage]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 STEP_S = 0.1
 """The counter moves about this often (seen on an H200; NVML does not say)."""
 
-WINDOW_S = 2.0
+ENERGY_WINDOW_S = 2.0
 """Calls are repeated for at least so long: twenty steps."""
 
 STANDSTILL_S = 1.0
@@ -60,7 +60,7 @@ def measure_energy(
         return None
     begin_s, begin_j, _ = begin
     calls = 0
-    while calls == 0 or clock() - begin_s < WINDOW_S:
+    while calls == 0 or clock() - begin_s < ENERGY_WINDOW_S:
         call()
         calls += 1
     end_s = clock()

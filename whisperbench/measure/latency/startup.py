@@ -1,13 +1,15 @@
 """Start-up cost: load and first call, each in a process of its own.
 
 A second load in a process is not a cold one: modules, kernels and the device's context are
-there already. So every sample is a fresh interpreter, which runs this module: it reads a request
-from standard input and writes its sample as the last line of standard output.
+there already. So every sample is a fresh interpreter, which runs this module: it reads a pickled
+request from standard input and writes its sample as the last line of standard output.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -30,7 +32,7 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """What a fresh process measured."""
 
     import_s: float
-    """Importing torch, transformers and bitsandbytes."""
+    """Importing torch, transformers and the packages of all backends."""
     load_s: float
     """From the checkpoint's files to a model on the device, quantized where it is to be."""
     first_call_s: float
@@ -60,7 +62,7 @@ def measure_startup(request: CellRequest) -> StartupSample:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "whisperbench.measure.latency.startup"],
-            input=msgspec.json.encode(request),
+            input=pickle.dumps(request),
             capture_output=True,
             timeout=TIMEOUT_S,
             check=False,
@@ -111,26 +113,29 @@ def _sample(request: CellRequest) -> StartupSample:
     clock = time.perf_counter
     audio = load_audio(request.clip)
     started = clock()
-    import bitsandbytes  # noqa: F401
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
+    from whisperbench.whisper.backends.registry import BACKENDS
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
-    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
+    for backend in BACKENDS.values():  # in every precision the same
+        for package in backend.packages:
+            importlib.import_module(package)
     imported = clock()
     key, checkpoint = request.key(), request.checkpoint()
     dropped = _drop_page_cache(checkpoint.folder)
     load_started = clock()
-    loaded = load_model(checkpoint, key, request.device)
-    synchronize(request.device)
+    accelerator = request.accelerator
+    loaded = load_model(checkpoint, key, accelerator)
+    accelerator.synchronize()
     load_ended = clock()
-    with memory_errors(f"first call of {key.id}", request.device):
-        transcriber = Transcriber(loaded, [audio] * request.batch_size)
+    with memory_errors(f"first call of {key.id}", accelerator):
+        transcriber = loaded.transcriber([audio] * request.batch_size)
         call_started = clock()
         transcription = transcriber.transcribe(request.tokens)
-        synchronize(request.device)
+        accelerator.synchronize()
         call_ended = clock()
         # Checked after it was timed: before, it would not have been the first call.
         transcriber.require_fixed(transcription, request.tokens)
@@ -144,7 +149,7 @@ def _sample(request: CellRequest) -> StartupSample:
 
 def main() -> None:
     """Answer the request on standard input."""
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=CellRequest)
+    request: CellRequest = pickle.load(sys.stdin.buffer)  # noqa: S301 - of `measure_startup`
     try:
         reply = _Reply(sample=_sample(request))
     except WhisperbenchError as error:

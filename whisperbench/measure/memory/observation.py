@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.measure.memory.probe import Trace
-from whisperbench.measure.memory.watched import AllocatorLevels, Done, Failed, Mark, Phase
+from whisperbench.measure.memory.watched import Done, Failed, Mark, Phase
 from whisperbench.results.passes import DeviceConditions, MemoryResult
 from whisperbench.units import mib
 
@@ -88,11 +89,11 @@ def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
     return found
 
 
-def found_in(watched: Observation, started_s: float, device: str) -> MemoryResult:
+def found_in(watched: Observation, started_s: float, *, on_host: bool) -> MemoryResult:
     """Say how the figures came about, and which one a limit is held against."""
     trace, pace = watched.trace, watched.trace.pace
     seen = any(held is not None for held in trace.process_bytes)
-    if device == "cpu":
+    if on_host:
         judged = "process (RSS)"
     else:
         judged = "process (NVML)" if seen else "device delta (NVML), process figures are hidden"

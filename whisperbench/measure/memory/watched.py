@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from whisperbench.devices.accelerator import Accelerator, AllocatorLevels
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
@@ -23,17 +24,6 @@ Phase = Literal["start", "context", "load", "settle", "first call", "steady call
 PHASES: tuple[Phase, ...] = ("start", "context", "load", "settle", "first call", "steady call")
 """In order: imports; the device's context; loading and quantizing; giving back what loading left
 in torch's cache, so that it does not hide what inference needs; two transcriptions."""
-
-
-class AllocatorLevels(msgspec.Struct, frozen=True, kw_only=True):
-    """torch's own count on a GPU: now, and the highest since the phase began."""
-
-    allocated_bytes: int
-    """In tensors."""
-    reserved_bytes: int
-    """In tensors and in the allocator's cache."""
-    peak_allocated_bytes: int
-    peak_reserved_bytes: int
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,10 +84,10 @@ class ResidentPeak:
 class Reporter:
     """Tells the watching process about phases, and keeps torch's peaks apart by phase."""
 
-    def __init__(self, connection: Connection[Any, Any], device: str) -> None:
+    def __init__(self, connection: Connection[Any, Any], accelerator: Accelerator) -> None:
         self._connection = connection
-        self._device = device
-        self._peak = ResidentPeak() if device == "cpu" else None
+        self._accelerator = accelerator
+        self._peak = ResidentPeak() if accelerator.on_host else None
         self.phase: Phase = "start"
 
     def end_phase(self) -> None:
@@ -122,29 +112,18 @@ class Reporter:
 
     def levels(self) -> AllocatorLevels | None:
         """Ask torch for its count. Before the context is made there is none."""
-        if self._device == "cpu" or self.phase == "start":
-            return None
-        from torch import cuda
-
-        return AllocatorLevels(
-            allocated_bytes=cuda.memory_allocated(self._device),
-            reserved_bytes=cuda.memory_reserved(self._device),
-            peak_allocated_bytes=cuda.max_memory_allocated(self._device),
-            peak_reserved_bytes=cuda.max_memory_reserved(self._device),
-        )
+        return None if self.phase == "start" else self._accelerator.levels()
 
     def _reset_peaks(self) -> None:
         if self._peak is not None:
             self._peak.begin()
-        if self._device != "cpu" and self.phase not in ("start", "context"):
-            from torch import cuda
-
-            cuda.reset_peak_memory_stats(self._device)
+        if self.phase not in ("start", "context"):
+            self._accelerator.reset_peaks()
 
 
 def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     """Go through all phases of a cell; the last message is `Done` or `Failed`."""
-    reporter = Reporter(connection, request.device)
+    reporter = Reporter(connection, request.accelerator)
     last: Done | Failed
     try:
         last = Done(weight_bytes=_go_through(reporter, request))
@@ -155,7 +134,7 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
             message=one_line(error),
             phase=reporter.phase,
             out_of_memory=isinstance(error, OutOfMemoryError)
-            and error.on_host == (request.device == "cpu"),
+            and error.on_host == request.accelerator.on_host,
             levels=reporter.levels(),
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, the watcher is told
@@ -180,31 +159,29 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
     from whisperbench.asked.clips import load_audio
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
-    from whisperbench.whisper.transcriber import Transcriber, synchronize
 
-    device = request.device
+    accelerator = request.accelerator
     audio = load_audio(request.clip)
     reporter.end_phase()
 
-    with memory_errors("making a context", device):
-        torch.zeros(1, device=device)
-        synchronize(device)
+    with memory_errors("making a context", accelerator):
+        torch.zeros(1, device=accelerator.torch_device)
+        accelerator.synchronize()
     reporter.end_phase()
 
-    loaded = load_model(request.checkpoint(), request.key(), device)
-    synchronize(device)
+    loaded = load_model(request.checkpoint(), request.key(), accelerator)
+    accelerator.synchronize()
     reporter.end_phase()
 
     gc.collect()
-    if device != "cpu":
-        torch.cuda.empty_cache()
+    accelerator.empty_cache()
     reporter.end_phase()
 
-    with memory_errors(f"transcribing with {request}", device):
-        transcriber = Transcriber(loaded, [audio] * request.batch_size)
+    with memory_errors(f"transcribing with {request}", accelerator):
+        transcriber = loaded.transcriber([audio] * request.batch_size)
         for _call in ("first", "steady"):
             done = transcriber.transcribe(request.tokens)
-            synchronize(device)
+            accelerator.synchronize()
             reporter.end_phase()
         transcriber.require_fixed(done, request.tokens)
     return loaded.weight_bytes

@@ -102,7 +102,7 @@ def measure_memory(
     idle_bytes = _idle_level(what, device, ours)
     pace = Pace.measure(device, os.getpid())
     kills = usable.out_of_memory_kills()
-    process, connection = start_process(target, request, forked=request.device != "cpu")
+    process, connection = start_process(target, request, forked=not request.accelerator.on_host)
     try:
         assert process.pid is not None  # noqa: S101 - it has been started
         with Probe(device, process.pid, ours=ours, pace=pace) as probe:
@@ -114,7 +114,7 @@ def measure_memory(
     finally:
         process.kill()
         process.join()
-        if process.exitcode == 255 and process.pid is not None and request.device != "cpu":
+        if process.exitcode == 255 and process.pid is not None and not request.accelerator.on_host:
             with suppress(ProcessLookupError):  # without its server, nobody else can end it
                 os.kill(process.pid, signal.SIGKILL)
         connection.close()
@@ -126,7 +126,7 @@ def measure_memory(
     _require_idle(what, device, idle_bytes)
     return Footprint(
         values=values_of(watched, last),
-        found=found_in(watched, started_s, request.device),
+        found=found_in(watched, started_s, on_host=request.accelerator.on_host),
         ran_out=_how_far(watched, last) if isinstance(last, Failed) else "",
         seconds=time.monotonic() - started_s,
     )

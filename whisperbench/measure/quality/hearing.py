@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from whisperbench.asked.clips import Clip, load_audio
 from whisperbench.results.heard import HeardClip
 from whisperbench.units import WINDOW_S
-from whisperbench.whisper.transcriber import Transcriber, require_languages
+from whisperbench.whisper.languages import require_languages
 
 if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
@@ -40,7 +40,7 @@ def hear(
     require_languages(loaded.key.model.name, loaded.tokens.known_languages, clips)
     heard: dict[str, HeardClip] = {}
     for batch in _batches(map(load_audio, progress(clips)), batch_size):
-        transcriber = Transcriber(loaded, batch, bounded=True)
+        transcriber = loaded.transcriber(batch, bounded=True)
         done = transcriber.transcribe(None)
         for place, audio in enumerate(batch):
             clip = audio.clip

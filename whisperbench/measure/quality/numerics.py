@@ -6,9 +6,9 @@ transcript, and so on random weights too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -80,40 +80,35 @@ def force(transcriber: Transcriber) -> Forced:
     """
     import torch
 
-    loaded = transcriber.loaded
     # Whisper begins a text with a space.
     text = f" {(transcriber.audio.clip.text or ANY_TEXT).strip()}"
-    ids = loaded.processor.tokenizer(text, add_special_tokens=False).input_ids[:MOST_TOKENS]
     prompt = transcriber.prompt()[:1]
-    forced = torch.cat([prompt, torch.tensor([ids], device=prompt.device)], dim=1)
-    features = transcriber.front_end().mel[:1]
-    with _hidden_states(loaded.model) as layers, torch.no_grad():
-        made = loaded.model(input_features=features, decoder_input_ids=forced)
-    if not bool(torch.isfinite(made.logits).all()):
+    ids = torch.tensor([transcriber.token_ids(text)[:MOST_TOKENS]], device=prompt.device)
+    whole = transcriber.front_end()
+    features = replace(whole, mel=whole.mel[:1], mask=whole.mask[:1])
+    with _hidden_states(transcriber.layers()) as states:
+        logits = transcriber.logits_of(features, torch.cat([prompt, ids], dim=1))
+    if not bool(torch.isfinite(logits).all()):
         raise InvalidMeasurementError(
-            f"{loaded.key.id}: the logits are not finite; the precision overflows, or a kernel is "
-            "broken on this device"
+            f"{transcriber.loaded.key.id}: the logits are not finite; the precision overflows, or "
+            "a kernel is broken on this device"
         )
-    return Forced(logits=_array(made.logits), layers=layers)
+    return Forced(logits=_array(logits), layers=states)
 
 
 @contextmanager
-def _hidden_states(model: Any) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Keep what each layer of a model makes; of a half's last one, what its last norm makes of it.
-
-    Those are transformers' `output_hidden_states`, which cannot be used: it leaves hooks in the
-    model, and their calls would count in what the model costs from then on.
-    """
+def _hidden_states(
+    layers: Mapping[str, torch.nn.Module],
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Keep what each of these modules makes, by its name."""
     found: dict[str, NDArray[np.float32]] = {}
     hooks = []
 
     def keep(name: str, _module: Any, _inputs: Any, output: Any) -> None:
         found[name] = _array(output[0] if isinstance(output, tuple) else output)
 
-    for half in ("encoder", "decoder"):
-        stack = getattr(model.model, half)
-        for number, module in enumerate([*stack.layers[:-1], stack.layer_norm]):
-            hooks.append(module.register_forward_hook(partial(keep, f"{half} {number}")))
+    for name, module in layers.items():
+        hooks.append(module.register_forward_hook(partial(keep, name)))
     try:
         yield found
     finally:

@@ -27,7 +27,7 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def start(target: Any, request: CellRequest, *, forked: bool) -> Any:
         """Fork a cell also where it would be started from nothing, which takes seconds."""
-        assert forked == (request.device != "cpu")
+        assert forked == (not request.accelerator.on_host)
         return start_process(target, request)
 
     monkeypatch.setattr(watching, "start_process", start)

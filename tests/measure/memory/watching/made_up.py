@@ -14,10 +14,12 @@ from tests.scripted import MIB, ScriptedDevice, taken
 from tests.workloads import Card, Play, Step, play
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
+from whisperbench.devices.accelerator import AllocatorLevels
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cell_request import CellRequest
-from whisperbench.measure.memory.watched import AllocatorLevels, Done
+from whisperbench.measure.memory.watched import Done
 from whisperbench.measure.memory.watching import Footprint, measure_memory
 from whisperbench.plugin.results import _failed_as
 from whisperbench.results.records import Measurement
@@ -70,7 +72,7 @@ def a_play(card: Card, *steps: Step, ending: Ending = FINE) -> Play:
         folder="",
         precision="int8",
         attention="sdpa",
-        device="cuda:0",
+        accelerator=CudaAccelerator("cuda:0"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,

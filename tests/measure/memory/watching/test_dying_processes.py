@@ -19,6 +19,8 @@ from tests.workloads import GONE, Card, Step, play
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.devices import usable
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError
@@ -62,7 +64,9 @@ def test_a_process_that_dies(card: Card, ending: Ending, how: str, watched_by: s
         refused(a_play(card, START, CONTEXT, ending=ending), a_gpu(card), how)
     else:
         step = Step(seen=False)
-        request = msgspec.structs.replace(a_play(card, step, step, ending=ending), device="cpu")
+        request = msgspec.structs.replace(
+            a_play(card, step, step, ending=ending), accelerator=CpuAccelerator()
+        )
         refused(request, HostDevice(), how)
 
 
@@ -82,7 +86,7 @@ def test_a_process_that_dies_before_its_answer(card: Card, watched_by: str) -> N
     else:
         step = Step(seen=False)
         request = a_play(card, step, step, ending=workloads.mark_and_die)
-        refused(msgspec.structs.replace(request, device="cpu"), HostDevice(), how)
+        refused(msgspec.structs.replace(request, accelerator=CpuAccelerator()), HostDevice(), how)
 
 
 def test_killed_for_want_of_memory(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +121,7 @@ def test_an_uncaught_error_is_one_line() -> None:
         folder="",
         precision="int8",
         attention="sdpa",
-        device="nowhere",
+        accelerator=CudaAccelerator("nowhere"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=2,

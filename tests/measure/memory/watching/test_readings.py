@@ -23,6 +23,7 @@ from tests.measure.memory.watching.made_up import (
 )
 from tests.scripted import MIB, taken
 from tests.workloads import Card, Step, play
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.measure.memory import plausibility
 from whisperbench.measure.memory.watched import PHASES, Done, Phase
@@ -102,7 +103,7 @@ def test_a_host_that_reads_zero(card: Card) -> None:
     device = a_gpu(
         card, memory=lambda _: None, processes=lambda _: {card.pid: 0} if card.pid else {}
     )
-    request = msgspec.structs.replace(a_play(card, *steps), device="cpu")
+    request = msgspec.structs.replace(a_play(card, *steps), accelerator=CpuAccelerator())
     refused(request, device, "phase 'start': the process's memory was not readable")
 
 

@@ -16,6 +16,7 @@ from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
@@ -36,7 +37,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
         folder=str(dummy_tiny.folder),
         precision="fp32",
         attention="sdpa",
-        device="cpu",
+        accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
         batch_size=1,
         tokens=8,
@@ -57,7 +58,7 @@ def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> No
     ]
     assert row.cell.attention == "sdpa"
     key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(dummy_tiny, key, "cpu")
+    loaded = load_model(dummy_tiny, key, CpuAccelerator())
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
     assert 0.0 < found["context_mib"] <= found["load_peak_process_mib"]

@@ -1,4 +1,4 @@
-"""What the doctor does to a device to see how it takes it, with torch and bitsandbytes."""
+"""Trials of a device: memory held, work done, an int8 product by bitsandbytes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.errors import one_line
+
+if TYPE_CHECKING:
+    from whisperbench.devices.accelerator import Accelerator
 
 LOAD_S = 0.5
 """How long clocks are watched under load: they rise in tens of ms, NVML renews them every 100."""
@@ -25,33 +28,41 @@ class NativeLibrary(NamedTuple):
     trouble: str
 
 
-@contextmanager
-def hold(torch_name: str, size_bytes: int) -> Iterator[None]:
-    """Hold a block of a GPU's memory; give it back to the driver afterwards."""
+def torch_version() -> str:
+    """Return torch's version, with the build that it is."""
     import torch
 
-    block = torch.ones(size_bytes, dtype=torch.uint8, device=torch_name)
-    torch.cuda.synchronize(torch_name)
+    return torch.__version__
+
+
+@contextmanager
+def hold(accelerator: Accelerator, size_bytes: int) -> Iterator[None]:
+    """Hold a block of a device's memory; give it back to the driver afterwards."""
+    import torch
+
+    block = torch.ones(size_bytes, dtype=torch.uint8, device=accelerator.torch_device)
+    accelerator.synchronize()
     try:
         yield
     finally:
         del block
-        torch.cuda.empty_cache()
+        accelerator.empty_cache()
 
 
-def keep_busy(torch_name: str) -> Iterator[None]:
+def keep_busy(accelerator: Accelerator) -> Iterator[None]:
     """Keep a GPU at work for `LOAD_S`; yield, time and again, while it works."""
     import torch
 
-    matrix = torch.randn(4096, 4096, dtype=torch.float16, device=torch_name)
+    device = accelerator.torch_device
+    matrix = torch.randn(4096, 4096, dtype=torch.float16, device=device)
     matrix @ matrix  # loads cuBLAS
-    torch.cuda.synchronize(torch_name)
+    accelerator.synchronize()
     until_s = time.monotonic() + LOAD_S
     while time.monotonic() < until_s:
         for _ in range(16):  # 3 ms on an H200, 90 ms on a T4
             matrix @ matrix
         yield
-        torch.cuda.synchronize(torch_name)
+        accelerator.synchronize()
 
 
 def native_library() -> NativeLibrary:
@@ -64,14 +75,15 @@ def native_library() -> NativeLibrary:
     return NativeLibrary(lib.compiled_with_cuda, Path(file).name, trouble)
 
 
-def int8_error(torch_name: str) -> float:
+def int8_error(accelerator: Accelerator) -> float:
     """Return the relative error of an LLM.int8() product, outliers included, against fp32."""
     import torch
 
     with _hushed():
         from bitsandbytes.nn.modules import Linear8bitLt
-    kind = torch.device(torch_name).type
-    dtype = getattr(torch, PRECISIONS["int8"].dtype[kind])  # type: ignore[index]
+    device = accelerator.torch_device
+    name = PRECISIONS["int8"].dtype_on(on_host=accelerator.on_host, saved="")
+    dtype: torch.dtype = getattr(torch, name)
     random = torch.Generator().manual_seed(0)
     weights = torch.randn(256, 256, generator=random)
     inputs = torch.randn(32, 256, generator=random)
@@ -79,19 +91,20 @@ def int8_error(torch_name: str) -> float:
     layer: Any = Linear8bitLt(256, 256, bias=False, has_fp16_weights=False, threshold=6.0)
     layer.load_state_dict({"weight": weights})
     with torch.no_grad(), _hushed():
-        found = layer.to(torch_name)(inputs.to(torch_name, dtype)).float().cpu()
+        found = layer.to(device)(inputs.to(device, dtype)).float().cpu()
     wanted = inputs @ weights.T
     return float((found - wanted).norm() / wanted.norm())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What the checks do with torch and bitsandbytes; tests replace what needs a GPU."""
+class Trials:
+    """What the doctor's checks do with torch and bitsandbytes; tests replace what needs a GPU."""
 
-    hold: Callable[[str, int], AbstractContextManager[None]] = hold
-    keep_busy: Callable[[str], Iterable[None]] = keep_busy
+    torch_version: Callable[[], str] = torch_version
+    hold: Callable[[Accelerator, int], AbstractContextManager[None]] = hold
+    keep_busy: Callable[[Accelerator], Iterable[None]] = keep_busy
     native_library: Callable[[], NativeLibrary] = native_library
-    int8_error: Callable[[str], float] = int8_error
+    int8_error: Callable[[Accelerator], float] = int8_error
 
 
 @contextmanager

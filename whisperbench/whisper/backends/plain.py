@@ -1,0 +1,48 @@
+"""transformers alone: layers of torch's own, nothing quantized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from whisperbench.whisper.as_named import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A `Backend` that changes nothing."""
+
+    factory: str = "whisperbench.whisper.transformers_loading:load"
+    packages: tuple[str, ...] = ()
+    holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def loading_options(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002 - it has none
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
+        """Return torch's layers, in the dtype of all else."""
+        return Expected("Linear", dtype, 32 if dtype == "float32" else 16, {})
+
+    def matrix_dtype(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002
+        dtype: str,
+        *,
+        on_host: bool,  # noqa: ARG002
+    ) -> str:
+        """Return the dtype of all else."""
+        return dtype
+
+    def bits(self, options: Mapping[str, Any]) -> int | None:  # noqa: ARG002
+        """Return None."""
+        return None

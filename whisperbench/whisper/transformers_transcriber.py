@@ -1,0 +1,227 @@
+"""transformers' transcription path: log-mel front end, encoder, decoder, text.
+
+What is timed calls transformers as a plain script would, so that the suite times the stack and
+not itself; benchmarks/overhead.py shows the difference.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+from whisperbench.whisper.languages import language_of, require_languages
+from whisperbench.whisper.transcriber import Features, Transcriber, Transcription
+from whisperbench.whisper.transformers_config import settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from transformers import GenerationConfig
+
+    from whisperbench.asked.clips import Audio
+    from whisperbench.whisper.transformers_loading import TransformersModel
+
+_WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
+
+
+class TransformersTranscriber(Transcriber):
+    """A model that transformers has loaded, and a batch of clips."""
+
+    loaded: TransformersModel
+
+    def __init__(
+        self, loaded: TransformersModel, batch: Sequence[Audio], *, bounded: bool = False
+    ) -> None:
+        """Bind them.
+
+        Args:
+            loaded: the model; it may be closed while this object lives on.
+            batch: clips that are transcribed at once: copies of one, or several of one language
+                of which all or none are longer than 30 s. Their language is fixed, so that no
+                detection pass is measured.
+            bounded: whether a transcription that does not end is ended. What one token takes is
+                measured for it, before the first transcription of the model and batch size.
+
+        Raises:
+            InputError: the model does not know the language.
+        """
+        self.loaded = loaded
+        self.audio = batch[0]
+        self.batch_size = len(batch)
+        self._bounded = bounded
+        self.language = language_of(self.audio.clip)
+        self._known_settings: dict[int | None, GenerationConfig] = {}
+        require_languages(loaded.key.model.name, loaded.tokens.known_languages, [self.audio.clip])
+        self._samples = [audio.samples for audio in batch]
+        self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
+
+    @property
+    def windows(self) -> int:
+        """How many windows of 30 s the longest clip of the batch takes."""
+        return len(self._starts)
+
+    def front_end(self, window: int = 0) -> Features:
+        """Make the features of one 30 s window, padded to it, and move them to the device."""
+        start = self._starts[window]
+        return self._features(
+            [samples[start : start + _WINDOW_SAMPLES] for samples in self._samples]
+        )
+
+    def encode(self, features: Features) -> Any:
+        """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
+        import torch
+
+        with torch.no_grad():
+            return self.loaded.model.get_encoder()(features.mel)
+
+    def transcribe(self, tokens: int | None) -> Transcription:
+        """Go from samples to text, greedily.
+
+        Args:
+            tokens: decode exactly so many per window, whatever they are; or None for natural
+                length. Audio beyond 30 s is then walked through as transformers' long-form
+                generation does it, by predicted time stamps; with a fixed count the 30 s windows
+                are decoded one after the other.
+        """
+        settings = self._settings(tokens)
+        with self.bound(tokens) if self._bounded else nullcontext():
+            if settings.return_timestamps:
+                batches = [self._features(self._samples, truncation=False, padding="longest")]
+            else:
+                batches = [self.front_end(window) for window in range(len(self._starts))]
+            sequences = tuple(self._generate(batch, settings) for batch in batches)
+        texts = [
+            self.loaded.processor.batch_decode(ids, skip_special_tokens=True) for ids in sequences
+        ]
+        return Transcription(
+            texts=tuple(
+                " ".join(part.strip() for part in parts) for parts in zip(*texts, strict=True)
+            ),
+            sequences=sequences,
+        )
+
+    def generate(self, features: Features, tokens: int) -> torch.Tensor:
+        """Encode a window's features and decode exactly so many tokens.
+
+        Returns:
+            Their ids, of shape (batch, tokens).
+        """
+        return self._generate(features, self._settings(tokens))
+
+    def _generate(self, features: Features, settings: GenerationConfig) -> torch.Tensor:
+        made = self.loaded.model.generate(
+            features.mel, attention_mask=features.mask, generation_config=settings
+        )
+        return cast("torch.Tensor", made)
+
+    def token_step(self, at: int) -> TransformersStep:
+        """Prepare the decoding of one token after `at` others."""
+        return TransformersStep(self, at)
+
+    def prompt(self) -> torch.Tensor:
+        """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
+        import torch
+
+        ids = self.loaded.tokens.prompt(self.language)
+        return torch.tensor([ids] * self.batch_size, device=self.loaded.accelerator.torch_device)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Return the ids of a text, without special tokens."""
+        ids: list[int] = self.loaded.processor.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
+        """Put given ids, the prompt among them, through the model at once."""
+        import torch
+
+        with torch.no_grad():
+            made = self.loaded.model(input_features=features.mel, decoder_input_ids=ids)
+        return cast("torch.Tensor", made.logits)
+
+    def encoder(self) -> torch.nn.Module:
+        """Return the model's encoder."""
+        return cast("torch.nn.Module", self.loaded.model.get_encoder())
+
+    def layers(self) -> Mapping[str, torch.nn.Module]:
+        """Return each half's layers but the last, and the norm behind that one.
+
+        Their outputs are transformers' `output_hidden_states`, which cannot be used: it leaves
+        hooks in the model, and their calls would count in what the model costs from then on.
+        """
+        found = {}
+        for half in ("encoder", "decoder"):
+            stack = getattr(self.loaded.model.model, half)
+            for number, module in enumerate([*stack.layers[:-1], stack.layer_norm]):
+                found[f"{half} {number}"] = module
+        return found
+
+    def _features(self, samples: list[Any], **options: Any) -> Features:
+        made = self.loaded.processor.feature_extractor(
+            samples,
+            sampling_rate=SAMPLE_RATE_HZ,
+            return_tensors="pt",
+            return_attention_mask=True,
+            **options,
+        )
+        device = self.loaded.accelerator.torch_device
+        return Features(
+            mel=made.input_features.to(device, self.loaded.dtype),
+            mask=made.attention_mask.to(device),
+        )
+
+    def _settings(self, tokens: int | None) -> GenerationConfig:
+        """Make the settings of a decode, once."""
+        if tokens not in self._known_settings:
+            self._known_settings[tokens] = settings_for(
+                self.loaded.tokens,
+                language=self.language,
+                count=tokens,
+                walks=tokens is None and len(self._starts) > 1,
+            )
+        return self._known_settings[tokens]
+
+
+class TransformersStep:
+    """One step of the decoder, again and again at the same position."""
+
+    def __init__(self, transcriber: TransformersTranscriber, at: int) -> None:
+        """Encode the first window and fill the key-value cache with the prompt and `at` tokens."""
+        import torch
+
+        self._model = transcriber.loaded.model
+        with torch.no_grad():
+            self._encoded = transcriber.encode(transcriber.front_end())
+            prompt = transcriber.prompt()
+            # Which tokens fill the cache makes no difference to the work.
+            ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
+            filled = self._model(
+                encoder_outputs=self._encoded, decoder_input_ids=ids, use_cache=True
+            )
+        self._cache = filled.past_key_values
+        self._next = filled.logits[:, -1:].argmax(-1)
+        self._length = ids.shape[1]
+
+    def rewind(self) -> None:
+        """Take the last step's entry out of the cache again."""
+        surplus = self._cache.get_seq_length() - self._length
+        if surplus:
+            self._cache.self_attention_cache.crop(-surplus)
+
+    def logits(self) -> torch.Tensor:
+        """Run the decoder for one token; return its logits, of shape (batch, 1, vocabulary)."""
+        import torch
+
+        with torch.no_grad():
+            made: torch.Tensor = self._model(
+                encoder_outputs=self._encoded,
+                decoder_input_ids=self._next,
+                past_key_values=self._cache,
+                use_cache=True,
+            ).logits
+        return made
+
+    def step(self) -> torch.Tensor:
+        """Decode one token; return its id for each of the batch, of shape (batch, 1)."""
+        return self.logits().argmax(-1)
