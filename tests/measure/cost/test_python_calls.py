@@ -56,8 +56,8 @@ def test_calls_are_told_apart_by_function() -> None:
     counter.start()
     inner()
     counter.stop()
-    assert counter.calls["test_calls.Leaf.value"] == 1
-    assert counter.calls["test_calls.test_calls_are_told_apart_by_function.inner"] == 1
+    assert counter.calls["test_python_calls.Leaf.value"] == 1
+    assert counter.calls["test_python_calls.test_calls_are_told_apart_by_function.inner"] == 1
 
 
 def test_other_threads_do_not_count() -> None:
@@ -81,8 +81,8 @@ def test_counting_goes_on_where_it_stopped() -> None:
         counter.start()
         tree(3)
         counter.stop()
-    assert counter.calls["test_calls.tree"] == 30
-    assert counter.calls["test_calls.leaf"] == 16
+    assert counter.calls["test_python_calls.tree"] == 30
+    assert counter.calls["test_python_calls.leaf"] == 16
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12")

@@ -22,7 +22,7 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.quality.hearing import hear
 from whisperbench.measure.quality.numerics import difference, force
-from whisperbench.results.heard import rate
+from whisperbench.measure.quality.scoring import rate
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 from whisperbench.whisper.loading import LoadedModel, load_model

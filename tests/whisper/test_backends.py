@@ -1,0 +1,106 @@
+"""Backends: which one a precision has, what it says of it, and what loads its models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from whisperbench.asked.models import ModelSpec
+from whisperbench.asked.plan import CheckpointKey
+from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.devices.accelerator import Accelerator
+from whisperbench.devices.cpu import CpuAccelerator
+from whisperbench.whisper.backends.plain import Plain
+from whisperbench.whisper.backends.registry import BACKENDS, choose, method_of, saved_bits
+from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
+from whisperbench.whisper.loading import LoadedModel, load_model
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "on_gpu", "on_host"),
+    [
+        ("fp32", None, "float32", "float32"),
+        ("fp16", None, "float16", "float16"),
+        ("bf16", None, "bfloat16", "bfloat16"),
+        ("int8", 8, "int8", "float32"),
+        ("int8-t0", 8, "int8", "float32"),
+        ("nf4", 4, "float16", "float32"),
+    ],
+)
+def test_what_a_precision_multiplies_in(
+    name: str, bits: int | None, on_gpu: str, on_host: str
+) -> None:
+    """8 bits are multiplied as such on a GPU alone; 4 bits are unpacked first, everywhere."""
+    row = PRECISIONS[name]
+    backend = BACKENDS[row.backend]
+    assert backend.bits(row.options) == bits
+    for host, expected in ((False, on_gpu), (True, on_host)):
+        dtype = row.dtype_on(on_host=host, saved="")
+        assert backend.matrix_dtype(row.options, dtype, on_host=host) == expected
+
+
+def test_a_checkpoint_that_was_saved_quantized_has_its_own_backend() -> None:
+    """As it was saved, what config.json says decides; another precision keeps its own options."""
+    saved = {"load_in_8bit": True, "llm_int8_threshold": 0.0}
+    chosen = choose(PRECISIONS["as-saved"], saved)
+    assert (chosen.backend, chosen.saved) == (BACKENDS["bitsandbytes"], True)
+    assert chosen.backend.expected(chosen.options, "float16").settings == {"state.threshold": 0.0}
+    assert choose(PRECISIONS["as-saved"], None).backend == BACKENDS["transformers"]
+    assert choose(PRECISIONS["nf4"], None).options == PRECISIONS["nf4"].options
+
+
+def test_how_a_checkpoint_was_quantized() -> None:
+    """By bitsandbytes unless it says otherwise; of other methods nobody here knows the bits."""
+    assert (method_of({"load_in_4bit": True}), saved_bits({"load_in_4bit": True})) == (
+        "bitsandbytes",
+        4,
+    )
+    assert saved_bits({}) is None
+    gptq = {"quant_method": "gptq", "load_in_8bit": True}
+    assert (method_of(gptq), saved_bits(gptq)) == ("gptq", None)
+
+
+def test_four_bits_compute_in_the_dtype_of_all_else() -> None:
+    """transformers' default is 32-bit floats, which would not be what the row says."""
+    row = PRECISIONS["nf4"]
+    told = BACKENDS[row.backend].loading_options(row.options, torch.float16)
+    assert told["quantization_config"].bnb_4bit_compute_dtype == torch.float16
+    assert BACKENDS["transformers"].loading_options({}, torch.float16) == {}
+
+
+ASKED: list[tuple[Checkpoint, CheckpointKey, Accelerator]] = []
+
+
+def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -> LoadedModel:
+    """Load a model of a library that the suite does not know."""
+    ASKED.append((checkpoint, key, accelerator))
+    return cast("LoadedModel", "its model")
+
+
+def test_a_backend_names_what_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another library is a row with a function of its own; the one factory finds and calls it."""
+    monkeypatch.setitem(BACKENDS, "other", Plain(factory=f"{__name__}:load"))
+    spec = ModelSpec.parse("nano")
+    precision = replace(PRECISIONS["fp32"], backend="other")
+    key = CheckpointKey(model=spec, precision=precision, attention="sdpa")
+    checkpoint = resolve_checkpoint(spec)
+    assert load_model(checkpoint, key, CpuAccelerator()) == cast("Any", "its model")
+    assert [(checkpoint, key, CpuAccelerator())] == ASKED
+
+
+def test_weights_by_dtype_are_all_weights() -> None:
+    """Of int8 layers the weights are int8, their scales and all else are 32-bit floats on a CPU."""
+    spec = ModelSpec.parse("nano")
+    key = CheckpointKey(model=spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(resolve_checkpoint(spec), key, CpuAccelerator())
+    assert set(loaded.weights_by_dtype) == {"int8", "float32"}
+    assert loaded.weight_bytes == sum(loaded.weights_by_dtype.values())
+    linear = sum(
+        layer.in_features * layer.out_features
+        for layer in loaded.model.modules()
+        if type(layer).__name__ == "Linear8bitLt"
+    )
+    assert loaded.weights_by_dtype["int8"] == linear
