@@ -65,7 +65,7 @@ def counted(tiny: Transcriber) -> tuple[dict[str, LeastWork], dict[str, Counter[
     """Its least work and Python calls in two tokens, which a made up GPU does not change."""
     features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
     work = count_work(lambda: tiny.generate(features, 2), encoder)
-    return work, cost_module._count_calls(lambda: tiny.generate(features, 2), encoder)
+    return work, cost_module.count_calls(lambda: tiny.generate(features, 2), encoder)
 
 
 OnGpu = Callable[..., Cost]
@@ -253,7 +253,7 @@ def on_gpu(
         accelerator = ScriptedAccelerator(requests=asked)
         with monkeypatch.context() as patch:
             patch.setattr(cost_module, "count_work", lambda *_: work)
-            patch.setattr(cost_module, "_count_calls", lambda *_: calls)
+            patch.setattr(cost_module, "count_calls", lambda *_: calls)
             patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
             patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
             patch.setattr(tiny, "front_end", lambda: features)
@@ -295,7 +295,7 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
 
 def test_without_cupti_the_rest_is_counted(on_gpu: OnGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where CUPTI tells nothing there is no kernel count of zero, but the reason, in each cell."""
-    monkeypatch.setattr(cost_module, "_CUPTI_SAID", [])
+    monkeypatch.setattr(cost_module, "CUPTI_SAID", [])
     said = iter([b"CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED\n", b""])  # once a process
     for _ in range(2):
         line = next(said)
@@ -338,7 +338,7 @@ def test_an_error_of_the_model_is_not_the_profilers(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the model raises under the profiler, such as out of memory, comes as what it is."""
-    monkeypatch.setattr(cost_module, "_count_calls", lambda *_: {"encoder": 1, "decode": 1})
+    monkeypatch.setattr(cost_module, "count_calls", lambda *_: {"encoder": 1, "decode": 1})
     left = iter([False] * (1 + 3 + 1) + [True])  # least work, plain and warm-up come before
 
     def out_of_memory(*_: object) -> None:

@@ -55,7 +55,7 @@ UNPROFILED_ROUNDS = 3
 """Executions that nothing looks into: the wall time is their median, and the last two are held
 against each other by what they ask a GPU's allocator for."""
 
-_CUPTI_SAID: list[str] = []
+CUPTI_SAID: list[str] = []
 """Why CUPTI does not work in this process. It says so once, and not for each cell."""
 
 
@@ -98,7 +98,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         work = count_work(check, encoder)
     unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(UNPROFILED_ROUNDS)]
     require_same_requests(*unprofiled[-2:])
-    calls = _count_calls(execute, encoder)
+    calls = count_calls(execute, encoder)
     # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
     # freed counts, if it was allocated under the profiler: so the call that goes before must be
     # the same one.
@@ -250,10 +250,10 @@ def _profile(
     if tallies:
         require_equal(tallies)
     if tallies and not (on_host or on_gpu):
-        _CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
+        CUPTI_SAID.extend(line for line in said if "CUPTI" in line.upper())
         missing.append(
             "kernels, copies, waits and GPU time: CUPTI told nothing of the GPU "
-            f"({'; '.join(_CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
+            f"({'; '.join(CUPTI_SAID[:2]) or 'and gave no reason'}). Another profiler may hold "
             "it, or the container may lack the right to it; the other counts are complete"
         )
     return _Profiled(
@@ -261,9 +261,7 @@ def _profile(
     )
 
 
-def _count_calls(
-    execute: Callable[[], object], encoder: torch.nn.Module
-) -> dict[str, Counter[str]]:
+def count_calls(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Counter[str]]:
     """Count the Python calls of both stages by function, twice.
 
     Raises:
