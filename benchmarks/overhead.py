@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from whisperbench.errors import InputError
-from whisperbench.plugin.session import announcer
+from whisperbench.plugin.terminal import announcer
 from whisperbench.units import WINDOW_S
 
 if TYPE_CHECKING:

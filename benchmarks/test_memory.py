@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from whisperbench.plugin.replay import replay
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from whisperbench.plugin.timing import Recorder
 
 
+@pytest.mark.needs("a fresh process", "an idle device")
 def test_memory(
     memory_of_cell: MemoryOfCell,
     audio: Audio,

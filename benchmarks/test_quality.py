@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fixtures.limits import require_within
 from whisperbench.units import mib
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from whisperbench.plugin.timing import Recorder, Timing
 
 
+@pytest.mark.needs("words")
 def test_quality(
     quality_of_cell: QualityOfCell, limits: Limits, timing: Timing, record: Recorder
 ) -> None:
@@ -40,6 +43,7 @@ def test_quality(
     require_within(verdicts)
 
 
+@pytest.mark.needs("a precision other than fp32")
 def test_numerics(
     numerics_of_cell: NumericsOfCell,
     audio: Audio,

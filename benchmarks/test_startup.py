@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from whisperbench.plugin.replay import replay
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from whisperbench.plugin.timing import Recorder
 
 
+@pytest.mark.needs("a fresh process")
 def test_load(
     startup_of_cell: Startup,
     audio: Audio,
@@ -32,6 +35,7 @@ def test_load(
     _record(record, "load", startup_of_cell, audio, batch_size, plan, samples_s)
 
 
+@pytest.mark.needs("a fresh process")
 def test_first_call(
     startup_of_cell: Startup,
     audio: Audio,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from whisperbench.plugin.session import fixed_tokens
+import pytest
+
+from whisperbench.plugin.collecting import fixed_tokens
 from whisperbench.units import mib
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from whisperbench.whisper.transcriber import Transcriber
 
 
+@pytest.mark.needs("both lengths")
 def test_transcribe(
     transcriber: Transcriber, decoding: str, plan: Plan, timing: Timing, record: Recorder
 ) -> None:

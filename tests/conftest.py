@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
+import msgspec
 import pytest
 
 if os.environ.pop("PYTEST_XDIST_WORKER", None):
@@ -16,14 +20,18 @@ if os.environ.pop("PYTEST_XDIST_WORKER", None):
     # those of two workers would wait for each other's most of the time.
     os.environ["OMP_NUM_THREADS"] = "1"
 
-from whisperbench.asked.checkout import ROOT
+from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.asked.models import ModelSpec
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 
 RunSuite = Callable[..., "subprocess.CompletedProcess[str]"]
 
-TIMEOUT_S = 240.0
+QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
+"""A cell of random weights that is through in seconds."""
+
+TIMEOUT_S = 480.0
+"""Far more than a run takes here, also beside others on two slow cores."""
 
 JFK = ROOT.parent / "shared" / "audio" / "jfk.flac"
 WORDS = "ask not what your country can do for you, ask what you can do for your country."
@@ -37,10 +45,88 @@ def ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """A run of the suite whose outcome several tests read."""
+
+    done: subprocess.CompletedProcess[str]
+    folder: Path
+    """Where its result, run.json, lies."""
+
+    @property
+    def result(self) -> Path:
+        """The run's file."""
+        return self.folder / "run.json"
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test session's own, which all workers of pytest-xdist have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def share(shared_folder: Path, cache: Path) -> Callable[..., Shared]:
+    """Run the suite once under a name, whichever workers ask for it, and give all the outcome."""
+
+    def shared(
+        name: str, *arguments: str, prepare: Callable[[Path], None] | None = None, **options: str
+    ) -> Shared:
+        folder = shared_folder / name
+        ended = folder / "ended.json"
+        with filelock.FileLock(shared_folder / f"{name}.lock"):
+            if not ended.exists():
+                folder.mkdir(exist_ok=True)
+                if prepare is not None:
+                    prepare(folder)
+                given = [one.replace("{folder}", str(folder)) for one in arguments]
+                done = run_in(folder, cache, *given, **options)
+                kept = _Ended(done.returncode, done.stdout, done.stderr)
+                ended.write_bytes(msgspec.json.encode(kept))
+        kept = msgspec.json.decode(ended.read_bytes(), type=_Ended)
+        done = subprocess.CompletedProcess([], kept.returncode, kept.stdout, kept.stderr)
+        return Shared(done=done, folder=folder)
+
+    return shared
+
+
+@pytest.fixture(scope="session")
+def whole_run(share: Callable[..., Shared]) -> Shared:
+    """A cell through every benchmark, as a user runs it: dummy:tiny in int8."""
+    return share("whole_run", *QUICK, "--precision", "int8")
+
+
+@pytest.fixture(scope="session")
+def faulty_run(share: Callable[..., Shared]) -> Shared:
+    """A run in which benchmarks fail in as many ways as tests/sabotage.py knows."""
+
+    def prepare(folder: Path) -> None:
+        shutil.copy(CLIPS_FOLDER / "yes.flac", folder / "other.flac")
+        (folder / "other.txt").write_text("Something else is said here.", encoding="utf-8")
+
+    return share(
+        "faulty_run",
+        *("--model", "dummy:tiny,nano", "--precision", "int8,bf16,fp32"),
+        *("--tokens", "2", "--rounds", "1", "--clip", "{folder}/other.flac"),
+        *("-p", "tests.sabotage", "--junit-xml={folder}/junit.xml"),
+        *("-k", "dummy and (memory or fp32 and test_stages) or nano and fp32 and natural"),
+        prepare=prepare,
+    )
+
+
+@pytest.fixture(scope="session")
+def cache(shared_folder: Path) -> Path:
     """A cache folder of this test session's own."""
-    return tmp_path_factory.mktemp("cache")
+    folder = shared_folder / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -55,30 +141,73 @@ def dummy_tiny(cache: Path) -> Checkpoint:
 def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     """Run `pytest benchmarks/` with options, as a user does, in a process of its own."""
 
-    def run(
-        *arguments: str, path: str = "benchmarks/", **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        # Plugins that a test writes lie in its tmp_path.
-        paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-        usual = {"--device": "cpu", "--result": str(tmp_path / "run.json")}
-        inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", path, "-p", "no:cacheprovider"),
-                # Who runs the suite has no hypothesis, whose plugin takes a second to import.
-                *("-p", "no:hypothesispytest"),
-                # Each may be given once.
-                *(text for pair in usual.items() if pair[0] not in arguments for text in pair),
-                *arguments,
-            ],
-            cwd=ROOT,
-            env=inherited
-            | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
-            | variables,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+    def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+        return run_in(tmp_path, cache, *arguments, **options)
 
     return run
+
+
+@pytest.fixture
+def run_here(
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> RunSuite:
+    """Run `pytest benchmarks/` with options in this process, which has imported torch already.
+
+    For claims about the run that do not need its measurements, or its process.
+    """
+
+    def run(
+        *arguments: str, path: str = "benchmarks/", plugins: Sequence[object] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
+        capfd.readouterr()
+        command = as_given(tmp_path, path, arguments)
+        code = pytest.main(command, plugins=[*plugins])
+        output, errors = capfd.readouterr()
+        return subprocess.CompletedProcess(command, int(code), output, errors)
+
+    return run
+
+
+def as_given(folder: Path, path: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command line of a run whose result goes into a folder, as run.json."""
+    usual = {"--device": "cpu", "--result": str(folder / "run.json")}
+    return [
+        *(path, "-p", "no:cacheprovider"),
+        # Who runs the suite has no hypothesis, whose plugin takes a second to import.
+        *("-p", "no:hypothesispytest"),
+        # Each may be given once.
+        *(text for pair in usual.items() if pair[0] not in arguments for text in pair),
+        *arguments,
+    ]
+
+
+def run_in(
+    folder: Path, cache: Path, *arguments: str, path: str = "benchmarks/", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `pytest benchmarks/` with options; its result goes into a folder, as run.json.
+
+    Args:
+        folder: of the run; plugins that a test writes lie there too.
+        cache: where the suite keeps its dummies.
+        *arguments: options of the run.
+        path: what is run.
+        **variables: of its environment.
+    """
+    paths = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *as_given(folder, path, arguments)],
+        cwd=ROOT,
+        env=inherited
+        | {"WHISPERBENCH_CACHE": str(cache), "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
+        | variables,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )

@@ -17,13 +17,12 @@ from whisperbench import __version__
 from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.models import SIZES
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import Ceiling, read_suite
+from whisperbench.asked.suite import Limit, read_suite
 from whisperbench.cli import app
 from whisperbench.devices.choosing import key_of
 from whisperbench.devices.host import HostDevice
 from whisperbench.judge.limits import as_toml, describe, on_device, propose
 from whisperbench.report import summary, verdicts
-from whisperbench.results.heard import describe as said
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,33 +73,32 @@ def test_list_names_everything() -> None:
 
 
 def test_limits_prints_what_applies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`limits` names this machine's key, its ceilings and the limits, with their reasons."""
+    """`limits` names this machine's key, and the limits that are for it, with their reasons."""
     path = tmp_path / "suite.toml"
-    elsewhere = msgspec.structs.replace(read_suite().ceiling[0], devices=("nvidia-*",))
+    elsewhere = msgspec.structs.replace(read_suite().limit[0], devices=("nvidia-*",))
     path.write_text(
         f"{SUITE_FILE.read_text(encoding='utf-8')}\n{as_toml(elsewhere)}\n", encoding="utf-8"
     )
     suite = read_suite(path)
     monkeypatch.setattr("whisperbench.asked.suite.read_suite", lambda: suite)
     key = key_of(HostDevice().facts())
-    here = on_device(suite.ceiling, key)
-    assert 0 < len(here) < len(suite.ceiling)
+    here = on_device(suite.limit, key)
+    assert 0 < len(here) < len(suite.limit)
     done = CliRunner().invoke(app, ["limits", "--device", "cpu"])
     assert done.exit_code == 0
     assert done.output.splitlines() == [
-        f"ceilings on {key}: {len(here)}",
+        f"limits on {key}: {len(here)}",
         *(line for row in here for line in (f"  {describe(row)}", f"    {row.reason}")),
-        f"limits on quality: {len(suite.limit)}",
-        *(line for row in suite.limit for line in (f"  {said(row)}", f"    {row.reason}")),
     ]
 
 
 def test_limits_reads_the_suite_that_ships() -> None:
-    """The out-of-the-box cells have a ceiling on any CPU."""
+    """The out-of-the-box cells have a limit on any CPU, and those of words are among them."""
     done = _command("limits", "--device", "cpu")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("ceilings on cpu-")
+    assert done.stdout.startswith("limits on cpu-")
     assert "  dummy:tiny, fp32 int8: peak_process_mib at most " in done.stdout
+    assert "  *, *: wer at most 0.5\n" in done.stdout
 
 
 def test_limits_proposes_rows_of_suite_toml(tmp_path: Path) -> None:
@@ -117,9 +115,9 @@ def test_limits_proposes_rows_of_suite_toml(tmp_path: Path) -> None:
     done = _command("limits", "--propose", str(path))
     assert (done.returncode, done.stderr) == (0, "")
     rows = tomllib.loads(done.stdout)
-    assert msgspec.convert(rows, dict[str, list[Ceiling]]) == {"ceiling": propose(run)}
-    assert [row["precisions"] for row in rows["ceiling"]] == [["fp16"], ["int8"]]
-    assert rows["ceiling"][0]["max_mib"] == 1029.0
+    assert msgspec.convert(rows, dict[str, list[Limit]]) == {"limit": propose(run)}
+    assert [row["precisions"] for row in rows["limit"]] == [["fp16"], ["int8"]]
+    assert rows["limit"][0]["max"] == 1029.0
 
 
 @pytest.mark.parametrize("content", [None, "{}", json.dumps(make_run_file())])

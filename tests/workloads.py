@@ -32,6 +32,7 @@ from whisperbench.measure.memory.watched import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
+    from pathlib import Path
     from typing import Any, TypeAlias
 
     Connected: TypeAlias = Connection[Any, Any]
@@ -250,3 +251,12 @@ def run_with_little_memory(spare_mib: int, connection: Connected, request: CellR
     limit = pages * resource.getpagesize() + spare_mib * MIB
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     run_cell(connection, request)
+
+
+def build_dummy(connection: Connected, cache: Path) -> None:
+    """Build dummy:tiny once told to, and say how far that is."""
+    from whisperbench.whisper.dummy import ensure_dummy
+
+    connection.recv()
+    ensure_dummy("tiny", cache, on_build=lambda: connection.send("building"))
+    connection.send("done")

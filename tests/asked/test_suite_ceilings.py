@@ -8,6 +8,7 @@ import pytest
 
 from tests.runs import (
     CPU_MACHINE,
+    make_cell,
 )
 from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.suite import read_suite
@@ -20,28 +21,22 @@ from whisperbench.judge.limits import (
 def test_the_committed_file_reads() -> None:
     """The ceilings that ship have their types, and the out-of-the-box cells have one."""
     suite = read_suite()
-    assert suite.ceiling
     for precision in suite.profile["cpu"].precisions:
-        assert applying(
-            suite.ceiling,
-            model=suite.profile["cpu"].models[0],
-            precision=precision,
-            device_key=CPU_MACHINE.device_key,
-            batch_size=1,
-        )
+        cell = make_cell(precision, model=suite.profile["cpu"].models[0])
+        assert applying(suite.limit, "memory", cell, CPU_MACHINE.device_key)
 
 
 ABSOLUTE = """
-[[ceiling]]
+[[limit]]
 models = ["dummy:tiny"]
 precisions = ["int8*"]
 devices = ["cpu-*"]
 batch_sizes = [1]
 metric = "peak_process_mib"
-max_mib = 1024
+max = 1024
 reason = "it must fit"
 """
-RATIO = ABSOLUTE.replace("max_mib = 1024", 'max_ratio = 0.55\nof = "fp16"')
+RATIO = ABSOLUTE.replace("max = 1024", 'max_ratio = 0.55\nof = "fp16"')
 
 
 def with_ceiling(tmp_path: Path, table: str) -> Path:
@@ -53,21 +48,23 @@ def with_ceiling(tmp_path: Path, table: str) -> Path:
 
 def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
     """A limit may be a whole number; batch sizes may be left out."""
-    before = len(read_suite().ceiling)
-    absolute, ratio = read_suite(with_ceiling(tmp_path, ABSOLUTE + RATIO)).ceiling[before:]
-    assert (absolute.max_mib, absolute.max_ratio, absolute.of) == (1024.0, None, None)
-    assert (ratio.max_mib, ratio.max_ratio, ratio.of) == (None, 0.55, "fp16")
+    before = len(read_suite().limit)
+    absolute, ratio = read_suite(with_ceiling(tmp_path, ABSOLUTE + RATIO)).limit[before:]
+    assert (absolute.max, absolute.max_ratio, absolute.of) == (1024.0, None, None)
+    assert (ratio.max, ratio.max_ratio, ratio.of) == (None, 0.55, "fp16")
     assert absolute.batch_sizes == (1,)
     everywhere = read_suite(with_ceiling(tmp_path, ABSOLUTE.replace("batch_sizes = [1]\n", "")))
-    assert everywhere.ceiling[-1].batch_sizes == ()
+    assert everywhere.limit[-1].batch_sizes == ()
 
 
 @pytest.mark.parametrize(
     ("table", "old", "new", "word"),
     [
-        (ABSOLUTE, "max_mib", "max_mb", "unknown field `max_mb`"),
-        (ABSOLUTE, "max_mib = 1024\n", "", "needs max_mib or max_ratio, not both"),
-        (RATIO, "max_ratio", "max_mib = 5\nmax_ratio", "needs max_mib or max_ratio, not both"),
+        (ABSOLUTE, "max =", "max_mib =", "unknown field `max_mib`"),
+        (ABSOLUTE, "max = 1024\n", "", "needs one of max, min and max_ratio"),
+        (RATIO, "max_ratio", "max = 5\nmax_ratio", "needs one of max, min and max_ratio"),
+        (RATIO, "max_ratio", "min = 5\nmax_ratio", "needs one of max, min and max_ratio"),
+        (ABSOLUTE, "[[limit]]", "[[ceiling]]", "[[ceiling]] is [[limit]] now: rename the table"),
         (RATIO, 'of = "fp16"\n', "", "max_ratio and of go together"),
         (ABSOLUTE, "reason", 'of = "fp16"\nreason', "max_ratio and of go together"),
         (RATIO, '"fp16"', '"fp17"', "fp17"),
@@ -77,11 +74,11 @@ def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
             '"int8", "int9*"',
             "no precision is called 'int9*'; choose from fp32",
         ),
-        (ABSOLUTE, "1024", "0", "> 0"),
-        (ABSOLUTE, "1024", "-1", "> 0"),
-        (ABSOLUTE, "1024", "nan", "> 0"),
-        (ABSOLUTE, "1024", "inf", "max_mib"),
-        (ABSOLUTE, "1024", '"1024"', "max_mib"),
+        (ABSOLUTE, "1024", "0", "max must be > 0, for everything takes some memory"),
+        (ABSOLUTE, "1024", "-1", ">= 0"),
+        (ABSOLUTE, "1024", "nan", ">= 0"),
+        (ABSOLUTE, "1024", "inf", "max"),
+        (ABSOLUTE, "1024", '"1024"', "max"),
         (RATIO, "0.55", "0", "> 0"),
         (RATIO, "0.55", "inf", "max_ratio"),
         (RATIO, '"fp16"', '"fp*"', "of = 'fp*' is not a precision"),

@@ -73,7 +73,7 @@ class FakeNvml:
             "nvmlDeviceGetMaxMigDeviceCount": MAX_PARTS,
             "nvmlDeviceGetMigDeviceHandleByIndex": self._part,
             "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": self._card_of,
-            "nvmlDeviceGetMemoryInfo": self._memory,
+            "nvmlDeviceGetMemoryInfo": self.memory_of,
             "nvmlDeviceGetComputeRunningProcesses": self._processes,
             "nvmlDeviceGetCurrentClocksEventReasons": 0,
             "nvmlDeviceGetFieldValues": partial(self._fields, {}),
@@ -146,7 +146,8 @@ class FakeNvml:
     def _card_of(self, handle: Handle) -> Handle:
         return Handle(self._owner(handle)[1].uuid)
 
-    def _memory(self, handle: Handle, version: int | None = None) -> Any:
+    def memory_of(self, handle: Handle, version: int | None = None) -> Any:
+        """Read the memory of a card or a part, in either version of NVML's answer."""
         found = self._owner(handle)[0]
         reserved = 500 * MIB
         if version is None:

@@ -193,7 +193,7 @@ def test_an_ended_process_that_nobody_has_waited_for_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_child_that_may_not_be_read_is_an_error() -> None:
+def test_a_child_that_may_not_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that the system hides from us is not left out of the sum unsaid."""
 
     class Hidden:
@@ -203,9 +203,8 @@ def test_a_child_that_may_not_be_read_is_an_error() -> None:
             """Refuse."""
             raise psutil.AccessDenied(pid=1)
 
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [Hidden()])
     device = HostDevice()
-    _held(device, os.getpid())
-    device._family.append(Hidden())  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=f"^process {os.getpid()} ") as caught:
         device.processes(os.getpid())
     assert "\n" not in str(caught.value)

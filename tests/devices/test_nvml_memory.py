@@ -45,7 +45,7 @@ def test_memory_of_an_old_driver(device_of: Open, code: int) -> None:
     def first_only(handle: Handle, version: int | None = None) -> Any:
         if version is not None:
             raise pynvml.NVMLError(code)
-        return nvml._memory(handle)
+        return nvml.memory_of(handle)
 
     nvml.functions["nvmlDeviceGetMemoryInfo"] = first_only
     assert device_of(nvml).memory() == DeviceMemory(

@@ -51,7 +51,7 @@ V2_MOUNTS = """\
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of eight cores and 16 GiB, half of which is free."""
-    monkeypatch.setattr(usable, "_CPUS", frozenset(range(8)))
+    monkeypatch.setattr(usable, "cpus", lambda: frozenset(range(8)))
     memory = psutil.virtual_memory()._replace(total=16384 * MIB, available=8192 * MIB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
 

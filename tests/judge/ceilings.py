@@ -7,7 +7,7 @@ import msgspec
 from tests.runs import (
     make_cell,
 )
-from whisperbench.asked.suite import Ceiling
+from whisperbench.asked.suite import Limit
 from whisperbench.judge.limits import (
     judge,
 )
@@ -35,31 +35,31 @@ CPU_FIGURES = {
 INT8 = make_cell("int8")
 
 
-def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Ceiling:
+def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Limit:
     """Return an absolute ceiling on every cell."""
-    return Ceiling(
+    return Limit(
         models=("*",),
         precisions=("*",),
         devices=("*",),
         metric=metric,
         reason="it must fit",
-        max_mib=max_mib,
+        max=max_mib,
     )
 
 
-def a_ratio(metric: str = "weight_mib", max_ratio: float = 0.5, of: str = "fp16") -> Ceiling:
+def a_ratio(metric: str = "weight_mib", max_ratio: float = 0.5, of: str = "fp16") -> Limit:
     """Return a relative ceiling on every cell."""
     return msgspec.structs.replace(
-        a_ceiling(metric), max_mib=None, max_ratio=max_ratio, of=of, reason="halving is the point"
+        a_ceiling(metric), max=None, max_ratio=max_ratio, of=of, reason="halving is the point"
     )
 
 
 def only(
-    ceiling: Ceiling,
+    ceiling: Limit,
     figures: dict[str, float],
     references: dict[str, dict[str, float]] | None = None,
     cell: Cell = INT8,
 ) -> Verdict:
     """Judge a cell by one ceiling."""
-    (verdict,) = judge(cell, figures, [ceiling], references or {})
+    (verdict,) = judge(cell, figures, [ceiling], references or {}, "fp16")
     return verdict

@@ -83,7 +83,7 @@ def test_nothing_to_compare_is_not_a_pass(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", str(path), str(path)])
     assert done.exit_code == 4
     assert done.stdout.endswith("\n0 figures compared: none\n")
-    assert "base, 1 benchmarks were measured, and 0 are in the file" in done.stdout
+    assert "base, 1 benchmark measured, and 0 in the file" in done.stdout
 
 
 def test_other_formats_say_the_same() -> None:

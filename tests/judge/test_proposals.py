@@ -21,7 +21,7 @@ from tests.runs import (
     make_run,
 )
 from whisperbench.asked.checkout import SUITE_FILE
-from whisperbench.asked.suite import Ceiling, Suite, read_suite
+from whisperbench.asked.suite import Limit, Suite, read_suite
 from whisperbench.judge.limits import (
     applying,
     as_toml,
@@ -44,22 +44,22 @@ def measured_run() -> Run:
 def test_a_proposal_a_memory_measurement() -> None:
     """Every cell of the stage `memory` has a row of its own, and no other stage has."""
     assert propose(measured_run()) == [
-        Ceiling(
+        Limit(
             models=("owner/whisper",),
             precisions=("fp16",),
             devices=("nvidia-h200-sm90-140gib",),
             batch_sizes=(1,),
             metric="peak_process_mib",
-            max_mib=3987.0,  # 3900.25 * 1.02 + 8 = 3986.255
+            max=3987.0,  # 3900.25 * 1.02 + 8 = 3986.255
             reason="3900 MiB measured, and 2 % + 8 MiB",
         ),
-        Ceiling(
+        Limit(
             models=("owner/whisper",),
             precisions=("int8",),
             devices=("nvidia-h200-sm90-140gib",),
             batch_sizes=(4,),
             metric="peak_process_mib",
-            max_mib=2589.0,  # 2530 * 1.02 + 8 = 2588.6
+            max=2589.0,  # 2530 * 1.02 + 8 = 2588.6
             reason="2530 MiB measured, and 2 % + 8 MiB",
         ),
     ]
@@ -68,7 +68,7 @@ def test_a_proposal_a_memory_measurement() -> None:
 def test_a_hidden_process_is_proposed_by_the_device() -> None:
     """The first of the process's and the device's figure that there is gets the ceiling."""
     (row,) = propose(make_run(make_memory(INT8, {"weight_mib": 1.0, "peak_device_mib": 100.0})))
-    assert (row.metric, row.max_mib) == ("peak_device_mib", 110.0)
+    assert (row.metric, row.max) == ("peak_device_mib", 110.0)
 
 
 def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
@@ -76,7 +76,7 @@ def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
     cell = msgspec.structs.replace(INT8, device="cpu")
     measured = make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})
     (row,) = propose(make_run(measured, machine=CPU_MACHINE))
-    assert row.max_mib == 758.0  # 600 * 1.25 + 8
+    assert row.max == 758.0  # 600 * 1.25 + 8
     assert row.reason == "600 MiB measured, and 25 % + 8 MiB"
 
 
@@ -102,9 +102,9 @@ def test_nothing_is_proposed_of_a_cell_that_ran_out() -> None:
     assert propose(make_run(make_memory(INT8, cut_short))) == []
 
 
-def reread(rows: Sequence[Ceiling], tmp_path: Path) -> Suite:
+def reread(rows: Sequence[Limit], tmp_path: Path) -> Suite:
     """Append rows to the committed suite.toml, without its own, and read that."""
-    text = SUITE_FILE.read_text(encoding="utf-8").partition("[[ceiling]]")[0]
+    text = SUITE_FILE.read_text(encoding="utf-8").partition("[[limit]]")[0]
     path = tmp_path / "suite.toml"
     path.write_text(text + "\n\n".join(map(as_toml, rows)) + "\n", encoding="utf-8")
     return read_suite(path)
@@ -115,14 +115,8 @@ def kept(run: Run, suite: Suite) -> list[str]:
     verdicts: list[str] = []
     for row in run.measurements:
         if row.benchmark == "memory":
-            ceilings = applying(
-                suite.ceiling,
-                model=row.cell.model,
-                precision=row.cell.precision,
-                device_key=run.machine.device_key,
-                batch_size=row.cell.batch_size,
-            )
-            judged = judge(row.cell, figures_of(row), ceilings, {})
+            limits = applying(suite.limit, "memory", row.cell, run.machine.device_key)
+            judged = judge(row.cell, figures_of(row), limits, {}, "fp16")
             verdicts += [verdict.verdict for verdict in judged] or ["none"]
     return verdicts
 
@@ -132,7 +126,7 @@ def test_proposals_can_be_pasted(tmp_path: Path) -> None:
     run = measured_run()
     rows = propose(run)
     suite = reread(rows, tmp_path)
-    assert list(suite.ceiling) == rows
+    assert list(suite.limit) == rows
     assert kept(run, suite) == ["ok", "ok"]
 
 
@@ -166,6 +160,6 @@ def test_a_proposed_limit_is_a_whole_number_of_mib() -> None:
         (row,) = propose(
             make_run(make_memory(INT8, {"weight_mib": 1.0, "peak_process_mib": measured}))
         )
-        assert row.max_mib is not None
-        assert row.max_mib == math.floor(row.max_mib)
-        assert 0.0 <= row.max_mib - (measured * 1.02 + 8.0) < 1.0
+        assert row.max is not None
+        assert row.max == math.floor(row.max)
+        assert 0.0 <= row.max - (measured * 1.02 + 8.0) < 1.0

@@ -11,7 +11,7 @@ from tests.judge.ceilings import (
     a_ratio,
     only,
 )
-from whisperbench.asked.suite import Ceiling
+from whisperbench.asked.suite import Limit
 from whisperbench.results.records import Verdict
 
 
@@ -93,7 +93,7 @@ def test_a_ratio_compares_like_with_like() -> None:
 
 
 @pytest.mark.parametrize("ceiling", [a_ceiling(max_mib=2000.0), a_ratio("peak_process_mib")])
-def test_a_sentence_is_one_line(ceiling: Ceiling) -> None:
+def test_a_sentence_is_one_line(ceiling: Limit) -> None:
     """A reason of several lines, as suite.toml's profiles have, does not break the sentence."""
     ceiling = msgspec.structs.replace(ceiling, reason="first line\nand second")
     verdict = only(ceiling, GPU_FIGURES, {"fp16": GPU_FIGURES})

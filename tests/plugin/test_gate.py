@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunSuite
+from tests.conftest import QUICK, RunSuite, Shared
 from whisperbench.record import baselines as baseline
 from whisperbench.results.run_file import read_run
+from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
-CELL = ("--model", "dummy:tiny:1", "--precision", "fp32", "--rounds", "2")
-COST = (*CELL, "-k", "test_cost or front_end")
+CELL = (*QUICK, "--precision", "int8")
 
 
-def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_run_is_held_against_its_baseline(
+    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+) -> None:
     """The test that regressed fails, in JUnit too; what was not measured is missing.
 
     Two runs of the same code have the same counts, so the first one is a baseline that the second
     one meets, until a count of the baseline is lowered by one.
     """
-    assert run_suite(*COST).returncode == 0
     kept = tmp_path / "baseline.json"
-    kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
-    content = json.loads(kept.read_bytes())
+    content = json.loads(baseline.merge([whole_run.result]))
     (row,) = (row for row in content["benchmarks"] if "test_cost" in row["fullname"])
     metrics = row["extra_info"]["whisperbench"]["metrics"]
     (ops,) = (metric for metric in metrics if metric["name"] == "decode_aten_ops")
@@ -36,7 +36,7 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     )
     assert done.returncode == 1
     assert "1 regressed" in done.stdout
-    assert "missing: front end, dummy:tiny:1 fp32" in done.stdout
+    assert "missing: front end, dummy:tiny int8" in done.stdout
     said = f"decode_aten_ops: {ops['processes'][0]:.0f} to {ops['processes'][0] + 1:.0f}"
     assert said in done.stdout
     assert "Traceback" not in done.stdout
@@ -49,23 +49,26 @@ def test_a_run_is_held_against_its_baseline(run_suite: RunSuite, tmp_path: Path)
     ]
     # Its figures are kept, to be looked at; a baseline they never become.
     assert len(run.measurements) == 1
-    # Traps 5 and 6: skipped while it runs, and without a terminal. Nor is the baseline overwritten.
-    (tmp_path / "skip.py").write_text(SKIP, encoding="utf-8")
+
+
+def test_a_skip_is_no_pass_of_a_gate(
+    run_here: RunSuite, whole_run: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traps 5 and 6: skipped while it runs, and without a terminal. Nor is a baseline overwritten.
+
+    The baseline has what is skipped, and nothing else.
+    """
+    kept = tmp_path / "baseline.json"
+    content = json.loads(baseline.merge([whole_run.result]))
+    rows = content["benchmarks"]
+    content["benchmarks"] = [row for row in rows if "test_front_end" in row["fullname"]]
+    kept.write_text(json.dumps(content), encoding="utf-8")
     judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
-    assert run_suite(*judged, "-p", "skip").returncode == 4
-    assert run_suite(*judged, "--benchmark-json", str(kept)).returncode == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(TransformersTranscriber, "front_end", lambda *_: pytest.skip("no memory"))
+        assert run_here(*judged).returncode == 4
+    assert run_here(*judged, "--benchmark-json", str(kept)).returncode == 4
     assert read_run(kept).measurements
-
-
-SKIP = """
-from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
-import pytest
-
-def front_end(self, window=0):
-    pytest.skip("no memory")
-
-TransformersTranscriber.front_end = front_end
-"""
 
 
 @pytest.mark.parametrize(

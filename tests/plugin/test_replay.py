@@ -47,9 +47,8 @@ def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replayed:
             def __init__(self) -> None:
                 self.kept: list[Any] = []
 
-            @pytest.hookimpl(trylast=True)
-            def pytest_sessionfinish(self, session: Any) -> None:
-                self.kept = list(session.config._benchmarksession.benchmarks)
+            def pytest_benchmark_update_json(self, benchmarks: list[Any]) -> None:
+                self.kept = list(benchmarks)
 
         monkeypatch.setattr(whisperbench.plugin.session, "BENCHMARKS", tmp_path.resolve())
         monkeypatch.chdir(tmp_path)
@@ -61,7 +60,7 @@ def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Replayed:
         code = pytest.main(
             [
                 *(str(path), "--rootdir", str(tmp_path), "--import-mode", "importlib"),
-                *("-q", "-p", "no:cacheprovider", *arguments),
+                *("-q", "-p", "no:cacheprovider", "--benchmark-json=kept.json", *arguments),
             ],
             plugins=[plugin, whisperbench.plugin.replay],
         )
@@ -98,7 +97,8 @@ class Plugin:
         for item in session.items:
             marker = item.get_closest_marker("benchmark")
             timer = marker.kwargs.get("timer") if marker else None
-            reported = timer == whisperbench.plugin.replay._REPORTED.now
+            clock = getattr(timer, "__self__", None)
+            reported = isinstance(clock, whisperbench.plugin.replay.ReportedClock)
             found.setdefault(item.location[0], {})[item.name] = reported
         print("found:", json.dumps(found))
 

@@ -16,8 +16,10 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
-from whisperbench.plugin.results import _encodable, _is_of_ours, without_home
-from whisperbench.results.heard import lines_of, rate
+from whisperbench.measure.quality.scoring import rate
+from whisperbench.plugin.result_file import is_of_ours
+from whisperbench.plugin.written import encodable, without_home
+from whisperbench.results.heard import HeardClip, lines_of
 from whisperbench.whisper.residency import ModelCache
 
 
@@ -66,7 +68,7 @@ def test_what_json_cannot_hold_stands_there_as_text() -> None:
         deep = [deep]
     thing: dict[Any, Any] = {"\udce9": (1, 2.5, None, True), (1, 2): Mute(), "set": {3}}
     thing |= {"itself": thing, "twice": [thing["set"], thing["set"]], "deep": deep}
-    made: Any = _encodable(thing)
+    made: Any = encodable(thing)
     json.dumps(made).encode()
     assert made.pop("deep")
     assert made == {
@@ -81,14 +83,14 @@ def test_what_json_cannot_hold_stands_there_as_text() -> None:
 def test_only_files_of_ours_are_taken_away(tmp_path: Path) -> None:
     """What was heard by an earlier run is; other tools' lines, notes and empty files are not."""
     path = tmp_path / "run.clips.jsonl"
-    heard = SimpleNamespace(
+    heard = HeardClip(
         name="a", seconds=1.0, language="en", reference="yes", transcript="yes", tokens=1
     )
-    path.write_bytes(b"\n".join(lines_of(make_cell(), rate([heard], None))))  # type: ignore[list-item]
-    assert _is_of_ours(path)
+    path.write_bytes(b"\n".join(lines_of(make_cell(), [heard], rate([heard], None).found.clips)))
+    assert is_of_ours(path)
     for text in ("", "notes", '{"audio_filepath": "a.wav", "text": "a", "pred_text": "a"}'):
         path.write_text(text, encoding="utf-8")
-        assert not _is_of_ours(path)
+        assert not is_of_ours(path)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("on two\ndevices"), KeyError("x"), MemoryError()])

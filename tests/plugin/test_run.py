@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import JFK, TINY_EN, WORDS, RunSuite
-from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
+from tests.conftest import JFK, QUICK, TINY_EN, WORDS, RunSuite, Shared
+from whisperbench.asked.checkout import ROOT
 from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
 
-QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
+
+def content_of(path: Path) -> Any:
+    """Read a result as JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _run_file(tmp_path: Path) -> Any:
-    return json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-
-
-def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_whole_run(whole_run: Shared) -> None:
     """A cell through every benchmark: quiet output, a summary, a complete result."""
-    done = run_suite(*QUICK, "--precision", "int8")
+    done = whole_run.done
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 benchmarks asked for: 9 measured" in done.stdout
     assert done.stderr == ""
@@ -39,8 +36,8 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     assert [first for first, _ in loads] == [*began, "loading"]
     assert [second for _, second in loads[2:]] == ["dummy:tiny-fp32", "dummy:tiny-int8"]
 
-    content = _run_file(tmp_path)
-    run = read_run(tmp_path / "run.json")
+    content = content_of(whole_run.result)
+    run = read_run(whole_run.result)
     assert len(run.measurements) == len(content["benchmarks"]) == 9
     assert {entry.outcome for entry in run.info.manifest} == {"measured"}
     assert run.machine.device_key.startswith("cpu-")
@@ -78,75 +75,27 @@ def test_a_whole_run(run_suite: RunSuite, tmp_path: Path) -> None:
     # No host name, no user's paths.
     assert content["machine_info"]["node"] == ""
     text = json.dumps(content)
-    for private in (str(ROOT), str(Path.home()), str(tmp_path)):
+    for private in (str(ROOT), str(Path.home()), str(whole_run.folder)):
         assert private not in text
 
 
-def test_failures_are_in_the_manifest_and_their_figures_are_not(
-    run_suite: RunSuite, tmp_path: Path
-) -> None:
-    """A benchmark that fails is one line, is named in the result, and leaves no figure behind."""
-    shutil.copy(CLIPS_FOLDER / "yes.flac", tmp_path / "other.flac")
-    (tmp_path / "other.txt").write_text("Something else is said here.", encoding="utf-8")
-    clip = ("--model", "nano", "--precision", "fp32", "--clip", str(tmp_path / "other.flac"))
-    done = run_suite(*clip, "-k", "natural", path="benchmarks/test_transcribe.py")
-    assert done.returncode == 1
-    line = "nano-fp32: word error rate 1.00 on other, over 0.5 (max_wer in suite.toml)"
-    assert line in done.stdout.replace("\n", " ")
-    assert "Traceback" not in done.stdout
-    assert "fixtures/models.py" not in done.stdout
-    run = read_run(tmp_path / "run.json")
-    assert run.measurements == ()
-    outcomes = {(entry.outcome, entry.reason[: len(line)]) for entry in run.info.manifest}
-    assert outcomes == {("invalid", line), ("skipped", "deselected")}
+class SkipBodies:
+    """A plugin that passes a benchmark without running it."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Be done with the first call before it began."""
+        return True if "first_call" in pyfuncitem.name else None
 
 
-def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(
-    run_suite: RunSuite, tmp_path: Path
-) -> None:
-    """pytest-benchmark saves a benchmark that failed after it was timed; the suite does not."""
-    plugin = tmp_path / "sabotage.py"
-    plugin.write_text(
-        "import pytest\n"
-        "@pytest.hookimpl(wrapper=True)\n"
-        "def pytest_pyfunc_call(pyfuncitem):\n"
-        "    result = yield\n"
-        "    if 'encoder' in pyfuncitem.name:\n"
-        "        raise AssertionError('failed after it was timed')\n"
-        "    return result\n",
-        encoding="utf-8",
-    )
-    done = run_suite(
-        *QUICK,
-        *("--precision", "int8", "-k", "encoder or front_end", "-p", "sabotage"),
-    )
-    assert done.returncode == 1
-    run = read_run(tmp_path / "run.json")
-    assert [row.benchmark for row in run.measurements] == ["front end"]
-    failed = [entry for entry in run.info.manifest if entry.outcome == "failed"]
-    assert [entry.reason for entry in failed] == ["failed after it was timed"]
-
-
-SKIP_BODIES = """
-import pytest
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    if 'first_call' in pyfuncitem.name:
-        return True
-"""
-
-
-def test_what_timed_nothing_is_not_a_pass(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_what_timed_nothing_is_not_a_pass(run_here: RunSuite) -> None:
     """A benchmark that pytest passes without a timing fails the run, and so do those not run."""
-    (tmp_path / "bodies.py").write_text(SKIP_BODIES, encoding="utf-8")
-    done = run_suite(
-        *QUICK,
-        *("--precision", "fp32", "-k", "first_call", "-p", "bodies"),
-    )
+    first_call = (*QUICK, "--precision", "fp32", "-k", "first_call")
+    done = run_here(*first_call, plugins=[SkipBodies()])
     assert "1 passed" in done.stdout
     assert "timed nothing" in done.stdout
     assert done.returncode == 1
-    done = run_suite(*QUICK, "--precision", "fp32", "-k", "first_call", "--setup-only")
+    done = run_here(*first_call, "--setup-only")
     assert done.returncode == 1
 
 
@@ -225,23 +174,24 @@ atexit.register(lambda: open(os.environ["EVENTS"], "w").write(json.dumps(events)
 """
 
 
-def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_round_is_timed_by_the_rules(
+    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+) -> None:
     """The output is checked first; then each round is synchronised at both ends, without GC.
 
-    Benchmarks named through a link are the benchmarks, and pytest-benchmark, which compares another
-    run with it, sees one machine.
+    Benchmarks named through a link are the benchmarks, and pytest-benchmark, which compares this
+    run with another, sees one machine.
     """
     (tmp_path / "witness.py").write_text(WITNESS, encoding="utf-8")
     (tmp_path / "link").symlink_to(ROOT)
     saved = tmp_path / "saved.json"
-    front_end = (*QUICK, "--precision", "fp32", "-k", "front_end")
     done = run_suite(
-        *front_end,
-        *("-p", "witness", "--benchmark-json", str(saved)),
+        *(*QUICK, "--precision", "int8", "-k", "front_end", "-p", "witness"),
+        *("--benchmark-json", str(saved), "--benchmark-compare", str(whole_run.result)),
         path=str(tmp_path / "link" / "benchmarks"),
         EVENTS=str(tmp_path / "events.json"),
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout + done.stderr
     events = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
     warmup_and_timed = 2 + 1
     quiet_round = [
@@ -250,247 +200,7 @@ def test_a_round_is_timed_by_the_rules(run_suite: RunSuite, tmp_path: Path) -> N
         ["synchronize", False, True],
     ]
     assert events == [["call", True, False], *quiet_round * warmup_and_timed]
-    assert len(_run_file(tmp_path)["benchmarks"][0]["stats"]["data"]) == 1
-    done = run_suite(*front_end, "--benchmark-compare", str(saved))
-    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (tmp_path / "run.json", saved):
+        assert len(content_of(path)["benchmarks"][0]["stats"]["data"]) == 1
     assert "machine_info is different" not in done.stdout + done.stderr
     assert "(NOW)" in done.stdout
-
-
-def test_an_unwritable_result_fails_at_once(run_suite: RunSuite, tmp_path: Path) -> None:
-    """A result that could not be written in the end is refused in the beginning."""
-    done = run_suite(*QUICK, "--result", str(tmp_path))
-    assert done.returncode == 4
-    assert f"ERROR: {tmp_path}: is a folder; name a file" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("--precision", "int9"), "--precision int9: unknown; choose from fp32"),
-        (("--rounds", "0"), "--rounds 0: must be a whole number of at least 1"),
-        (("--model", "./none"), "--model ./none: no such folder"),
-        (("--device", "cuda"), "--device cpu"),
-        (("--clip", "none.wav"), "--clip none.wav: no such file"),
-        (("--benchmark-disable",), "--benchmark-disable is set"),
-        (("--benchmark-skip",), "--benchmark-skip is set"),
-        (("--attention", "flash_attention_2"), "needs an NVIDIA GPU from Ampere on; use sdpa"),
-        (("--rounds", "1", "--rounds=2"), "--rounds: was given 2 times (look at addopts"),
-        (("--clip", "new\nline.wav"), r"--clip: the name new\nline.wav cannot be printed"),
-        (
-            (*QUICK, "--keep-duplicates", "benchmarks/"),
-            "would be measured 2 times in one run: drop",
-        ),
-        ((*QUICK, "--result", "a.clips.jsonl"), "a.clips.jsonl: is a name for what was heard"),
-    ],
-)
-def test_bad_options_end_the_run_in_one_line(
-    run_suite: RunSuite, tmp_path: Path, arguments: tuple[str, ...], line: str
-) -> None:
-    """Exit code 4, one line with the remedy, and no result file."""
-    done = run_suite(*arguments)
-    assert done.returncode == 4
-    errors = [text for text in done.stderr.splitlines() if text]
-    assert len(errors) == 1
-    assert errors[0].startswith("ERROR: ")
-    assert line in errors[0]
-    assert "Traceback" not in done.stdout
-    assert not (tmp_path / "run.json").exists()
-
-
-AGAIN = """
-import pytest
-@pytest.hookimpl(trylast=True)
-def pytest_generate_tests(metafunc):
-    metafunc.fixturenames.append("step")
-    metafunc.parametrize("step", [1, 2])
-@pytest.fixture
-def step(request):
-    return request.param
-"""
-
-
-def test_a_cell_is_measured_once(run_suite: RunSuite, tmp_path: Path) -> None:
-    """What pytest-repeat does to tests, in the order that they were given: one line, no result."""
-    (tmp_path / "again.py").write_text(AGAIN, encoding="utf-8")
-    done = run_suite(*QUICK, "-p", "again", PYTEST_ADDOPTS="-k front_end --precision=fp32")
-    assert done.returncode == 4
-    line = "ERROR: test_stages.py::test_front_end[dummy:tiny-fp32-yes-1] would be measured 2 times"
-    assert done.stderr.startswith(line)
-    assert not (tmp_path / "run.json").exists()
-
-
-def test_an_option_of_addopts_is_not_forgotten(run_suite: RunSuite) -> None:
-    """A value from PYTEST_ADDOPTS and another of the command line are one too many."""
-    done = run_suite(*QUICK, PYTEST_ADDOPTS="--tokens=4")
-    assert done.returncode == 4
-    assert "--tokens: was given 2 times" in done.stderr
-
-
-OTHERS = r"""
-import pytest
-from _pytest.runner import runtestprotocol
-
-class Mute:
-    def __str__(self):
-        raise RuntimeError("says nothing")
-
-tried = set()
-
-def pytest_runtest_protocol(item, nextitem):
-    # As pytest-rerunfailures does.
-    first = runtestprotocol(item, log=False, nextitem=nextitem)
-    if not any(report.failed for report in first):
-        reports = first
-    else:
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    return True
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    result = yield
-    info = pyfuncitem.funcargs["benchmark"].extra_info
-    info["odd"] = {"a name": "caf\udce9", 1: Mute(), "itself": info}
-    if "token" in pyfuncitem.name:
-        info["whisperbench"]["cell"]["clip"] = "new\nline"
-    if pyfuncitem.name not in tried:
-        tried.add(pyfuncitem.name)
-        raise RuntimeError("\ud800 the first time")
-    return result
-
-def pytest_benchmark_update_json(output_json):
-    raise KeyError("not there")
-"""
-
-
-def test_other_plugins_take_no_result_away(run_suite: RunSuite, tmp_path: Path) -> None:
-    """Second attempts, facts that JSON cannot hold, a hook that fails: one whole file, and said."""
-    (tmp_path / "others.py").write_text(OTHERS, encoding="utf-8")
-    done = run_suite(
-        *QUICK, "--precision", "fp32", "-p", "others", path="benchmarks/test_stages.py"
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "for one of them failed: KeyError: 'not there'" in done.stdout
-    run = read_run(tmp_path / "run.json")
-    # Once each, by the attempt that passed.
-    assert [row.benchmark for row in run.measurements] == ["front end", "encoder"]
-    assert [entry.outcome for entry in run.info.manifest] == ["measured", "measured", "failed"]
-    assert "recorded what is no result: " in run.info.manifest[2].reason
-    kept = _run_file(tmp_path)["benchmarks"][0]["extra_info"]["odd"]
-    assert kept == {"a name": r"caf\udce9", "1": "Mute", "itself": "..."}
-
-
-def test_unreachable_model_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
-    """A hub that cannot be reached ends the run before anything is measured; nothing is skipped."""
-    done = run_suite(
-        *("--model", "openai/whisper-tiny"), HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path)
-    )
-    assert done.returncode == 4
-    assert "the hub cannot be reached" in done.stderr
-    assert "skipped" not in done.stdout
-
-
-def test_broken_audio_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
-    """Audio that cannot be decoded ends the run before anything is measured."""
-    (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    done = run_suite("--clip", str(tmp_path / "broken.wav"))
-    assert done.returncode == 4
-    assert "not a readable wav, flac or mp3" in done.stderr
-
-
-def test_inherited_xdist_worker_is_refused(run_suite: RunSuite) -> None:
-    """An inherited PYTEST_XDIST_WORKER would switch pytest-benchmark off in silence."""
-    done = run_suite(PYTEST_XDIST_WORKER="gw0")
-    assert done.returncode == 4
-    assert "unset PYTEST_XDIST_WORKER" in done.stderr
-
-
-COLLECT = """
-import sys, pytest
-code = pytest.main(["benchmarks/", "--collect-only", "-q", *sys.argv[1:]])
-heavy = {"torch", "transformers", "bitsandbytes", "accelerate"} & set(sys.modules)
-print("heavy:", sorted(heavy))
-sys.exit(int(code))
-"""
-
-
-def _collect(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", COLLECT, *arguments],
-        cwd=ROOT,
-        env={name: text for name, text in os.environ.items() if "PYTEST" not in name},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_collection_loads_no_torch() -> None:
-    """`--collect-only` lists the matrix of a GPU run without importing torch or transformers."""
-    done = _collect("--device", "cuda")
-    assert done.returncode == 0, done.stdout
-    assert "heavy: []" in done.stdout
-    name = "openai/whisper-large-v3@06f233fe"
-    for decoding in ("natural", "fixed64"):
-        for precision in ("fp16", "int8"):
-            test = f"test_transcribe[{name}-{precision}-{decoding}-harbour-b1]"
-            assert f"benchmarks/test_transcribe.py::{test}" in done.stdout
-
-
-def test_fresh_processes_come_first_and_checkpoints_one_by_one() -> None:
-    """No model is loaded before the fresh processes are through, and none twice."""
-    done = _collect("--device", "cpu")
-    tests = [line for line in done.stdout.splitlines() if "::" in line]
-    fresh = ["test_memory.py" in line or "test_startup.py" in line for line in tests]
-    assert fresh == sorted(fresh, reverse=True)
-    loaded = [line for line, is_fresh in zip(tests, fresh, strict=True) if not is_fresh]
-    checkpoints = [key for key, _ in groupby("-".join(_id(line)[:2]) for line in loaded)]
-    assert checkpoints == [
-        *("dummy:tiny-fp32", "dummy:tiny-int8"),
-        *("nano-fp32", "nano-bf16", "nano-int8", "nano-nf4"),
-    ]
-
-
-def _id(test: str) -> list[str]:
-    return test.partition("[")[2].removesuffix("]").split("-")
-
-
-def test_what_is_heard_is_not_timed() -> None:
-    """By default nano is held against words alone, and the dummy against everything else."""
-    lines = [line for line in _collect("--device", "cpu").stdout.splitlines() if "::" in line]
-    asked = {(_id(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}
-    assert {test for model, test in asked if model == "nano"} == {"test_quality", "test_numerics"}
-    timed = {test for model, test in asked if model == "dummy:tiny"}
-    assert len(timed) == 9
-    assert "test_quality" not in timed
-
-
-def test_a_dummy_has_no_natural_length() -> None:
-    """Of random weights only the fixed count is collected: no skip, no empty set."""
-    done = _collect("--device", "cpu")
-    assert "natural" not in done.stdout
-    assert "fixed32" in done.stdout
-
-
-def test_the_commands_load_no_torch(tmp_path: Path) -> None:
-    """`whisperbench --help`, `list` and `show` import neither torch nor transformers."""
-    script = (
-        "import sys\nfrom whisperbench.cli import app\n"
-        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\nexcept Exception as error:\n"
-        "    print(error)\n"
-        "print('heavy:', sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))\n"
-    )
-    for arguments in (["--help"], ["list"], ["show", str(tmp_path / "none.json")]):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert "heavy: []" in done.stdout

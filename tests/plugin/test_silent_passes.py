@@ -157,7 +157,7 @@ def test_a_skipped_benchmark(alone: Alone, ours: Callable[[Run, Run], int]) -> N
 def test_a_plugin_that_is_off(
     alone: Alone, arguments: tuple[str, ...], variables: dict[str, str]
 ) -> None:
-    """6: switched off, nothing is compared. Ours refuses (plugin/test_run.py), or needs it not."""
+    """6: switched off, nothing is compared. Ours refuses (in test_refusals.py), or needs it not."""
     assert alone(*COMPARED, *arguments, **variables) == 0
 
 

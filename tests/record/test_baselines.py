@@ -121,6 +121,17 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
             ),
             "no baseline of a run that is worse: regressed: b: slower",
         ),
+        (
+            make_run(
+                *a_run().measurements,
+                manifest=(
+                    ManifestEntry(
+                        benchmark="b", cell="b", outcome="not-comparable", reason="other code"
+                    ),
+                ),
+            ),
+            "a run that did not pass against another: not-comparable: b: other code",
+        ),
         (make_run(), "no baseline of a run without measurements"),
     ],
 )

@@ -12,21 +12,21 @@ from tests.runs import (
     make_memory,
     make_run,
 )
-from whisperbench.asked.suite import Ceiling
+from whisperbench.asked.suite import Limit
 from whisperbench.judge.limits import judge
 from whisperbench.report.summary import WIDTH, summarise
 from whisperbench.results.records import ManifestEntry, Measurement, Run
 
-CARD = Ceiling(
+CARD = Limit(
     models=("*",),
     precisions=("*",),
     devices=("*",),
     metric="peak_process_mib",
-    max_mib=2500.0,
+    max=2500.0,
     reason="it must fit a 6 GB card",
 )
 HALF = msgspec.structs.replace(
-    CARD, metric="weight_mib", max_mib=None, max_ratio=0.55, of="fp16", reason="halving"
+    CARD, metric="weight_mib", max=None, max_ratio=0.55, of="fp16", reason="halving"
 )
 HIDDEN = "device delta (NVML), process figures are hidden"
 
@@ -65,11 +65,11 @@ FIGURES = {
 }
 
 
-def on_a_gpu(precision: str, *ceilings: Ceiling, model: str = "owner/whisper") -> Measurement:
+def on_a_gpu(precision: str, *ceilings: Limit, model: str = "owner/whisper") -> Measurement:
     """Make up a memory measurement that has been judged by these ceilings."""
     cell = make_cell(precision, model=model)
     figures = FIGURES[precision]
-    verdicts = judge(cell, figures, ceilings, FIGURES)
+    verdicts = judge(cell, figures, ceilings, FIGURES, "fp16")
     return make_memory(cell, figures, verdicts=verdicts)
 
 
@@ -87,7 +87,7 @@ def on_a_cpu(precision: str, weights: float, process: float, longest_gap_ms: flo
     return make_memory(
         cell,
         figures,
-        verdicts=judge(cell, figures, [CARD], {}),
+        verdicts=judge(cell, figures, [CARD], {}, "fp16"),
         judged="process (RSS)",
         longest_gap_ms=longest_gap_ms,
     )
@@ -194,7 +194,9 @@ def test_hidden_process_figures_are_said() -> None:
     """Where the driver hides them their columns are gone, and what was judged is said."""
     figures = {name: value for name, value in FIGURES["int8"].items() if "process" not in name}
     cell = make_cell("int8")
-    row = make_memory(cell, figures, verdicts=judge(cell, figures, [CARD], {}), judged=HIDDEN)
+    row = make_memory(
+        cell, figures, verdicts=judge(cell, figures, [CARD], {}, "fp16"), judged=HIDDEN
+    )
     lines = shown(make_run(row))
     assert f"judged by: {HIDDEN}" in lines
     assert (
@@ -330,7 +332,7 @@ def test_the_widest_table_fits(figure: float) -> None:
         batch_size=64,
         attention="flash_attention_2",
     )
-    verdicts = judge(cell, figures, [msgspec.structs.replace(CARD, max_mib=0.01)], {})
+    verdicts = judge(cell, figures, [msgspec.structs.replace(CARD, max=0.01)], {}, "fp16")
     lines = shown(make_run(make_memory(cell, figures, verdicts=verdicts)))
     (row,) = [line for line in lines if line.startswith(" int8-t0")]
     assert len(row.split()) == len(headings(lines)) == 11

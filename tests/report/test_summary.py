@@ -156,4 +156,6 @@ def test_attempts_that_were_not_believed_are_named() -> None:
     conditions = DeviceConditions(attempts_not_believed=told)
     row = msgspec.structs.replace(make_measurement(), found=LatencyResult(conditions=conditions))
     text = summarise(make_run(row))
-    assert f"timed again: transcribe fp16: {told}" in text
+    cell = "transcribe, owner/whisper fp16, harbour, 64 tokens"
+    told = told.replace("was slowed", "was\nslowed")  # at the end of a line
+    assert f"timed again: {cell}: {told}\n" in text

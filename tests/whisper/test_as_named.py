@@ -20,6 +20,7 @@ from whisperbench.asked.precisions import PRECISIONS, Precision, precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import DeviceFacts
 from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
+from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.as_named import Expected, require_as_named
 from whisperbench.whisper.backends.registry import BACKENDS
@@ -190,21 +191,21 @@ def test_a_single_layer_that_is_another_is_found() -> None:
 
 
 def test_a_run_of_saved_weights_is_a_row_like_others(
-    saved: Path, run_suite: RunSuite, tmp_path: Path
+    saved: Path, run_here: RunSuite, tmp_path: Path
 ) -> None:
     """Times, memory, counts and words of `as-saved` are in the result; other names are refused."""
     options = ("--model", str(saved), "--clip", "yes", "--tokens", "8", "--rounds", "2")
-    done = run_suite(*options, "--precision", "as-saved", "-k", "not startup")
+    done = run_here(*options, "--precision", "as-saved", "-k", "not startup")
     assert done.returncode == 0, done.stdout
-    cells = {(row.stage, row.cell.precision, row.cell.dtype) for row in measurements(tmp_path)}
+    cells = {(row.benchmark, row.cell.precision, row.cell.dtype) for row in measurements(tmp_path)}
     assert {stage for stage, *_ in cells} >= {"transcribe", "memory", "cost", "quality"}
     assert {(name, dtype) for _, name, dtype in cells} == {("as-saved", "float32")}
-    refused = run_suite(*options, "--precision", "fp32,int8,nf4")
+    refused = run_here(*options, "--precision", "fp32,int8,nf4")
     assert refused.returncode == 4
     assert "saved quantized (8 bits" in refused.stderr
     assert "no tests ran" in refused.stdout
 
 
-def measurements(folder: Path) -> Any:
+def measurements(folder: Path) -> tuple[Measurement, ...]:
     """Read what the run wrote."""
     return read_run(folder / "run.json").measurements

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
+from tests import workloads
+from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.models import SIZES, ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
+from whisperbench.measure.fresh import start_process
 from whisperbench.results.environment import cache_folder
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.dummy import OUTLIER_FEATURES, RECIPE, ensure_dummy
@@ -129,44 +132,40 @@ def test_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert cache_folder().name == "whisperbench"
 
 
-BUILD = """
-import sys
-from pathlib import Path
-from whisperbench.whisper import dummy
-print("started", flush=True)
-dummy.ensure_dummy("tiny", Path(sys.argv[1]), on_build=lambda: print("building", flush=True))
-print("done", flush=True)
-"""
-
-
-def _builder(cache: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", BUILD, str(cache)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-
-
 def test_processes_that_start_together_build_it_once(tmp_path: Path) -> None:
     """Of three processes one builds, and all of them find the complete folder."""
-    builders = [_builder(tmp_path) for _ in range(3)]
-    outputs = [builder.communicate(timeout=120)[0] for builder in builders]
-    assert [output.split()[-1] for output in outputs] == ["done"] * 3
+    builders = [start_process(workloads.build_dummy, tmp_path) for _ in range(3)]
+    for _, connection in builders:
+        connection.send("go")
+    outputs = [list(words_of(connection)) for _, connection in builders]
+    for process, _ in builders:
+        process.join(120)
+        assert process.exitcode == 0
+    assert [output[-1] for output in outputs] == ["done"] * 3
     assert sum("building" in output for output in outputs) == 1
     assert [path.name for path in (tmp_path / "dummies").iterdir() if path.is_dir()] == [
         f"tiny-recipe{RECIPE}"
     ]
 
 
+def words_of(connection: Connection[Any, Any]) -> Iterator[str]:
+    """Yield what a process says, until it has ended."""
+    with contextlib.suppress(EOFError):
+        while True:
+            yield connection.recv()
+
+
 def test_killed_half_way_leaves_nothing_that_loads(tmp_path: Path) -> None:
     """After SIGKILL in mid-build there is no folder to load, and the next process builds it."""
-    builder = _builder(tmp_path)
-    assert builder.stdout is not None
-    while "building" not in builder.stdout.readline():
-        pass
+    builder, connection = start_process(workloads.build_dummy, tmp_path)
+    connection.send("go")
+    assert builder.pid is not None
+    assert "building" in words_of(connection)
     parts = tmp_path / "dummies"
     while not list(parts.glob(".tiny-*")):
         time.sleep(0.001)
     os.kill(builder.pid, signal.SIGKILL)
-    builder.wait()
+    builder.join()
     assert list(parts.glob(".tiny-*")), "killed too late to show anything"
     assert not (parts / f"tiny-recipe{RECIPE}").exists()
 

@@ -108,9 +108,9 @@ def test_very_short_and_long_recordings_do_not_crash(nano: LoadedModel, seconds:
     assert isinstance(hear(nano, noise(seconds)), str)
 
 
-def test_a_default_run_hears_nano(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_default_run_hears_nano(run_here: RunSuite, tmp_path: Path) -> None:
     """Nothing named but a clip: the words are right and quoted, and the cell says whose."""
-    done = run_suite(
+    done = run_here(
         *("--clip", "bridge", "-k", "nano and (fp32 or int8)"), path="benchmarks/test_quality.py"
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,26 +88,40 @@ def test_front_end_pads_to_the_window(loaded: LoadedModel, short: Audio) -> None
     assert int(features.mask[0].sum()) == pytest.approx(short.seconds * 100, abs=1)
 
 
-def test_a_token_step_repeats_itself(loaded: LoadedModel, short: Audio) -> None:
+@pytest.fixture
+def calls(loaded: LoadedModel) -> Iterator[list[dict[str, Any]]]:
+    """Keep the arguments of each call of the model, by name."""
+    kept: list[dict[str, Any]] = []
+    hook = loaded.model.register_forward_pre_hook(
+        lambda _model, _arguments, named: kept.append(named), with_kwargs=True
+    )
+    yield kept
+    hook.remove()
+
+
+def test_a_token_step_repeats_itself(
+    loaded: LoadedModel, short: Audio, calls: list[dict[str, Any]]
+) -> None:
     """Rewound, the same step gives the same token from a cache of the same length."""
     step = loaded.transcriber([short] * 2).token_step(at=5)
     assert isinstance(step, TransformersStep)
     first = step.step()
     assert tuple(first.shape) == (2, 1)
+    cache = calls[-1]["past_key_values"]
     for _ in range(3):
         step.rewind()
-        assert step._cache.get_seq_length() == 4 + 5
+        assert cache.get_seq_length() == 4 + 5
         assert torch.equal(step.step(), first)
-        assert step._cache.get_seq_length() == 4 + 5 + 1
+        assert cache.get_seq_length() == 4 + 5 + 1
 
 
-def test_a_token_step_continues_what_generate_does(loaded: LoadedModel, short: Audio) -> None:
+def test_a_token_step_continues_what_generate_does(
+    loaded: LoadedModel, short: Audio, calls: list[dict[str, Any]]
+) -> None:
     """The step after the bare prompt is the first token that generate() makes, suppression off."""
     transcriber = loaded.transcriber([short])
-    step = transcriber.token_step(at=0)
-    assert isinstance(step, TransformersStep)
-    ids = torch.cat([transcriber.prompt(), step._next], dim=1)
-    token = int(step.step())
+    token = int(transcriber.token_step(at=0).step())
+    ids = torch.cat([transcriber.prompt(), calls[-1]["decoder_input_ids"]], dim=1)
     logits = transcriber.logits_of(transcriber.front_end(), ids)
     assert token == int(logits[0, -1].argmax())
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import get_args
 
 import msgspec
 
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
 from whisperbench.asked.models import ModelSpec
+from whisperbench.asked.options import OPTIONS, listed, only
 from whisperbench.asked.precisions import Precision, precision_named
 from whisperbench.asked.recordings import find_clips, require_words
-from whisperbench.asked.suite import MAX_TOKENS, Attention, Profile, Suite
-from whisperbench.errors import InputError, printable, require_plain
+from whisperbench.asked.suite import Attention, Profile, Suite
+from whisperbench.errors import InputError, printable
 from whisperbench.paths import expanded
 from whisperbench.text.languages import language_code
 
@@ -48,8 +47,8 @@ class Plan:
     profile: Profile
     """The device kind's profile with the options put in."""
     checkpoints: Mapping[str, CheckpointKey]
-    """All, by id, ordered so that the precisions of a model follow each other, the reference's
-    before the others."""
+    """All, by id, ordered so that the precisions of a model follow each other, those before the
+    others that the others are compared with."""
     timed: frozenset[str]
     """Ids of those whose time, memory and cost are measured."""
     listening: frozenset[str]
@@ -67,51 +66,6 @@ def device_kind(device: str) -> str:
     return device.partition(":")[0]
 
 
-def only(option: str, texts: Sequence[str]) -> str | None:
-    """Return the value of an option that takes one; None where it was not given.
-
-    Raises:
-        InputError: it was given twice, so that one would be forgotten; or it is empty, or cannot
-            be printed.
-    """
-    if len(texts) > 1:
-        raise InputError(
-            f"{option}: was given {len(texts)} times (look at addopts and PYTEST_ADDOPTS too); "
-            "give it once"
-        )
-    for text in texts:
-        if not text.strip():
-            raise InputError(f"{option}: an empty value; give it one, or leave the option out")
-        require_plain(text, option)
-    return texts[0] if texts else None
-
-
-def _listed(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Split repeated and comma-separated values; keep the first of equal ones.
-
-    A path that exists is taken whole: it may have a comma in its name.
-    """
-    for text in texts:
-        require_plain(text, option)
-    values = [
-        value.strip()
-        for text in texts
-        for value in ([text] if os.path.exists(text) else text.split(","))  # noqa: PTH110 - raises never
-    ]
-    if not all(values):
-        raise InputError(f"{option}: an empty value; separate values with single commas")
-    return tuple(dict.fromkeys(values))
-
-
-def _whole(option: str, text: str, low: int, high: int | None = None) -> int:
-    """Read a whole number within bounds."""
-    number = int(text) if text.isascii() and text.isdecimal() else None
-    if number is None or number < low or (high is not None and number > high):
-        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise InputError(f"{option} {text}: must be a whole number {bounds}")
-    return number
-
-
 def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Profile:
     """Put command-line options into a profile.
 
@@ -123,9 +77,14 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         InputError: a value is out of its range or unknown, or one too many.
     """
     changes: dict[str, object] = {}
-    for option, field in (("model", "models"), ("precision", "precisions"), ("clip", "clips")):
-        if options.get(option):
-            changes[field] = _listed(f"--{option}", options[option])
+    for row in OPTIONS:
+        if not row.field or not (texts := options.get(row.name)):
+            continue
+        if row.several:
+            values = map(row.read, listed(row.flag, texts))
+            changes[row.field] = tuple(dict.fromkeys(values))
+        elif (text := only(row.flag, texts)) is not None:
+            changes[row.field] = row.read(text)
     if "clips" in changes:
         changes["quality_clips"] = changes["clips"]
     # A profile's own model for words is small, and heard in more precisions than one that is timed.
@@ -133,29 +92,10 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         changes |= {"quality_models": None, "quality_precisions": None}
     if "precisions" in changes:
         changes["quality_precisions"] = None
-    if options.get("batch-size"):
-        values = _listed("--batch-size", options["batch-size"])
-        sizes = [_whole("--batch-size", value, 1) for value in values]
-        changes["batch_sizes"] = tuple(dict.fromkeys(sizes))
-    if options.get("attention"):
-        changes["attention"] = values = _listed("--attention", options["attention"])
-        for value in values:
-            if value not in get_args(Attention):
-                raise InputError(
-                    f"--attention {value}: unknown; choose from {', '.join(get_args(Attention))}"
-                )
-    tokens, text, language = (
-        only(f"--{option}", options.get(option, ())) for option in ("tokens", "rounds", "language")
-    )
-    if tokens is not None:
-        changes["tokens"] = _whole("--tokens", tokens, 1, MAX_TOKENS)
-    if text is not None:
-        rounds = _whole("--rounds", text, 1)
+    if isinstance(rounds := changes.get("rounds"), int):
         # A start-up round is a whole process: the option asks for fewer of them, never for more.
         startup_rounds = min(rounds, profile.startup_rounds)
-        changes |= {"rounds": rounds, "stage_rounds": rounds, "startup_rounds": startup_rounds}
-    if language is not None:
-        changes["language"] = language_code(language, "--language")
+        changes |= {"stage_rounds": rounds, "startup_rounds": startup_rounds}
     return msgspec.structs.replace(profile, **changes)
 
 
@@ -216,15 +156,6 @@ def make_plan(
         raise InputError("--model: two of the models have the same name; rename a folder")
     timed = _keys(profile, profile.models, profile.precisions)
     listening = _keys(profile, heard_models, heard_precisions)
-    # The reference first: what is compared with it is then known when its turn comes.
-    keys = sorted(
-        (timed | listening).values(),
-        key=lambda key: (
-            models.index(key.model),
-            profile.attention.index(key.attention),
-            key.precision.name != profile.reference,
-        ),
-    )
     # An explicit --language holds for every clip; the profile's only where a clip names none.
     explicit = profile.language if options.get("language") else None
 
@@ -239,28 +170,56 @@ def make_plan(
     clips = told([find_clip(text, manifest) for text in profile.clips])
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("--clip: two of the clips have the same name; rename a file")
-    data = only("--data", options.get("data", ()))
-    heard_name = "clips"
-    if data is not None:
-        path = expanded(data)
-        if "," in data and not path.exists():
-            raise InputError(
-                f"--data {data}: no such folder or manifest; it takes one alone, so put all "
-                "recordings into one"
-            )
-        heard, heard_name = find_clips(path), printable(path.resolve().stem)
-    else:
-        heard = [find_clip(text, manifest) for text in profile.quality_clips]
+    heard, heard_name = _heard(profile, options, manifest)
     heard = told([clip for clip in heard if clip.text is not None])
     # Of the suite's own clips, a test knows that they have words.
     require_words(clip for clip in (*clips, *heard) if clip.sha256 is None)
     return Plan(
         device=device,
         profile=profile,
-        checkpoints={key.id: key for key in keys},
+        checkpoints={key.id: key for key in _ordered(timed | listening, models, profile, suite)},
         timed=frozenset(timed),
         listening=frozenset(listening),
         clips={clip.name: clip for clip in clips},
         heard=tuple(heard),
         heard_name=heard_name,
     )
+
+
+def _ordered(
+    keys: Mapping[str, CheckpointKey], models: list[ModelSpec], profile: Profile, suite: Suite
+) -> list[CheckpointKey]:
+    """Order what is loaded: the reference first, then what limits compare others with.
+
+    Both are known when the turn of the others comes.
+    """
+    bases = {limit.of for limit in suite.limit}
+    return sorted(
+        keys.values(),
+        key=lambda key: (
+            models.index(key.model),
+            profile.attention.index(key.attention),
+            key.precision.name != profile.reference,
+            key.precision.name not in bases,
+        ),
+    )
+
+
+def _heard(
+    profile: Profile, options: Mapping[str, Sequence[str]], manifest: dict[str, Clip]
+) -> tuple[Sequence[Clip], str]:
+    """Return the clips that are heard for their words, and what all of them are called.
+
+    Raises:
+        InputError: --data names nothing that can be read.
+    """
+    data = only("--data", options.get("data", ()))
+    if data is None:
+        return [find_clip(text, manifest) for text in profile.quality_clips], "clips"
+    path = expanded(data)
+    if "," in data and not path.exists():
+        raise InputError(
+            f"--data {data}: no such folder or manifest; it takes one alone, so put all recordings "
+            "into one"
+        )
+    return find_clips(path), printable(path.resolve().stem)

@@ -1,9 +1,9 @@
-"""suite.toml: the default matrix, settings and ceilings, as data."""
+"""suite.toml: the default matrix, settings, limits and tolerances, as data."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,8 @@ from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.kinds import KINDS
-from whisperbench.results.metrics import METRICS
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS, made_by
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 MAX_TOKENS = 444
@@ -66,11 +67,19 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             precision_named(name)
 
 
-_MEMORY_METRIC = (
-    "^(weight|context|driver_reserved"
-    "|((load|first_call|steady_call)_)?peak_(allocated|reserved|process|device))_mib$"
-)
-"""What `test_memory` measures."""
+JUDGED: tuple[Pass, ...] = ("memory", "quality", "numerics")
+"""The passes whose cells are held against limits."""
+
+LIMITED: Mapping[Pass, tuple[str, ...]] = {
+    name: tuple(
+        row.name
+        for row in made_by(name)
+        if name == next(each for each in JUDGED if each in row.made_by)
+    )
+    for name in JUDGED
+}
+"""The metrics whose limits each of them is held against; of a metric that several make, the first
+of them."""
 
 Patterns = Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
 """Shell patterns (fnmatch) of which one must match, upper and lower case told apart."""
@@ -81,12 +90,13 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-class Ceiling(
+class Limit(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """A limit on a memory metric of `test_memory`: in MiB, or as a share of another precision's.
+    """The most or the least that a figure of a cell may be.
 
-    An absolute one is for the devices that it was set on; a ratio holds on every device.
+    It is stated in the metric's unit, or as a share of what another precision has; a share holds on
+    every device, an amount of memory on those that it was set on.
     """
 
     models: Patterns
@@ -94,55 +104,36 @@ class Ceiling(
     precisions: Patterns
     devices: Patterns
     """Of device keys."""
-    metric: Annotated[str, msgspec.Meta(pattern=_MEMORY_METRIC)]
-    """As a result file names it, such as peak_process_mib or weight_mib."""
-    reason: Annotated[str, NonEmpty]
-    max_mib: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
+    batch_sizes: tuple[PositiveInt, ...] = ()
+    """Batch sizes that it is for; all, when it names none."""
+    metric: str
+    """As a result file names it, such as peak_process_mib, weight_mib, wer or logit_error."""
+    max: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    min: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
     max_ratio: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
     of: str | None = None
     """The precision that `max_ratio` is taken against."""
-    batch_sizes: tuple[PositiveInt, ...] = ()
-    """Batch sizes that it is for; all, when it names none."""
-
-    def __post_init__(self) -> None:
-        """Refuse a ceiling that says nothing, says two things, or can never apply."""
-        if (self.max_mib is None) == (self.max_ratio is None):
-            raise ValueError(f"the ceiling on {self.metric} needs max_mib or max_ratio, not both")
-        if (self.max_ratio is None) != (self.of is None):
-            raise ValueError(f"the ceiling on {self.metric}: max_ratio and of go together")
-        if self.of is not None and self.of not in PRECISIONS:
-            raise ValueError(
-                f"the ceiling on {self.metric}: of = {self.of!r} is not a precision; choose one of "
-                f"{', '.join(PRECISIONS)}"
-            )
-        whose = f"ceiling on {self.metric}"
-        for pattern in self.precisions:
-            require_match(pattern, PRECISIONS, "precision", whose)
-        _require_place(self.models, self.devices, whose)
-
-
-_QUALITY_METRICS = tuple(name for name, row in METRICS.items() if row.kind == "quality")
-
-
-class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A limit on how badly a precision may hear, or compute: a metric of `test_quality`."""
-
-    models: Patterns
-    precisions: Patterns
-    devices: Patterns
-    metric: str
-    """Such as wer, wer_over_reference, logit_error or top1_agreement."""
     reason: Annotated[str, NonEmpty]
-    max: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
-    min: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a limit that says nothing, says two things, or can never apply."""
         whose = f"limit on {self.metric}"
-        if self.metric not in _QUALITY_METRICS:
-            raise ValueError(f"the {whose}: choose one of {', '.join(_QUALITY_METRICS)}")
-        if (self.max is None) == (self.min is None):
-            raise ValueError(f"the {whose} needs max or min, not both")
+        names = (*LIMITED["quality"], *LIMITED["numerics"], *LIMITED["memory"])
+        if self.metric not in names:
+            raise ValueError(
+                f"the {whose}: no such metric can have a limit; choose one of {', '.join(names)}"
+            )
+        if [self.max, self.min, self.max_ratio].count(None) != 2:
+            raise ValueError(f"the {whose} needs one of max, min and max_ratio, and no other")
+        if (self.max_ratio is None) != (self.of is None):
+            raise ValueError(f"the {whose}: max_ratio and of go together")
+        if self.max == 0 and self.metric in LIMITED["memory"]:
+            raise ValueError(f"the {whose}: max must be > 0, for everything takes some memory")
+        if self.of is not None and self.of not in PRECISIONS:
+            raise ValueError(
+                f"the {whose}: of = {self.of!r} is not a precision; choose one of "
+                f"{', '.join(PRECISIONS)}"
+            )
         for pattern in self.precisions:
             require_match(pattern, PRECISIONS, "precision", whose)
         _require_place(self.models, self.devices, whose)
@@ -241,9 +232,17 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1]
     profile: dict[ProfileName, Profile]
     """By name: rows of `devices.registry` say which device takes which."""
-    ceiling: tuple[Ceiling, ...] = ()
     limit: tuple[Limit, ...] = ()
     tolerance: tuple[Tolerance, ...] = ()
+    ceiling: object = None
+    """What a limit on memory was before; only refused."""
+
+    def __post_init__(self) -> None:
+        """Say how a limit on memory is written now."""
+        if self.ceiling is not None:
+            raise ValueError(
+                "[[ceiling]] is [[limit]] now: rename the table, and its max_mib to max"
+            )
 
 
 def read_suite(path: Path = SUITE_FILE) -> Suite:

@@ -50,23 +50,24 @@ def limits(
         str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
     ] = "auto",
 ) -> None:
-    """Print the memory ceilings that apply on this machine, or propose some from a run."""
-    from whisperbench.judge import limits as ceilings
+    """Print the limits that apply on this machine, or propose some on memory from a run."""
+    from whisperbench.judge import limits as judging
 
     if propose is not None:
+        from whisperbench.results.records import name_of
         from whisperbench.results.run_file import read_run
 
         run = read_run(propose)
-        for measured in filter(ceilings.is_over, run.measurements):
-            name = ceilings.name_of(measured.cell)
-            typer.echo(f"left out: {name}, which is over its ceiling", err=True)
-        rows = ceilings.propose(run)
+        for row in run.measurements:
+            if row.benchmark == judging.MEMORY and judging.is_over(row):
+                typer.echo(f"left out: {name_of(row.cell)}, which is over its ceiling", err=True)
+        rows = judging.propose(run)
         if not rows:
             raise InputError(
                 f"{propose}: no cell's memory was measured and within its ceilings; run "
                 "pytest benchmarks/test_memory.py"
             )
-        typer.echo("\n\n".join(map(ceilings.as_toml, rows)))
+        typer.echo("\n\n".join(map(judging.as_toml, rows)))
         return
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.asked.suite import read_suite
@@ -74,17 +75,11 @@ def limits(
 
     require_checkout("limits")
     key = key_of(open_device(resolve(device)).facts())
-    here = ceilings.on_device(read_suite().ceiling, key)
-    typer.echo(f"ceilings on {key}: {len(here)}")
-    for ceiling in here:
-        typer.echo(f"  {ceilings.describe(ceiling)}")
-        typer.echo(f"    {ceiling.reason}")
-    from whisperbench.results.heard import describe
-
-    lines = [(describe(limit), limit.reason) for limit in read_suite().limit]
-    typer.echo(f"limits on quality: {len(lines)}")
-    for line, reason in lines:
-        typer.echo(f"  {line}\n    {reason}")
+    here = judging.on_device(read_suite().limit, key)
+    typer.echo(f"limits on {key}: {len(here)}")
+    for limit in here:
+        typer.echo(f"  {judging.describe(limit)}")
+        typer.echo(f"    {limit.reason}")
 
 
 @app.command(cls=Command)

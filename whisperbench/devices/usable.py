@@ -35,7 +35,7 @@ def cores(root: Path = ROOT) -> int | float:
     """
     import psutil
 
-    shares = [float(len(_CPUS) or psutil.cpu_count() or 1)]
+    shares = [float(len(cpus()) or psutil.cpu_count() or 1)]
     for folder in _groups("cpu", root):
         match _numbers(folder, ["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
             case [quota, period]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from whisperbench.errors import (
+    IncomparableError,
     InputError,
     InvalidMeasurementError,
     RegressedError,
@@ -114,22 +115,20 @@ def merge_runs(files: Sequence[RecordedRun]) -> bytes:
 
 
 def _require_complete(file: RecordedRun) -> None:
-    if regressed := _regressed(file.run):
-        raise RegressedError(f"{file.name}: no baseline of a run that is worse: {regressed[0]}")
+    for entry in file.run.info.manifest:
+        said = f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
+        if entry.outcome == "regressed":
+            raise RegressedError(f"{file.name}: no baseline of a run that is worse: {said}")
+        if entry.outcome == "not-comparable":
+            raise IncomparableError(
+                f"{file.name}: no baseline of a run that did not pass against another: {said}"
+            )
     if unmeasured := file.run.unmeasured():
         raise InvalidMeasurementError(
             f"{file.name}: no baseline of a run that is not complete: {unmeasured[0]}"
         )
     if not file.run.measurements:
         raise InvalidMeasurementError(f"{file.name}: no baseline of a run without measurements")
-
-
-def _regressed(run: Run) -> list[str]:
-    return [
-        f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
-        for entry in run.info.manifest
-        if entry.outcome == "regressed"
-    ]
 
 
 def _require_same_machine(first: Machine, other: Machine, name: str) -> None:

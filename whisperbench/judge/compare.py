@@ -21,6 +21,7 @@ from whisperbench.results.records import (
     Measurement,
     Run,
     Verdict,
+    name_of,
 )
 
 _CIRCUMSTANCES = (
@@ -228,8 +229,8 @@ def _identity(row: Measurement) -> _Identity:
 
 def _twice(which: str, row: Measurement) -> InputError:
     return InputError(
-        f"the {which} has two measurements of {row.benchmark}, {row.cell.model} "
-        f"{row.cell.precision}, {row.cell.clip}; compare runs of one cell each"
+        f"the {which} has two measurements of {row.benchmark}, "
+        f"{name_of(row.cell, with_clip=True)}; compare runs of one cell each"
     )
 
 

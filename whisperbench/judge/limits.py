@@ -1,4 +1,4 @@
-"""Memory ceilings: which apply to a cell, whether it keeps them, and what to propose.
+"""Limits: which apply to a cell, whether it keeps them, and what to propose for its memory.
 
 Pure: results and suite.toml's data in, verdicts out.
 """
@@ -11,19 +11,24 @@ from math import ceil
 
 import msgspec
 
-from whisperbench.asked.suite import Ceiling, matches
+from whisperbench.asked.suite import LIMITED, Limit, matches
 from whisperbench.errors import one_line
-from whisperbench.results.records import Cell, Measurement, Run, Verdict
+from whisperbench.results.metric_row import Pass
+from whisperbench.results.metrics import METRICS
+from whisperbench.results.records import Cell, Measurement, Run, Verdict, name_of
 
 HEADROOM_RATIO = 0.02
 HOST_HEADROOM_RATIO = 0.25
 HEADROOM_MIB = 8.0
-"""A proposed ceiling is the measured figure and this much more. On a GPU 2 % + 8 MiB, the rule for
+"""A proposed limit is the measured figure and this much more. On a GPU 2 % + 8 MiB, the rule for
 the kind `memory`. A process's resident memory on a host differs by more between runs of unchanged
 code: from 678 to 737 MiB in five of dummy:tiny in int8 on two cores."""
 
-MEMORY = "memory"
-"""The stage of a memory pass."""
+MEMORY: Pass = "memory"
+"""The pass, and the benchmark, that limits are proposed from."""
+
+OVER_REFERENCE = "wer_over_reference"
+"""The metric that compares a precision with the reference, and so is none of the reference's."""
 
 PROPOSED = ("peak_process_mib", "peak_device_mib")
 """The metric that a proposal is for: the first of these that was measured."""
@@ -36,58 +41,73 @@ def figures_of(measurement: Measurement) -> dict[str, float]:
     return {m.name: m.value for m in measurement.metrics if m.value is not None}
 
 
-def on_device(ceilings: Sequence[Ceiling], device_key: str) -> list[Ceiling]:
-    """Return the ceilings that are for a device."""
-    return [ceiling for ceiling in ceilings if matches(device_key, ceiling.devices)]
+def on_device(limits: Sequence[Limit], device_key: str) -> list[Limit]:
+    """Return the limits that are for a device."""
+    return [limit for limit in limits if matches(device_key, limit.devices)]
 
 
-def applying(
-    ceilings: Sequence[Ceiling], *, model: str, precision: str, device_key: str, batch_size: int
-) -> list[Ceiling]:
-    """Return the ceilings that are for a cell, in the order of suite.toml."""
+def applying(limits: Sequence[Limit], made_by: Pass, cell: Cell, device_key: str) -> list[Limit]:
+    """Return the limits that are for a pass of a cell, in the order of suite.toml.
+
+    Args:
+        limits: all of suite.toml's.
+        made_by: the pass, one of `JUDGED`.
+        cell: what it measures.
+        device_key: of the device.
+    """
     return [
-        ceiling
-        for ceiling in on_device(ceilings, device_key)
-        if matches(model, ceiling.models)
-        and matches(precision, ceiling.precisions)
-        and (not ceiling.batch_sizes or batch_size in ceiling.batch_sizes)
+        limit
+        for limit in on_device(limits, device_key)
+        if limit.metric in LIMITED[made_by]
+        and matches(cell.model, limit.models)
+        and matches(cell.precision, limit.precisions)
+        and (not limit.batch_sizes or cell.batch_size in limit.batch_sizes)
     ]
 
 
 def judge(
     cell: Cell,
     figures: Figures,
-    ceilings: Sequence[Ceiling],
-    references: Mapping[str, Figures],
+    limits: Sequence[Limit],
+    others: Mapping[str, Figures],
+    reference: str,
 ) -> tuple[Verdict, ...]:
-    """Judge a cell by the ceilings that apply to it.
+    """Judge a cell by the limits that apply to it.
 
     Args:
         cell: what was measured.
         figures: its figures by metric name.
-        ceilings: those that apply.
-        references: the figures of the same cell in other precisions, by precision.
+        limits: those that apply.
+        others: the figures of the same cell in other precisions, by precision.
+        reference: the precision whose word error rate others are compared with.
 
     Returns:
-        A verdict a ceiling. `missing` where there is nothing to judge, which is never a pass: a
-        metric that was not measured, or a ratio to a precision that was not.
+        A verdict a limit; none of the reference where a figure is what others have over it.
+        `missing` where there is nothing to judge, which is never a pass: a metric that was not
+        measured, or a share of a precision that was not.
     """
-    return tuple(_judge(cell, figures, ceiling, references) for ceiling in ceilings)
+    return tuple(
+        _judge_share(cell, figures, limit, others)
+        if limit.max_ratio is not None
+        else _judge_amount(cell, figures, limit, reference)
+        for limit in limits
+        if limit.metric != OVER_REFERENCE or cell.precision != reference
+    )
 
 
 def is_over(row: Measurement) -> bool:
-    """Whether a cell is over one of its ceilings."""
+    """Whether a cell is over one of its limits."""
     return any(verdict.verdict == "over-limit" for verdict in row.verdicts)
 
 
-def propose(run: Run) -> list[Ceiling]:
-    """Propose ceilings for the cells whose memory a run measured.
+def propose(run: Run) -> list[Limit]:
+    """Propose limits for the cells whose memory a run measured.
 
-    Cells that a ceiling cannot tell apart, of two clips for example, share one: the highest. A
+    Cells that a limit cannot tell apart, of two clips for example, share one: the highest. A
     cell that ran out of memory has none, because it says nothing about how much it takes; nor has
-    one that is over its ceiling, because a regression is no reason for a higher one.
+    one that is over its limit, because a regression is no reason for a higher one.
     """
-    rows: dict[tuple[object, ...], Ceiling] = {}
+    rows: dict[tuple[object, ...], Limit] = {}
     for row in run.measurements:
         figures = figures_of(row)
         metric = next((name for name in PROPOSED if name in figures), None)
@@ -95,116 +115,139 @@ def propose(run: Run) -> list[Ceiling]:
             continue
         measured = figures[metric]
         ratio = HOST_HEADROOM_RATIO if run.machine.on_host else HEADROOM_RATIO
-        proposed = Ceiling(
+        proposed = Limit(
             models=(escape(row.cell.model),),
             precisions=(row.cell.precision,),
             devices=(run.machine.device_key,),
             batch_sizes=(row.cell.batch_size,),
             metric=metric,
-            max_mib=float(ceil(measured * (1 + ratio) + HEADROOM_MIB)),
+            max=float(ceil(measured * (1 + ratio) + HEADROOM_MIB)),
             reason=f"{measured:.0f} MiB measured, and {100 * ratio:.0f} % + 8 MiB",
         )
         same = (row.cell.model, row.cell.precision, row.cell.batch_size, metric)
-        if same not in rows or (rows[same].max_mib or 0.0) < (proposed.max_mib or 0.0):
+        if same not in rows or (rows[same].max or 0.0) < (proposed.max or 0.0):
             rows[same] = proposed
     return list(rows.values())
 
 
-def as_toml(ceiling: Ceiling) -> str:
-    """Write a ceiling as a table of suite.toml. A JSON array or string is TOML as it stands."""
-    rows = ["[[ceiling]]"]
-    for name, value in msgspec.to_builtins(ceiling).items():
+def as_toml(limit: Limit) -> str:
+    """Write a limit as a table of suite.toml. A JSON array or string is TOML as it stands."""
+    rows = ["[[limit]]"]
+    for name, value in msgspec.to_builtins(limit).items():
         rows.append(f"{name} = {msgspec.json.encode(value).decode()}")
     return "\n".join(rows)
 
 
-def describe(ceiling: Ceiling) -> str:
-    """Write a ceiling as a sentence."""
-    batches = f", batch {', '.join(map(str, ceiling.batch_sizes))}" if ceiling.batch_sizes else ""
-    cells = f"{' '.join(ceiling.models)}, {' '.join(ceiling.precisions)}{batches}"
-    return f"{cells}: {_condition(ceiling)}"
+def describe(limit: Limit) -> str:
+    """Write a limit as a sentence: its cells and its condition."""
+    batches = f", batch {', '.join(map(str, limit.batch_sizes))}" if limit.batch_sizes else ""
+    cells = f"{' '.join(limit.models)}, {' '.join(limit.precisions)}{batches}"
+    return f"{cells}: {_condition(limit)}"
 
 
-def _condition(ceiling: Ceiling) -> str:
-    if ceiling.max_ratio is not None:
-        return f"{ceiling.metric} at most {ceiling.max_ratio:g} of {ceiling.of}'s"
-    return f"{ceiling.metric} at most {ceiling.max_mib:g} MiB"
+def _condition(limit: Limit) -> str:
+    if limit.max_ratio is not None:
+        return f"{limit.metric} at most {limit.max_ratio:g} of {limit.of}'s"
+    unit = f" {METRICS[limit.metric].unit}".removesuffix(" 1")
+    if limit.max is not None:
+        return f"{limit.metric} at most {limit.max:g}{unit}"
+    return f"{limit.metric} at least {limit.min:g}{unit}"
 
 
-def _judge(
-    cell: Cell, figures: Figures, ceiling: Ceiling, references: Mapping[str, Figures]
-) -> Verdict:
-    metric = _judged_metric(ceiling.metric, figures)
-    actual = figures.get(metric)
-    if ceiling.max_ratio is not None:
-        return _judge_ratio(cell, metric, actual, references.get(str(ceiling.of)), ceiling)
-    assert ceiling.max_mib is not None  # noqa: S101 - Ceiling has one of the two
-    limit = ceiling.max_mib
+def _judge_amount(cell: Cell, figures: Figures, limit: Limit, reference: str) -> Verdict:
+    """Judge a figure by the most or the least that it may be."""
+    metric = _judged_metric(limit.metric, figures)
+    actual, unit = figures.get(metric), METRICS[limit.metric].unit
+    bound = limit.max if limit.max is not None else limit.min
+    assert bound is not None  # noqa: S101 - a limit that is no share has one of the two
     if actual is None:
-        return _missing(cell, ceiling, limit, "MiB", f"{metric} was not measured")
-    stand_in = "" if metric == ceiling.metric else f" (in place of {ceiling.metric}, which hides)"
-    if actual <= limit:
-        sentence = f"{metric} is {actual:.1f} MiB of at most {limit:.1f} MiB{stand_in}"
-        return Verdict(
-            verdict="ok", metric=metric, head=actual, limit=limit, unit="MiB", sentence=sentence
+        if limit.metric == OVER_REFERENCE:
+            why = f"{reference} was not measured in this run"
+            return _missing(cell, limit, bound, unit, why, reference)
+        return _missing(cell, limit, bound, unit, f"{metric} was not measured")
+    excess = actual - bound if limit.max is not None else bound - actual
+    stand_in = "" if metric == limit.metric else f" (in place of {limit.metric}, which hides)"
+    if excess <= 0:
+        which = "most" if limit.max is not None else "least"
+        sentence = f"{metric} is {_said(actual, unit)} of at {which} {_said(bound, unit)}{stand_in}"
+    else:
+        which = "over its ceiling" if limit.max is not None else "under its floor"
+        remedy = "find what grew, or raise the ceiling" if unit == "MiB" else _LOOK
+        sentence = (
+            f"{name_of(cell)}: {metric} is {_said(actual, unit, bound)}{stand_in}, "
+            f"{_said(excess, unit, 0.0)} {which} of {_said(bound, unit)} "
+            f"({one_line(limit.reason)}){what_filled(metric, figures)}; {remedy} {_WHERE}"
         )
-    sentence = (
-        f"{name_of(cell)}: {metric} is {_apart(actual, limit, 1)} MiB{stand_in}, "
-        f"{_apart(actual - limit, 0.0, 1)} MiB over its ceiling of {limit:.1f} MiB "
-        f"({one_line(ceiling.reason)}){what_filled(metric, figures)}; find "
-        "what grew, or raise the ceiling in benchmarks/suite.toml and say why"
-    )
+    return _verdict(metric, actual, bound, unit, sentence, over=excess > 0)
+
+
+def _judge_share(
+    cell: Cell, figures: Figures, limit: Limit, others: Mapping[str, Figures]
+) -> Verdict:
+    """Judge what a figure is of the same figure of another precision."""
+    assert limit.max_ratio is not None  # noqa: S101 - the caller has looked
+    metric = _judged_metric(limit.metric, figures)
+    actual, bound = figures.get(metric), limit.max_ratio
+    other = others.get(str(limit.of))
+    base = (other or {}).get(metric)
+    if actual is None or not base:
+        whose = cell.precision if actual is None else limit.of
+        absent = limit.of if actual is not None and other is None else None
+        return _missing(cell, limit, bound, "1", f"no {metric} of {whose} in this run", absent)
+    ratio, unit = actual / base, METRICS[limit.metric].unit
+    over = ratio > bound
+    share = _apart(ratio, bound, 3) if over else f"{ratio:.3f}"
+    of = f"{_number(actual, unit)} of {_said(base, unit)}"
+    sentence = f"{metric} is {share} of {limit.of}'s ({of}), of at most {bound:g}"
+    if over:
+        remedy = "look at which layers are not quantized, or raise the ceiling"
+        sentence = (
+            f"{name_of(cell)}: {metric} is {share} of {limit.of}'s ({of}), over its ceiling of "
+            f"{bound:g} ({one_line(limit.reason)}); {remedy if unit == 'MiB' else _LOOK} {_WHERE}"
+        )
+    return _verdict(metric, ratio, bound, "1", sentence, over=over)
+
+
+_LOOK = "find out why, or change the limit"
+_WHERE = "in benchmarks/suite.toml and say why"
+
+
+def _verdict(
+    metric: str, actual: float, bound: float, unit: str, sentence: str, *, over: bool
+) -> Verdict:
     return Verdict(
-        verdict="over-limit",
+        verdict="over-limit" if over else "ok",
         metric=metric,
         head=actual,
-        limit=limit,
-        unit="MiB",
+        limit=bound,
+        unit=unit,
         sentence=sentence,
     )
 
 
-def _judge_ratio(
-    cell: Cell, metric: str, actual: float | None, reference: Figures | None, ceiling: Ceiling
-) -> Verdict:
-    assert ceiling.max_ratio is not None  # noqa: S101 - the caller has looked
-    limit = ceiling.max_ratio
-    base = (reference or {}).get(metric)
-    if actual is None or not base:
-        whose = cell.precision if actual is None else ceiling.of
-        absent = ceiling.of if actual is not None and reference is None else None
-        return _missing(cell, ceiling, limit, "1", f"no {metric} of {whose} in this run", absent)
-    ratio = actual / base
-    over = ratio > limit
-    share = _apart(ratio, limit, 3) if over else f"{ratio:.3f}"
-    what = f"{metric} is {share} of {ceiling.of}'s ({actual:.1f} of {base:.1f} MiB)"
-    return Verdict(
-        verdict="over-limit" if over else "ok",
-        metric=metric,
-        head=ratio,
-        limit=limit,
-        unit="1",
-        sentence=f"{name_of(cell)}: {what}, over its ceiling of {limit:g} "
-        f"({one_line(ceiling.reason)}); look "
-        "at which layers are not quantized, or raise the ceiling in benchmarks/suite.toml and "
-        "say why"
-        if over
-        else f"{what}, of at most {limit:g}",
-    )
-
-
 def _missing(
-    cell: Cell, ceiling: Ceiling, limit: float, unit: str, why: str, absent: str | None = None
+    cell: Cell, limit: Limit, bound: float, unit: str, why: str, absent: str | None = None
 ) -> Verdict:
     return Verdict(
         verdict="missing",
-        metric=ceiling.metric,
+        metric=limit.metric,
         head=None,
-        limit=limit,
+        limit=bound,
         unit=unit,
         absent=absent,
-        sentence=f"{name_of(cell)}: {_condition(ceiling)} could not be judged: {why}",
+        sentence=f"{name_of(cell)}: {_condition(limit)} could not be judged: {why}",
     )
+
+
+def _said(figure: float, unit: str, beside: float | None = None) -> str:
+    """Write a figure with its unit, and with the decimals that tell it from another one."""
+    return f"{_number(figure, unit, beside)} {unit}".removesuffix(" 1")
+
+
+def _number(figure: float, unit: str, beside: float | None = None) -> str:
+    if unit != "MiB":
+        return f"{figure:.4g}"
+    return f"{figure:.1f}" if beside is None else _apart(figure, beside, 1)
 
 
 def _judged_metric(metric: str, figures: Figures) -> str:
@@ -244,10 +287,3 @@ def _apart(figure: float, limit: float, decimals: int) -> str:
     while decimals < 6 and f"{figure:.{decimals}f}" == f"{limit:.{decimals}f}":
         decimals += 1
     return f"{figure:.{decimals}f}"
-
-
-def name_of(cell: Cell) -> str:
-    """Name a cell in a sentence."""
-    batch = f" b{cell.batch_size}" if cell.batch_size != 1 else ""
-    attention = f" {cell.attention}" if cell.attention != "sdpa" else ""
-    return f"{cell.model} {cell.precision}{batch}{attention}"

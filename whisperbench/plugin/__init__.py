@@ -1,1 +1,15 @@
-"""The pytest side of the suite: options, session, timing and the gate."""
+"""The pytest side of the suite: the one package that imports pytest."""
+
+pytest_plugins = [
+    "whisperbench.plugin.options",
+    "whisperbench.plugin.needs",
+    "whisperbench.plugin.session",
+    "whisperbench.plugin.collecting",
+    "whisperbench.plugin.outcomes",
+    "whisperbench.plugin.machine",
+    "whisperbench.plugin.gate",
+    "whisperbench.plugin.replay",
+    "whisperbench.plugin.timing",
+    "whisperbench.plugin.running",
+]
+"""Its modules that have hooks or fixtures."""

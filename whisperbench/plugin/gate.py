@@ -8,39 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from whisperbench.errors import ExitCode, IncomparableError, RegressedError, printable
+from whisperbench.errors import IncomparableError, RegressedError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.comparison import PASSES, Comparison
-from whisperbench.output import legible
-from whisperbench.plugin.results import machine_info_of
-from whisperbench.plugin.session import (
-    PLAN,
-    PREPARED,
-    TOLERANCES,
-    path_from,
-    usage_errors,
-    value_of,
-)
+from whisperbench.plugin.machine import machine_of
+from whisperbench.plugin.options import OWN, path_from, usage_errors, value_of
+from whisperbench.plugin.session import session_of
 from whisperbench.record import baselines as baseline
 from whisperbench.record.runs import measuring, recorded
-from whisperbench.report.verdicts import as_lines, as_text
-from whisperbench.results.records import Judged, Machine, Measurement
+from whisperbench.report.verdicts import as_lines
 from whisperbench.results.run_file import read_run
 
 if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
-
-    from whisperbench.results.records import Run
-
-DEFAULT = "the device's own"
-"""What `--baseline` without a path stands for."""
+    from whisperbench.plugin.session import Session
+    from whisperbench.results.records import Judged, Measurement, Run
 
 
 @dataclass
-class _Session:
+class Judging:
     """A baseline, and what was found so far."""
 
     path: Path
@@ -60,22 +47,20 @@ class _Session:
         )
 
 
-_SESSION = pytest.StashKey[_Session]()
+def refuse_idle_baseline(config: pytest.Config, session: Session | None) -> None:
+    """Refuse a baseline that nothing would be held against, or that is not there.
 
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse a baseline that nothing would be held against, or that is not there."""
-    config = session.config
+    Raises:
+        pytest.UsageError: it is one of these, or the run would be written in its place.
+    """
     asked = value_of(config, "baseline")
-    planned = PLAN in config.stash
     with usage_errors():
-        if recorded() and not planned:
+        if recorded() and session is None:
             raise pytest.UsageError(
                 "whisperbench record: names no benchmarks; give options their values with =, as in "
                 "--deselect=..."
             )
-        if planned and not config.option.collectonly:
+        if session is not None and not config.option.collectonly:
             held = ExitStack()
             config.add_cleanup(held.close)
             held.enter_context(measuring())
@@ -91,9 +76,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ):
             if written:
                 _require_no_baseline(option, path_from(config, str(written)).resolve(), config)
-        if asked is not None and not planned:
+        if asked is not None and session is None:
             raise pytest.UsageError("--baseline judges benchmarks: pytest benchmarks/ --baseline")
-        if asked not in (None, DEFAULT):
+        if asked not in (None, OWN):
             read_run(path_from(config, asked))
 
 
@@ -107,78 +92,49 @@ def _require_no_baseline(option: str, result: Path, config: pytest.Config) -> No
         )
 
 
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Read the baseline before the first benchmark."""
-    config = session.config
-    prepared = config.stash.get(PREPARED, None)
+def read_baseline(config: pytest.Config, session: Session, device_key: str) -> Judging | None:
+    """Read the baseline of a session that is prepared; None where none is asked for.
+
+    Raises:
+        pytest.UsageError: it is not there, or cannot be read.
+    """
     asked = value_of(config, "baseline")
-    if asked is None or prepared is None:
-        return
+    if asked is None:
+        return None
     with usage_errors():
-        own = asked == DEFAULT
-        path = baseline.path_of(prepared.device_key) if own else path_from(config, asked)
+        own = asked == OWN
+        path = baseline.path_of(device_key) if own else path_from(config, asked)
         if own and not path.exists():
             raise pytest.UsageError(
                 f"--baseline: there is none of this device, {path}: whisperbench record"
             )
         base = read_run(path)
-        machine = msgspec.convert(machine_info_of(config)["whisperbench"], Machine)
-        gate = Gate(base, machine, config.stash[TOLERANCES])
-    config.stash[_SESSION] = _Session(path, base, gate)
+        return Judging(path, base, Gate(base, machine_of(config), session.suite.tolerance))
 
 
 @pytest.fixture(scope="session")
 def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
     """Hold a measurement against the baseline, where there is one.
 
-    It raises RegressedError with all that does not pass. What is inconclusive fails the run at
-    its end, and no test. What is over a ceiling is the memory benchmark's to say.
+    It raises RegressedError or IncomparableError with all that does not pass. What is inconclusive
+    fails the run at its end, and no test. What is over a limit is for the benchmark itself to say.
     """
-    session = pytestconfig.stash.get(_SESSION, None)
+    session = session_of(pytestconfig)
+    judging = session.judging if session is not None else None
 
     def judge(measurement: Measurement) -> None:
-        if session is None:
+        if judging is None:
             return
-        found = session.gate.judge(measurement)
-        session.judged += found
+        found = judging.gate.judge(measurement)
+        judging.judged += found
         told = (*PASSES, "inconclusive", "over-limit")
         verdicts = {each.verdict.verdict for each in found}
         if verdicts.issubset(told):
             return
-        session.failed += 1
+        judging.failed += 1
         failing = [each for each in found if each.verdict.verdict not in PASSES]
-        lines = [*as_lines(failing), *session.gate.circumstances()]
-        text = "\n".join([f"against {session.path.name}:", *lines])
+        lines = [*as_lines(failing), *judging.gate.circumstances()]
+        text = "\n".join([f"against {judging.path.name}:", *lines])
         raise RegressedError(text) if "regressed" in verdicts else IncomparableError(text)
 
     return judge
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Whatever pytest thinks of it: only what passes is a pass."""
-    ours = session.config.stash.get(_SESSION, None)
-    if ours is None:
-        if value_of(session.config, "baseline") and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = int(ExitCode.INVALID)
-        return
-    ours.judged += ours.gate.missing()
-    code = ours.found.exit_code
-    # What else has failed is pytest's to say; what only we have failed has our exit code.
-    if session.testsfailed == ours.failed and session.exitstatus in (
-        pytest.ExitCode.OK,
-        pytest.ExitCode.TESTS_FAILED,
-    ):
-        session.exitstatus = int(code) or session.exitstatus
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """List every verdict that is no pass, and how many there are of each."""
-    ours = config.stash.get(_SESSION, None)
-    if ours is not None:
-        terminalreporter.section(printable(f"baseline {ours.path}"))
-        terminalreporter.write_line(legible(as_text(ours.found)))
-    elif value_of(config, "baseline"):
-        terminalreporter.section("baseline")
-        terminalreporter.write_line("no benchmark ran, so nothing was held against the baseline")

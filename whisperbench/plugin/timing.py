@@ -18,7 +18,7 @@ import pytest
 from whisperbench.measure.rounds import Rounds, take_rounds
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import replay
-from whisperbench.plugin.session import announcer
+from whisperbench.plugin.terminal import announcer
 from whisperbench.results.metrics import Value, figures
 from whisperbench.results.passes import DeviceConditions, Energy, Found, LatencyResult
 from whisperbench.results.records import Cell, Measurement, Verdict

@@ -13,7 +13,7 @@ from whisperbench.report.rows import Row, by_place, rows_of
 from whisperbench.results.metric_row import STAGES, MetricRow, Stage
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import CostResult
-from whisperbench.results.records import Run
+from whisperbench.results.records import Run, name_of
 from whisperbench.units import format_figure
 
 _Row = Row[CostResult]
@@ -57,7 +57,7 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
     yield from _limits(measured)
     for row in measured:
         if row.found.not_counted is not None:
-            yield f"not counted: {row.cell.model} {row.cell.precision}: {row.found.not_counted}"
+            yield f"not counted: {name_of(row.cell)}: {row.found.not_counted}"
 
 
 def _headings() -> list[str]:
@@ -184,7 +184,7 @@ def _limits(rows: list[_Row]) -> Iterator[str]:
             if (reason := bound_by(row, stage)) is not None
         ]
         if found:
-            yield f"{row.cell.model} {row.cell.precision}: {'; '.join(found)}"
+            yield f"{name_of(row.cell)}: {'; '.join(found)}"
 
 
 def bound_by(row: Row[CostResult], stage: Stage) -> str | None:

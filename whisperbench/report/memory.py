@@ -8,11 +8,10 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from whisperbench.judge.limits import name_of
 from whisperbench.report.rows import Row, by_place, rows_of
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import MemoryResult
-from whisperbench.results.records import Run
+from whisperbench.results.records import Run, name_of
 from whisperbench.units import format_figure
 
 _Row = Row[MemoryResult]

@@ -18,7 +18,7 @@ from whisperbench.report.memory import memory_section
 from whisperbench.report.quality import quality_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
-from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run
+from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
 from whisperbench.units import counted, format_figure, format_seconds
 
 WIDTH = 100
@@ -207,7 +207,7 @@ def _heard(run: Run) -> list[str]:
         transcripts = row.found.transcripts if isinstance(row.found, LatencyResult) else ()
         if row.cell.tokens is None and transcripts:
             words = printable(transcripts[0])  # a model may write anything
-            line = f"{row.cell.model} {row.cell.precision}, {row.cell.clip}: {words}"
+            line = f"{name_of(row.cell, with_clip=True)}: {words}"
             lines.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}...")
     return lines
 
@@ -215,7 +215,7 @@ def _heard(run: Run) -> list[str]:
 def _not_believed(run: Run) -> list[str]:
     """Name the attempts that telemetry spoilt, of benchmarks that were then timed again."""
     return [
-        f"timed again: {row.benchmark} {row.cell.precision}: "
+        f"timed again: {row.benchmark}, {name_of(row.cell, with_clip=True)}: "
         f"{row.found.conditions.attempts_not_believed}"
         for row in run.measurements
         if row.found.conditions.attempts_not_believed is not None

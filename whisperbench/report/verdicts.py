@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from whisperbench.judge.comparison import Comparison
-from whisperbench.results.records import Judged, Judgement, Run
+from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
 
 
@@ -18,7 +18,7 @@ def spreads(run: Run) -> Iterator[str]:
             least, most = min(metric.figures), max(metric.figures)
             if len(metric.figures) > 1 and most > least > 0:
                 yield (
-                    f"{row.benchmark}, {row.cell.model} {row.cell.precision}, {row.cell.clip}: "
+                    f"{row.benchmark}, {name_of(row.cell, with_clip=True)}: "
                     f"{metric.name}: {least:.4g} to {most:.4g} {metric.unit} "
                     f"({100 * (most / least - 1):.1f} %) in {len(metric.figures)} processes"
                 )
@@ -26,10 +26,7 @@ def spreads(run: Run) -> Iterator[str]:
 
 def where(each: Judged) -> str:
     """Name what a verdict is on: stage and cell."""
-    cell = each.cell
-    tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
-    batch = f", batch {cell.batch_size}" if cell.batch_size > 1 else ""
-    return f"{each.benchmark}, {cell.model} {cell.precision}, {cell.clip}{tokens}{batch}"
+    return f"{each.benchmark}, {name_of(each.cell, with_clip=True)}"
 
 
 NEXT: dict[Judgement, str] = {

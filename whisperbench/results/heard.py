@@ -1,4 +1,4 @@
-"""What was heard, held against what was said: figures, limits and their verdicts. Pure."""
+"""What was heard, clip by clip, and the file that says so: ours is written, others' are read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,10 @@ from typing import Any
 
 import msgspec
 
-from whisperbench.asked.suite import Limit, matches
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.figure import Metric
-from whisperbench.results.metric_row import Pass
-from whisperbench.results.metrics import METRICS, made_by
-from whisperbench.results.passes import ClipScore, QualityResult
-from whisperbench.results.records import Cell, Verdict
+from whisperbench.results.passes import ClipScore
+from whisperbench.results.records import Cell
 from whisperbench.text.languages import language_told
-from whisperbench.text.normalizers import WHISPER_ENGLISH, normalizer_name
-from whisperbench.text.signs import signs
-from whisperbench.text.words import difference_interval, mark_edits, pooled, score
 
 
 class HeardClip(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,62 +27,6 @@ class HeardClip(msgspec.Struct, frozen=True, kw_only=True):
     transcript: str
     tokens: int
     """That the transcript took, end-of-text left out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quality:
-    """The figures of a quality pass."""
-
-    values: dict[str, float]
-    conditions: dict[str, str]
-    """That they were measured in."""
-    found: QualityResult
-    heard: tuple[HeardClip, ...]
-    """Each clip, with what was heard."""
-
-
-def rate(heard: Sequence[HeardClip], reference: Sequence[ClipScore] | None) -> Quality:
-    """Score what was heard.
-
-    Args:
-        heard: a clip each.
-        reference: the scores of the same clips in the reference precision; None where it was not
-            measured in this run.
-    """
-    clips = tuple(map(_scored, heard))
-    whole = pooled([clip.score for clip in clips])
-    normalizers = ", ".join(sorted({normalizer_name(clip.language) for clip in heard}))
-    values = {
-        name: value for name, value in (("wer", whole.wer), ("cer", whole.cer)) if value is not None
-    }
-    values |= {
-        row.name: float(sum(row.sign in clip.signs for clip in clips))
-        for row in made_by("quality")
-        if row.sign
-    }
-    interval = None
-    if reference is not None and whole.wer is not None:
-        scores = [clip.score for clip in reference]
-        before = pooled(scores).wer
-        if before is not None:
-            # The word error rates themselves are judged by a baseline, this by limits.
-            values["wer_over_reference"] = whole.wer - before
-        interval = difference_interval(scores, [clip.score for clip in clips])
-    return Quality(
-        values=values,
-        # Baselines of English are older than this condition, and still hold.
-        conditions={} if normalizers == WHISPER_ENGLISH else {"normalizer": normalizers},
-        found=QualityResult(
-            clips=clips,
-            transcripts=tuple(clip.transcript for clip in heard),
-            normalizer=normalizers,
-            mark_edits=sum(
-                mark_edits(clip.reference, clip.transcript, clip.language) for clip in heard
-            ),
-            over_reference=interval,
-        ),
-        heard=tuple(heard),
-    )
 
 
 class ClipLine(msgspec.Struct, omit_defaults=True):
@@ -110,8 +47,8 @@ class ClipLine(msgspec.Struct, omit_defaults=True):
     signs: tuple[str, ...] = ()
 
 
-def lines_of(cell: Cell, found: Quality) -> list[bytes]:
-    """Write what was heard as JSON lines, to be looked at or scored again."""
+def lines_of(cell: Cell, heard: Sequence[HeardClip], scores: Sequence[ClipScore]) -> list[bytes]:
+    """Write what was heard, a clip and its score each, as JSON lines to be looked at or scored."""
     return [
         msgspec.json.encode(
             ClipLine(
@@ -130,7 +67,7 @@ def lines_of(cell: Cell, found: Quality) -> list[bytes]:
                 signs=scored.signs,
             )
         )
-        for clip, scored in zip(found.heard, found.found.clips, strict=True)
+        for clip, scored in zip(heard, scores, strict=True)
     ]
 
 
@@ -260,91 +197,3 @@ def _word(row: dict[str, Any], key: str) -> str:
     """Return what only names a row; nothing where it is of another type."""
     found = row.get(key)
     return printable(found) if isinstance(found, str) else ""
-
-
-def _scored(heard: HeardClip) -> ClipScore:
-    found = score(heard.reference, heard.transcript, heard.language)
-    return ClipScore(
-        name=heard.name,
-        words=found.words,
-        word_edits=found.word_edits,
-        characters=found.characters,
-        character_edits=found.character_edits,
-        tokens=heard.tokens,
-        signs=signs(heard.reference, heard.transcript, heard.language),
-    )
-
-
-def judge(
-    pass_name: Pass,
-    cell: Cell,
-    metrics: Sequence[Metric],
-    limits: Sequence[Limit],
-    device_key: str,
-    reference: str,
-) -> tuple[Verdict, ...]:
-    """Judge the figures of a pass by the limits that apply to its cell.
-
-    Args:
-        pass_name: what was run.
-        cell: what was measured.
-        metrics: all that it has found.
-        limits: all of suite.toml's.
-        device_key: of the device.
-        reference: the precision that others are compared with.
-
-    Returns:
-        A verdict a limit. `missing`, which is never a pass, where its metric was not measured.
-    """
-    figures = {metric.name: metric for metric in metrics}
-    return tuple(
-        _judged(cell, figures.get(limit.metric), limit, reference)
-        for limit in limits
-        if pass_name in METRICS[limit.metric].made_by
-        and not (limit.metric == "wer_over_reference" and cell.precision == reference)
-        and matches(cell.model, limit.models)
-        and matches(cell.precision, limit.precisions)
-        and matches(device_key, limit.devices)
-    )
-
-
-def describe(limit: Limit) -> str:
-    """Write a limit as a line."""
-    where = " ".join((*limit.models, *limit.precisions, *limit.devices))
-    return f"{where}: {limit.metric} {_bound(limit)}"
-
-
-def _bound(limit: Limit) -> str:
-    return f"at most {limit.max:g}" if limit.max is not None else f"at least {limit.min:g}"
-
-
-def _judged(cell: Cell, metric: Metric | None, limit: Limit, reference: str) -> Verdict:
-    bound = limit.max if limit.max is not None else limit.min
-    said = _bound(limit)
-    where = f"{cell.model} {cell.precision}"
-    if metric is None or metric.value is None:
-        compared = limit.metric == "wer_over_reference"
-        why = f"{reference} was not measured in this run" if compared else "it was not measured"
-        return Verdict(
-            verdict="missing",
-            metric=limit.metric,
-            unit="1",
-            limit=bound,
-            absent=reference if compared else None,
-            sentence=f"{where}: {limit.metric} {said} could not be judged: {why}",
-        )
-    over = (limit.max is not None and metric.value > limit.max) or (
-        limit.min is not None and metric.value < limit.min
-    )
-    figure = f"{limit.metric} is {metric.value:.4g}"
-    return Verdict(
-        verdict="over-limit" if over else "ok",
-        metric=limit.metric,
-        unit=metric.unit,
-        head=metric.value,
-        limit=bound,
-        sentence=f"{where}: {figure}, and must be {said} ({one_line(limit.reason)}); find out why, "
-        "or change the limit in benchmarks/suite.toml and say why"
-        if over
-        else f"{figure}, of {said}",
-    )

@@ -12,6 +12,7 @@ import msgspec
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import Found
 from whisperbench.results.scalars import Amount, Count, DeviceName, Figure, Line, Positive
+from whisperbench.units import counted
 
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
@@ -19,10 +20,15 @@ DESELECTED = "deselected"
 Place = tuple[str, str, int, str]
 """Model, clip, batch size and attention."""
 
-Outcome = Literal["measured", "over-limit", "regressed", "invalid", "skipped", "failed"]
+Outcome = Literal[
+    "measured", "over-limit", "regressed", "not-comparable", "invalid", "skipped", "failed"
+]
 """What became of a benchmark. `over-limit` was measured and stands in the file with its figures,
-as far as it got, and so does what `regressed` against a baseline, or could not be held against it;
-`invalid` was measured too, but is not to be believed, and has no figures."""
+as far as it got, and so do what `regressed` against a baseline and what is `not-comparable` with
+it; `invalid` was measured too, but is not to be believed, and has no figures."""
+
+WITH_FIGURES: tuple[Outcome, ...] = ("measured", "over-limit", "regressed", "not-comparable")
+"""Outcomes of which the figures stand in the file."""
 
 Judgement = Literal[
     "ok",
@@ -60,6 +66,23 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def place(self) -> Place:
         """What it has in common with the cells that stand in one table with it."""
         return self.model, self.clip, self.batch_size, self.attention
+
+
+def name_of(cell: Cell, *, with_clip: bool = False) -> str:
+    """Name a cell in a sentence; a batch of one and sdpa, which are usual, are left out.
+
+    Args:
+        cell: what is named.
+        with_clip: whether the clip and a fixed token count are said too, so that the name tells it
+            from all other cells of a benchmark.
+    """
+    batch = f" b{cell.batch_size}" if cell.batch_size != 1 else ""
+    attention = f" {cell.attention}" if cell.attention != "sdpa" else ""
+    name = f"{cell.model} {cell.precision}{batch}{attention}"
+    if not with_clip:
+        return name
+    tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
+    return f"{name}, {cell.clip}{tokens}"
 
 
 class Verdict(
@@ -154,7 +177,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return [
             f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
             for entry in self.manifest
-            if entry.outcome not in ("measured", "regressed") and not entry.deselected
+            if entry.outcome not in ("measured", "regressed", "not-comparable")
+            and not entry.deselected
         ]
 
 
@@ -198,11 +222,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def unmeasured(self) -> list[str]:
         """Name what was asked for and is not there, with the reasons; deselection is none."""
-        kept = ("measured", "over-limit", "regressed")
-        entries = sum(entry.outcome in kept for entry in self.info.manifest)
+        entries = sum(entry.outcome in WITH_FIGURES for entry in self.info.manifest)
         found = self.info.unmeasured()
         if entries != len(self.measurements):
-            found.append(
-                f"{entries} benchmarks were measured, and {len(self.measurements)} are in the file"
-            )
+            measured = counted(entries, "benchmark")
+            found.append(f"{measured} measured, and {len(self.measurements)} in the file")
         return found

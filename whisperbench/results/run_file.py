@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from whisperbench.errors import InputError, one_line, printable
-from whisperbench.results.records import Machine, Measurement, Run, RunInfo
+from whisperbench.results.records import Machine, Measurement, Run, RunInfo, name_of
 from whisperbench.results.scalars import LINE, Count
 from whisperbench.results.schema1 import SCHEMA_1, Measurement1
 
@@ -144,7 +144,7 @@ def require_sense(rows: Iterable[Measurement], processes: int) -> None:
     """
     seen = set()
     for row in rows:
-        what = f"{row.benchmark}, {row.cell.model} {row.cell.precision}, {row.cell.clip}"
+        what = f"{row.benchmark}, {name_of(row.cell, with_clip=True)}"
         if (row.benchmark, row.cell) in seen:
             raise ValueError(f"two measurements of {what}")
         seen.add((row.benchmark, row.cell))

@@ -106,8 +106,6 @@ def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) ->
     Raises:
         DeviceError: it lacks it.
     """
-    from transformers.utils import is_flash_attn_2_available
-
     if key.attention != "flash_attention_2":
         return
     if capability is None or capability < (8, 0):
@@ -118,6 +116,9 @@ def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) ->
         raise DeviceError(
             "--attention flash_attention_2: has no fp32 kernels; leave fp32 out of --precision"
         )
+    # Imports torch, which what is refused before does without.
+    from transformers.utils import is_flash_attn_2_available
+
     if not is_flash_attn_2_available():
         raise DeviceError(
             "--attention flash_attention_2: the package flash-attn is not installed; install it "

@@ -68,8 +68,9 @@ def in_short_pages(samples: np.ndarray) -> bytes:
     """Encode Opus as opusenc --max-delay 10 does: half of it ends between two packets."""
     stream = io.BytesIO()
     with soundfile.SoundFile(stream, "w", RATE_HZ, 1, format="OGG", subtype="OPUS") as file:
-        latency_ms = soundfile._ffi.new("double*", 20.0)
-        assert soundfile._snd.sf_command(file._file, 0x1302, latency_ms, 8) == 0
+        # soundfile has no public name for libsndfile's commands.
+        latency_ms = soundfile._ffi.new("double*", 20.0)  # noqa: SLF001
+        assert soundfile._snd.sf_command(file._file, 0x1302, latency_ms, 8) == 0  # noqa: SLF001
         file.write(samples)
     assert stream.getvalue().count(b"OggS") > 40
     return stream.getvalue()

@@ -25,10 +25,12 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost import counting as cost_module
+from whisperbench.measure.cost import profiled
 from whisperbench.measure.cost.counting import Cost, measure_cost
 from whisperbench.measure.cost.device_rates import Rates, rates_of
 from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiling import profile_once, require_equal
+from whisperbench.measure.cost.python_calls import count_calls
 from whisperbench.measure.cost.trace import StageTally, Tally
 from whisperbench.results.metric_row import STAGES
 from whisperbench.results.metrics import figures
@@ -65,7 +67,7 @@ def counted(tiny: Transcriber) -> tuple[dict[str, LeastWork], dict[str, Counter[
     """Its least work and Python calls in two tokens, which a made up GPU does not change."""
     features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
     work = count_work(lambda: tiny.generate(features, 2), encoder)
-    return work, cost_module._count_calls(lambda: tiny.generate(features, 2), encoder)
+    return work, count_calls(lambda: tiny.generate(features, 2), encoder)
 
 
 OnGpu = Callable[..., Cost]
@@ -130,7 +132,7 @@ def test_conditions_say_what_a_count_depends_on(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ops depend on the instruction set, calls on Python's version too, least work on nothing."""
-    monkeypatch.setattr(cost_module, "profile_once", lambda *_: made_up())
+    monkeypatch.setattr(profiled, "profile_once", lambda *_: made_up())
     cost = measure_cost(tiny, 2, RATES, "k")
     conditions = {
         metric.name: metric.conditions for metric in figures(cost.values, cost.conditions)
@@ -253,9 +255,9 @@ def on_gpu(
         accelerator = ScriptedAccelerator(requests=asked)
         with monkeypatch.context() as patch:
             patch.setattr(cost_module, "count_work", lambda *_: work)
-            patch.setattr(cost_module, "_count_calls", lambda *_: calls)
-            patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
-            patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
+            patch.setattr(cost_module, "count_calls", lambda *_: calls)
+            patch.setattr(profiled, "run_profiled", lambda *_: warm_up())
+            patch.setattr(profiled, "profile_once", lambda *_: next(kept))
             patch.setattr(tiny, "front_end", lambda: features)
             patch.setattr(tiny.loaded, "accelerator", accelerator)
             rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
@@ -295,7 +297,7 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
 
 def test_without_cupti_the_rest_is_counted(on_gpu: OnGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where CUPTI tells nothing there is no kernel count of zero, but the reason, in each cell."""
-    monkeypatch.setattr(cost_module, "_CUPTI_SAID", [])
+    monkeypatch.setattr(profiled, "CUPTI_SAID", [])
     said = iter([b"CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED\n", b""])  # once a process
     for _ in range(2):
         line = next(said)
@@ -338,7 +340,7 @@ def test_an_error_of_the_model_is_not_the_profilers(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the model raises under the profiler, such as out of memory, comes as what it is."""
-    monkeypatch.setattr(cost_module, "_count_calls", lambda *_: {"encoder": 1, "decode": 1})
+    monkeypatch.setattr(cost_module, "count_calls", lambda *_: {"encoder": 1, "decode": 1})
     left = iter([False] * (1 + 3 + 1) + [True])  # least work, plain and warm-up come before
 
     def out_of_memory(*_: object) -> None:

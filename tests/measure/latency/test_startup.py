@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 
 from fixtures.startup import Startup
+from tests.conftest import Shared
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
@@ -19,9 +22,12 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError, ModelError
 from whisperbench.measure.cell_request import CellRequest
+from whisperbench.measure.latency import startup
 from whisperbench.measure.latency.startup import StartupSample, measure_startup
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import ReportedClock
+from whisperbench.results.passes import StartupResult
+from whisperbench.results.run_file import read_run
 from whisperbench.whisper.checkpoints import Checkpoint
 
 
@@ -40,21 +46,37 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
     )
 
 
-def test_a_fresh_process_measures(request_: CellRequest) -> None:
+def test_a_fresh_process_measures(whole_run: Shared) -> None:
     """Import, load and first call come back as positive seconds, of files read from the disk."""
-    sample = measure_startup(request_)
-    assert min(sample.import_s, sample.load_s, sample.first_call_s) > 0.0
-    assert sample.dropped_page_cache == hasattr(os, "posix_fadvise")
+    rows = {row.benchmark: row for row in read_run(whole_run.result).measurements}
+    for row in (rows["load"], rows["first call"]):
+        latency = row.metric("latency_s")
+        assert latency is not None
+        assert min(latency.samples or ()) > 0.0
+        assert isinstance(row.found, StartupResult)
+        assert row.found.import_s > 0.0
+        assert row.found.dropped_page_cache == hasattr(os, "posix_fadvise")
 
 
-def test_its_errors_come_back_as_they_were(request_: CellRequest, tmp_path: Path) -> None:
-    """What fails in the fresh process is raised here in its own class and words."""
+def test_its_errors_come_back_as_they_were(
+    request_: CellRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails in the fresh process is raised here in its own class and words.
+
+    What the process would answer is made here, so that torch is not imported for it once more.
+    """
     broken = msgspec.structs.replace(request_, folder=str(tmp_path))
+    answer = tmp_path / "answer"
+    with answer.open("wb") as out, monkeypatch.context() as patch:
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(pickle.dumps(broken))))
+        patch.setattr("sys.stdout", io.TextIOWrapper(out))
+        startup.main()
+    monkeypatch.setattr("sys.executable", interpreter(tmp_path, f"cat >/dev/null; cat '{answer}'"))
     with pytest.raises(ModelError, match=r"config.json is not readable JSON"):
         measure_startup(broken)
 
 
-def _interpreter(folder: Path, script: str) -> str:
+def interpreter(folder: Path, script: str) -> str:
     """Write a stand-in for the Python interpreter that a fresh process is started with."""
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -80,7 +102,7 @@ def test_a_process_that_dies_is_no_sample(
     word: str,
 ) -> None:
     """Killed, crashed, silent and hanging processes are each named, and never a figure."""
-    monkeypatch.setattr("sys.executable", _interpreter(tmp_path, script))
+    monkeypatch.setattr("sys.executable", interpreter(tmp_path, script))
     monkeypatch.setattr("whisperbench.measure.latency.startup.TIMEOUT_S", 1.0)
     with pytest.raises(InvalidMeasurementError, match=word):
         measure_startup(request_)

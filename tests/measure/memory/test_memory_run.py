@@ -2,75 +2,49 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tests.conftest import RunSuite
-from tests.measure.memory.watching.made_up import (
-    figures,
-)
+from tests.conftest import Shared
+from tests.measure.memory.watching.made_up import figures
+from tests.sabotage import CEILING_MIB
 from whisperbench.results.run_file import read_run
 
-SABOTAGE = """
-from dataclasses import replace
-from functools import partial
-import whisperbench.plugin.session
-import msgspec
-from tests import workloads
-from whisperbench.measure.memory import watching
 
-plain, read = memory.measure_memory, whisperbench.plugin.session.read_suite
-
-def lowered():
-    suite = read()
-    low = msgspec.structs.replace(suite.ceiling[0], precisions=("fp32",), max_mib=100.5)
-    return msgspec.structs.replace(suite, ceiling=(low,))
-
-whisperbench.plugin.session.read_suite = lowered
-
-def measure_memory(request, device):
-    if request.precision == "int8":
-        return plain(request, device, target=workloads.die)
-    if request.precision == "bf16":
-        little = partial(workloads.run_with_little_memory, 500)
-        return plain(msgspec.structs.replace(request, batch_size=500), device, target=little)
-    return plain(request, device)
-
-memory.measure_memory = measure_memory
-"""
-
-
-def test_each_fault_in_one_run(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_each_fault_in_one_run(faulty_run: Shared) -> None:
     """A killed cell is invalid; out of memory or over a ceiling is over a limit; each cell runs."""
-    (tmp_path / "sabotage.py").write_text(SABOTAGE, encoding="utf-8")
-    junit = tmp_path / "junit.xml"
-    done = run_suite(
-        *("--tokens", "2", "--clip", "yes", "--precision", "int8,bf16,fp32"),
-        *("-p", "sabotage", f"--junit-xml={junit}"),
-        path="benchmarks/test_memory.py",
-    )
+    done = faulty_run.done
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "3 failed" in done.stdout
     assert "Traceback" not in done.stdout
-    run = read_run(tmp_path / "run.json")
+    run = read_run(faulty_run.result)
+    entries = {
+        entry.benchmark.split("-")[1]: entry
+        for entry in run.info.manifest
+        if "test_memory" in entry.benchmark and entry.reason != "deselected"
+    }
     # The reference comes first.
-    assert [entry.outcome for entry in run.info.manifest] == ["over-limit", "invalid", "over-limit"]
-    over, killed, full = run.info.manifest
+    assert {precision: entry.outcome for precision, entry in entries.items()} == {
+        "fp32": "over-limit",
+        "int8": "invalid",
+        "bf16": "over-limit",
+    }
+    assert list(entries) == ["fp32", "int8", "bf16"]
+    over, killed, full = entries.values()
     assert "the host is out of memory" in full.reason
     assert "as far as the phase 'first call'" in full.reason
     assert "killed from outside by SIGKILL" in killed.reason
     # What was over its limit keeps the figures that it got to; the invalid one has none.
-    kept = {row.cell.precision: row for row in run.measurements}
+    kept = {row.cell.precision: row for row in run.measurements if row.benchmark == "memory"}
     assert sorted(kept) == ["bf16", "fp32"]
     assert figures(kept["bf16"])["load_peak_process_mib"] > 0.0
     assert "weight_mib" not in figures(kept["bf16"])
     peak = figures(kept["fp32"])["peak_process_mib"]
     verdict = kept["fp32"].verdicts[0]
-    assert (verdict.verdict, verdict.head, verdict.limit) == ("over-limit", peak, 100.5)
+    assert (verdict.verdict, verdict.head, verdict.limit) == ("over-limit", peak, CEILING_MIB)
     # Limit, actual, what filled it and the remedy, in the terminal and in JUnit's report.
     message = (
-        f"peak_process_mib is {peak:.1f} MiB, {peak - 100.5:.1f} MiB over its ceiling of 100.5"
+        f"peak_process_mib is {peak:.1f} MiB, {peak - CEILING_MIB:.1f} MiB over its ceiling of "
+        f"{CEILING_MIB}"
     )
-    for text in (over.reason, done.stdout, junit.read_text(encoding="utf-8")):
+    junit = (faulty_run.folder / "junit.xml").read_text(encoding="utf-8")
+    for text in (over.reason, done.stdout, junit):
         assert message in text
         assert "in it: weights 144 MiB" in text
     assert "raise the ceiling in benchmarks/suite.toml" in done.stdout

@@ -1,75 +1,23 @@
-"""The memory probe: how often it reads, what it keeps, and how it tells that it has failed."""
+"""The memory probe: how often it reads, what it keeps, and what its trace tells."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 
 import pytest
 
+from tests.measure.memory.probing import (
+    FAST,
+    OURS,
+    STRANGER,
+    WATCHED,
+    pace,
+    watch,
+)
 from tests.scripted import MIB, FakeClock, Script, ScriptedDevice, taken
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.errors import DeviceError
-from whisperbench.measure.memory.probe import COST_READINGS, DUTY, INTERVAL_S, Pace, Probe, Trace
-
-WATCHED = 100
-OURS = 101
-STRANGER = 102
-
-FAST = Pace.choose(None, 0.0)
-HANG_S = 20.0
-"""Far more than any wait here takes: a wait that reaches it hangs."""
-
-
-def pace(interval_s: float = INTERVAL_S, processes_every: int = 1) -> Pace:
-    """Return a pace that is given and not chosen."""
-    return Pace(
-        memory_cost_s=0.0,
-        processes_cost_s=0.0,
-        interval_s=interval_s,
-        processes_every=processes_every,
-    )
-
-
-def watch(
-    device: ScriptedDevice, polls: int, *, at: Pace = FAST, clock: FakeClock | None = None
-) -> Trace:
-    """Let a probe read so often, by a clock of the test's, and return what it saw."""
-    clock = FakeClock() if clock is None else clock
-    reached, leave = threading.Event(), threading.Event()
-
-    def sleep(wait_s: float) -> None:
-        clock.sleep(wait_s)
-        if len(probe.trace.times_s) == polls:
-            # The probe would read on until it is told to stop: hold it here until it is.
-            reached.set()
-            leave.wait(HANG_S)
-
-    class Held(Probe):
-        """A probe that is let out of its sleep as it is told to stop."""
-
-        def __exit__(self, *error: object) -> None:
-            self._stopping.set()
-            leave.set()
-            super().__exit__(*error)
-
-    probe = Held(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=sleep)
-    with probe:
-        assert reached.wait(HANG_S), probe.trace.failure
-    return probe.trace
-
-
-def failing(device: ScriptedDevice, *, at: Pace = FAST) -> Trace:
-    """Let a probe read until its device fails, and return what it saw."""
-    clock = FakeClock()
-    probe = Probe(device, WATCHED, ours=frozenset({OURS}), pace=at, clock=clock, sleep=clock.sleep)
-    with probe:
-        probe._thread.join(HANG_S)
-        assert not probe._thread.is_alive()
-    return probe.trace
-
-
-# How often it reads.
+from whisperbench.measure.memory.probe import COST_READINGS, DUTY, INTERVAL_S, Pace, Trace
 
 
 @pytest.mark.parametrize(
@@ -135,9 +83,6 @@ def test_a_device_that_does_not_answer_has_no_pace() -> None:
     ):
         with pytest.raises(DeviceError, match="memory is off"):
             Pace.measure(device, WATCHED, FakeClock())
-
-
-# What it keeps.
 
 
 def test_samples_are_kept_in_order() -> None:
@@ -237,153 +182,6 @@ def test_the_peak_of_what_the_driver_reserves_is_kept() -> None:
     assert watch(ScriptedDevice(memory=script), 5).reserved_bytes == 600 * MIB
     assert watch(ScriptedDevice(memory=taken(1, 0)), 2).reserved_bytes == 0
     assert watch(ScriptedDevice(memory=taken(1)), 2).reserved_bytes is None
-
-
-# How it fails and ends.
-
-
-def test_a_failing_device_leaves_its_failure() -> None:
-    """A device that fails in mid-pass leaves what was seen until then, and why it ended."""
-    device = ScriptedDevice(
-        memory=[taken(1), taken(2), DeviceError("NVML fails to read memory:\nGPU is lost")],
-        processes={WATCHED: MIB},
-    )
-    trace = failing(device)
-    assert trace.failure == "NVML fails to read memory: GPU is lost"
-    assert trace.device_bytes == [MIB, 2 * MIB]
-    assert len(trace.process_bytes) == len(trace.times_s) == 2
-
-
-def test_a_failing_look_at_the_processes_is_no_half_poll() -> None:
-    """A poll whose second reading fails is not kept: all columns have the same length."""
-    device = ScriptedDevice(memory=taken(1), processes=[{WATCHED: MIB}, DeviceError("gone")])
-    trace = failing(device, at=pace(processes_every=2))
-    assert trace.failure == "gone"
-    assert trace.process_bytes == [MIB, None]
-    assert trace.device_bytes == [MIB, MIB]
-    assert len(trace.times_s) == 2
-
-
-def test_an_unexpected_error_is_kept_with_its_type() -> None:
-    """A fault of the program itself does not end the thread quietly either."""
-    trace = failing(ScriptedDevice(memory=[taken(1), ValueError("bad\nvalue")]))
-    assert trace.failure == "ValueError: bad value"
-    assert len(trace.times_s) == 1
-
-
-@pytest.mark.parametrize("error", [DeviceError("gone"), ValueError("bad")])
-def test_waiting_for_a_dead_probe_ends_at_once(error: Exception) -> None:
-    """A probe that has died is not waited for."""
-    clock = FakeClock()
-    device = ScriptedDevice(memory=[taken(1), error])
-    probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
-    with probe:
-        probe._thread.join(HANG_S)
-        probe._polled = NeverWaits()
-        assert probe.wait_for(1, HANG_S) is False
-    assert probe.trace.failure
-
-
-class NeverWaits(threading.Condition):
-    """A condition on which waiting is a mistake, because nothing will come."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Fail."""
-        raise AssertionError(f"waited for {timeout} s on a probe that has died")
-
-
-class Overlong(threading.Condition):
-    """A condition that tells whether a wait on it has run out of time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting = threading.Event()
-        self.ran_out = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait, and note how that ended."""
-        self.waiting.set()
-        in_time = super().wait(timeout)
-        self.ran_out |= not in_time
-        return in_time
-
-
-def test_a_probe_that_dies_under_a_wait_ends_it() -> None:
-    """Who waits already when the device fails is told, before the thread has quite ended."""
-    polled, told = Overlong(), threading.Event()
-
-    def fails() -> DeviceMemory:
-        assert polled.waiting.wait(HANG_S)
-        raise DeviceError("gone")
-
-    clock = FakeClock()
-    device = ScriptedDevice(memory=fails)
-    probe = Probe(device, WATCHED, ours=frozenset(), pace=FAST, clock=clock, sleep=clock.sleep)
-    probe._polled = polled
-
-    def poll_and_linger() -> None:
-        probe._poll()
-        told.wait(HANG_S)  # as a thread does that the system takes its time to end
-
-    probe._thread = threading.Thread(target=poll_and_linger, daemon=True)
-    with probe:
-        assert probe.wait_for(1, timeout_s=0.2) is False
-        told.set()
-    assert probe.trace.failure == "gone"
-    assert not polled.ran_out, "the failure was only noticed when the time was up"
-
-
-def test_waiting_takes_too_long() -> None:
-    """A device that hangs is given up on when the time is over."""
-    leave = threading.Event()
-
-    def hangs() -> DeviceMemory:
-        leave.wait(HANG_S)
-        return taken(1)
-
-    probe = Probe(ScriptedDevice(memory=hangs), WATCHED, ours=frozenset(), pace=FAST)
-    with probe:
-        assert probe.wait_for(1, timeout_s=0.01) is False
-        leave.set()
-    assert probe.trace.failure == ""
-
-
-@pytest.mark.parametrize("every", [1, 4, 10**9])
-def test_waiting_sees_the_processes_too(every: int) -> None:
-    """After a wait for some polls, that many more have looked at the processes."""
-    device = ScriptedDevice(memory=taken(1), processes={WATCHED: MIB})
-    at = pace(interval_s=1e-5, processes_every=every)
-    with Probe(device, WATCHED, ours=frozenset(), pace=at) as probe:
-        assert probe.wait_for(1, HANG_S) is True
-        before = list(probe.trace.process_bytes)
-        assert probe.wait_for(3, HANG_S) is True
-        after = list(probe.trace.process_bytes)
-    assert before.count(MIB) >= 1
-    assert after[len(before) :].count(MIB) >= 3
-
-
-def test_the_thread_ends_with_its_block() -> None:
-    """After the block nothing is read any more, and no failure is told."""
-    device = ScriptedDevice(memory=taken(1))
-    with Probe(device, WATCHED, ours=frozenset(), pace=FAST) as probe:
-        assert probe.wait_for(2, HANG_S)
-        assert probe._thread.is_alive()
-    assert not probe._thread.is_alive()
-    assert device.looks["memory"] == len(probe.trace.times_s)
-    assert probe.trace.failure == ""
-    assert probe.wait_for(1, HANG_S) is False
-
-
-def test_the_workloads_error_ends_the_thread() -> None:
-    """An error inside the block ends the probe too, and comes out of it as it is."""
-    probe = Probe(ScriptedDevice(memory=taken(1)), WATCHED, ours=frozenset(), pace=FAST)
-    with pytest.raises(KeyError, match="workload"), probe:
-        raise KeyError("workload")
-    assert not probe._thread.is_alive()
-    assert probe.trace.failure == ""
-
-
-# Looking into a trace.
 
 
 def trace_at(*times_s: float) -> Trace:

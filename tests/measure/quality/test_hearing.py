@@ -22,7 +22,7 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.quality.hearing import hear
 from whisperbench.measure.quality.numerics import difference, force
-from whisperbench.results.heard import rate
+from whisperbench.measure.quality.scoring import rate
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
 from whisperbench.whisper.loading import LoadedModel, load_model
@@ -166,8 +166,9 @@ def test_forcing_leaves_the_model_as_it_was(shallow: Path, audio: Audio) -> None
     fresh = load(shallow, "fp32")
     force(fresh.transcriber([audio]))
     for module in fresh.model.modules():
-        assert not module._forward_hooks
-        assert not module._forward_pre_hooks
+        # torch has no public name for the hooks that a module has.
+        assert not module._forward_hooks  # noqa: SLF001
+        assert not module._forward_pre_hooks  # noqa: SLF001
 
 
 def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) -> None:

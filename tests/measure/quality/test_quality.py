@@ -13,9 +13,10 @@ from tests.runs import MACHINE, make_cell, make_measurement, make_run, make_run_
 from whisperbench.asked.suite import Limit, Tolerance
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
+from whisperbench.judge.limits import applying, judge
+from whisperbench.measure.quality.scoring import Quality, rate
 from whisperbench.report.summary import WIDTH, summarise
-from whisperbench.results.figure import Metric
-from whisperbench.results.heard import HeardClip, Quality, judge, lines_of, rate
+from whisperbench.results.heard import HeardClip, lines_of
 from whisperbench.results.metrics import figures as make_figures
 from whisperbench.results.passes import NumericsResult, QualityResult
 from whisperbench.results.records import Cell, Measurement
@@ -97,32 +98,44 @@ def limit(metric: str, **bounds: float) -> Limit:
 )
 def test_a_limit_is_where_it_is(value: float, bounds: dict[str, float], verdict: str) -> None:
     """At most and at least, to the last digit."""
-    metric = Metric(name="wer", unit="1", kind="quality", better="lower", value=value)
-    (found,) = judge(
-        "quality", make_cell("int8"), [metric], [limit("wer", **bounds)], "cpu-x", "fp16"
-    )
+    (found,) = judge(make_cell("int8"), {"wer": value}, [limit("wer", **bounds)], {}, "fp16")
     assert (found.verdict, found.limit) == (verdict, next(iter(bounds.values())))
 
 
 def test_what_a_limit_is_on_must_be_measured() -> None:
     """It is missing otherwise; of another pass it is not asked, nor of the reference itself."""
     limits = [limit("wer", max=1), limit("wer_over_reference", max=1), limit("logit_error", max=1)]
-    found = judge("quality", make_cell("int8"), [], limits, "cpu-x", "fp16")
+    cell = make_cell("int8")
+    here = applying(limits, "quality", cell, "cpu-x")
+    assert here == limits[:2]
+    found = judge(cell, {}, here, {}, "fp16")
     assert [(row.metric, row.verdict, row.absent) for row in found] == [
         ("wer", "missing", None),
         ("wer_over_reference", "missing", "fp16"),
     ]
-    assert judge("quality", make_cell("int8"), [], limits[1:], "cpu-x", "int8") == ()
-    assert judge("quality", make_cell("nf4"), [], limits, "cpu-x", "fp16") == ()
+    assert judge(cell, {}, here[1:], {}, "int8") == ()
+    assert applying(limits, "quality", make_cell("nf4"), "cpu-x") == []
+
+
+def test_what_is_over_a_limit_of_words_is_told_all() -> None:
+    """The sentence holds the cell, the figure, the limit, its reason and what to do."""
+    cell = make_cell("int8", attention="eager")
+    (most,) = judge(cell, {"wer": 0.15}, [limit("wer", max=0.1)], {}, "fp16")
+    assert most.sentence == (
+        "owner/whisper int8 eager: wer is 0.15, 0.05 over its ceiling of 0.1 (x); find out why, or "
+        "change the limit in benchmarks/suite.toml and say why"
+    )
+    (least,) = judge(cell, {"top1_agreement": 0.8}, [limit("top1_agreement", min=0.9)], {}, "fp16")
+    assert "top1_agreement is 0.8, 0.1 under its floor of 0.9 (x); find out why" in least.sentence
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"metric": "wer*"}, "limit on wer.: choose one of wer, cer"),
+        ({"metric": "wer*"}, "limit on wer.: no such metric .*; choose one of wer, cer"),
         ({"metric": "wre"}, "choose one of wer, cer"),
-        ({"max": None}, "needs max or min, not both"),
-        ({"min": 0.5}, "needs max or min, not both"),
+        ({"max": None}, "needs one of max, min and max_ratio"),
+        ({"min": 0.5}, "needs one of max, min and max_ratio"),
         ({"precisions": ["int9"]}, "no precision is called 'int9'"),
     ],
 )
@@ -239,7 +252,8 @@ def test_clips_can_be_scored_again(tmp_path: Path) -> None:
     """The file of what was heard gives the same rates, and so does one of another tool."""
     clips = heard(TEXT, TEXT.replace("rain", "train"))
     path = tmp_path / "run.clips.jsonl"
-    path.write_bytes(b"\n".join(lines_of(make_cell("int8", model="tiny.en"), rate(clips, None))))
+    lines = lines_of(make_cell("int8", model="tiny.en"), clips, rate(clips, None).found.clips)
+    path.write_bytes(b"\n".join(lines))
     done = CliRunner().invoke(app, ["score", str(path)])
     assert done.stdout.splitlines() == [
         "tiny.en int8: 2 clips, 18 words: WER 5.56 %, CER 1.19 %; "

@@ -180,8 +180,12 @@ class Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
+        self.stop()
         self._thread.join(STOP_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Let the poll that is under way be the last one."""
+        self._stopping.set()
 
     def wait_for(self, polls: int, timeout_s: float) -> bool:
         """Wait until so many more polls have looked at the processes too, each as it is awaited.

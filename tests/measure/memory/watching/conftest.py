@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.workloads import Card, Play
+from tests.workloads import Card
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import start_process
 from whisperbench.measure.memory import probe as probe_module
@@ -26,7 +26,8 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "PROCESSES_INTERVAL_S", 0.0)
 
     def start(target: Any, request: CellRequest, *, forked: bool) -> Any:
-        """Fork a made-up cell also where a real one would be spawned, which takes a second."""
-        return start_process(target, request, forked=forked or isinstance(request, Play))
+        """Fork a cell also where it would be started from nothing, which takes seconds."""
+        assert forked == (not request.accelerator.on_host)
+        return start_process(target, request)
 
     monkeypatch.setattr(watching, "start_process", start)

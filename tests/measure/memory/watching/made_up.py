@@ -21,7 +21,7 @@ from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.watched import Done
 from whisperbench.measure.memory.watching import Footprint, measure_memory
-from whisperbench.plugin.results import _failed_as
+from whisperbench.plugin.outcomes import failed_as
 from whisperbench.results.records import Measurement
 from whisperbench.units import mib
 
@@ -126,7 +126,7 @@ def refused(
         measure_memory(request, device, target=play, timeout_s=timeout_s)
     assert str(caught.value).startswith("memory of made-up in int8")
     assert "\n" not in str(caught.value)
-    assert _failed_as(caught.value) == "invalid"
+    assert failed_as(caught.value) == "invalid"
     if isinstance(request, Play) and request.card.pid:
         assert not psutil.pid_exists(request.card.pid)
     return caught.value

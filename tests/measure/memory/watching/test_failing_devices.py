@@ -25,7 +25,7 @@ from whisperbench.measure.memory import watching
 from whisperbench.measure.memory.probe import COST_READINGS
 from whisperbench.measure.memory.watched import PHASES, Phase
 from whisperbench.measure.memory.watching import measure_memory
-from whisperbench.plugin.results import _failed_as
+from whisperbench.plugin.outcomes import failed_as
 
 
 def test_a_device_that_fails_at_the_beginning(card: Card) -> None:
@@ -35,7 +35,7 @@ def test_a_device_that_fails_at_the_beginning(card: Card) -> None:
         with pytest.raises(DeviceError, match="NVML does not answer"):
             measure_memory(a_play(card), device, target=play)
     assert card.pid == 0
-    assert _failed_as(lost) == "invalid"
+    assert failed_as(lost) == "invalid"
 
 
 def fail_in(card: Card, place: int, error: BaseException) -> Callable[[DeviceMemory], DeviceMemory]:

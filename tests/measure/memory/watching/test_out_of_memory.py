@@ -15,7 +15,7 @@ from tests.workloads import Card, play
 from whisperbench.errors import InvalidMeasurementError, OverLimitError
 from whisperbench.measure.memory.watched import Failed
 from whisperbench.measure.memory.watching import Footprint, measure_memory
-from whisperbench.plugin.results import _failed_as
+from whisperbench.plugin.outcomes import failed_as
 from whisperbench.results.passes import MemoryResult
 
 if TYPE_CHECKING:
@@ -111,11 +111,11 @@ def test_out_of_memory_fails_the_benchmark_over_its_limit() -> None:
     found = MemoryResult(judged="process (NVML)", polls=9, poll_interval_ms=1, longest_gap_ms=1)
     ran_out = "full in 'load' and 9 MiB"
     footprint = Footprint(values={}, found=found, ran_out=ran_out, seconds=1.0)
-    cell: Any = MemoryOfCell(key=None, run=None, prepared=None, measured={})  # type: ignore[arg-type]
+    cell: Any = MemoryOfCell(key=None, run=None, limits=None)  # type: ignore[arg-type]
     assert cell.judge(None, footprint) == ()
     with pytest.raises(OverLimitError, match="full in 'load' and 9 MiB") as caught:
         cell.require_kept(footprint, ())
-    assert _failed_as(caught.value) == "over-limit"
+    assert failed_as(caught.value) == "over-limit"
 
 
 def test_a_failed_pass_spoils_no_other(card: Card) -> None:

@@ -8,17 +8,22 @@ import msgspec
 import pytest
 
 from tests import workloads
+from tests.conftest import Shared
 from tests.measure.memory.watching.made_up import (
     figures,
 )
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
+from whisperbench.asked.plan import CheckpointKey
+from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.plausibility import MIN_POLLS
 from whisperbench.measure.memory.watched import PHASES
 from whisperbench.measure.memory.watching import measure_memory
+from whisperbench.results.passes import MemoryResult
+from whisperbench.results.run_file import read_run
 from whisperbench.units import mib
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
@@ -39,11 +44,10 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
     )
 
 
-def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -> None:
+def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> None:
     """int8 in a fresh process: the weights as loading counts them, and peaks of the process."""
-    request = msgspec.structs.replace(request_, precision="int8")
-    footprint = measure_memory(request, HostDevice())
-    found = figures(footprint)
+    (row,) = (row for row in read_run(whole_run.result).measurements if row.benchmark == "memory")
+    found = figures(row)
     assert sorted(found) == [
         "context_mib",
         "first_call_peak_process_mib",
@@ -52,17 +56,19 @@ def test_a_real_cell_on_the_cpu(request_: CellRequest, dummy_tiny: Checkpoint) -
         "steady_call_peak_process_mib",
         "weight_mib",
     ]
-    loaded = load_model(dummy_tiny, request.key(), CpuAccelerator())
+    assert row.cell.attention == "sdpa"
+    key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(dummy_tiny, key, CpuAccelerator())
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
     assert 0.0 < found["context_mib"] <= found["load_peak_process_mib"]
     peaks = [value for name, value in found.items() if "_peak_" in name]
     assert min(peaks) > found["weight_mib"]
     assert max(peaks) == found["peak_process_mib"]
-    assert footprint.ran_out == ""
-    assert footprint.found.judged == "process (RSS)"
-    assert footprint.found.polls >= len(PHASES) * MIN_POLLS
-    assert footprint.found.idle_device_mib is None
+    assert isinstance(row.found, MemoryResult)
+    assert row.found.judged == "process (RSS)"
+    assert row.found.polls >= len(PHASES) * MIN_POLLS
+    assert row.found.idle_device_mib is None
 
 
 @pytest.mark.parametrize("spare_mib", [40, 100])  # for less and for more than the file

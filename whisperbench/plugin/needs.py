@@ -1,0 +1,54 @@
+"""The marker by which a benchmark declares what it needs: @pytest.mark.needs("words").
+
+A benchmark without one is asked of each checkpoint that is timed, which is loaded in this process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.nodes import Node
+
+WORDS = "words"
+OTHER_PRECISION = "a precision other than fp32"
+BOTH_LENGTHS = "both lengths"
+FRESH_PROCESS = "a fresh process"
+IDLE_DEVICE = "an idle device"
+
+NEEDS = {
+    WORDS: "a trained model and clips with a text; asked of the checkpoints that are heard for "
+    "their words, in place of those that are timed",
+    OTHER_PRECISION: "a precision that can be held against the model's own 32-bit floats; asked of "
+    "the checkpoints that are timed and of those that are heard, but fp32 and as-saved",
+    BOTH_LENGTHS: "to be asked with the fixed token count and, of a trained model, at natural "
+    "length; the benchmark's argument `decoding` says which",
+    FRESH_PROCESS: "processes of its own: it runs before this process holds a model, and its "
+    "argument `fresh_checkpoint` is the id of its checkpoint",
+    IDLE_DEVICE: "a device that this process has not touched: it runs before all others",
+}
+"""What a benchmark can need, and what that means for it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, with what it can say."""
+    values = "; ".join(f'"{name}": {meaning}' for name, meaning in NEEDS.items())
+    config.addinivalue_line("markers", f"needs(*what): what a benchmark needs. {values}")
+
+
+def needs_of(node: Node) -> frozenset[str]:
+    """Return what a benchmark declares that it needs.
+
+    Raises:
+        pytest.Collector.CollectError: it names something that nothing is known of.
+    """
+    found = [(mark, value) for mark in node.iter_markers("needs") for value in mark.args]
+    for mark, value in found:
+        if value not in NEEDS or mark.kwargs:
+            known = ", ".join(f'"{name}"' for name in NEEDS)
+            raise pytest.Collector.CollectError(
+                f"{node.name}: @pytest.mark.needs({value!r}): unknown; choose from {known}"
+            )
+    return frozenset(value for _, value in found)

@@ -1,0 +1,112 @@
+"""The course of a run in pytest: planned, made ready, finished and told, each in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whisperbench.errors import ExitCode, printable
+from whisperbench.output import legible
+from whisperbench.plugin.collecting import require_cells_once
+from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
+from whisperbench.plugin.options import value_of
+from whisperbench.plugin.preparing import prepare
+from whisperbench.plugin.result_file import writable_result, write_result
+from whisperbench.plugin.session import begin, is_benchmark, session_of
+from whisperbench.report.summary import summarise
+from whisperbench.report.verdicts import as_text
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Plan the run, then refuse a baseline that nothing would be held against."""
+    refuse_idle_baseline(session.config, begin(session.config))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what the run will measure."""
+    ours = session_of(config)
+    if ours is None:
+        return None
+    plan = ours.plan
+    timed = ", ".join(key_id for key_id in plan.checkpoints if key_id in plan.timed)
+    line = f"whisperbench: on {plan.device}: {timed}; clips {', '.join(plan.clips)}"
+    if plan.listening == plan.timed:
+        return line
+    listening = ", ".join(key_id for key_id in plan.checkpoints if key_id in plan.listening)
+    return f"{line}; for words {listening}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Make everything ready before the first benchmark, so that a fault costs no measuring time.
+
+    First what benchmarks need; then the baseline, which is the device's; and the result's place
+    last: a run that is refused writes no file.
+    """
+    config, ours = session.config, session_of(session.config)
+    wanted = any(is_benchmark(item) for item in session.items)
+    if ours is None or not wanted or config.option.collectonly or session.testsfailed:
+        return
+    require_cells_once(session.items)
+    ours.prepared = prepare(config, ours, session.items)
+    ours.judging = read_baseline(config, ours, ours.prepared.device_key)
+    ours.result = writable_result(config, ours.prepared)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Judge what is missing and write the run's file, whatever other plugins make of the end."""
+    try:
+        return (yield)
+    finally:
+        _finish(session)
+
+
+def _finish(session: pytest.Session) -> None:
+    """Let only what passes be a pass, whatever pytest thinks of it."""
+    ours = session_of(session.config)
+    if ours is not None and ours.judging is not None:
+        ours.judging.judged += ours.judging.gate.missing()
+        code = ours.judging.found.exit_code
+        # What else has failed is pytest's to say; what only we have failed has our exit code.
+        if session.testsfailed == ours.judging.failed and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+        ):
+            session.exitstatus = int(code) or session.exitstatus
+    elif value_of(session.config, "baseline") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = int(ExitCode.INVALID)
+    if ours is None or ours.result is None:
+        return  # it was refused, and nothing was measured
+    whole = write_result(session.config, ours, ours.result)
+    # What was asked for and not measured is not a pass.
+    if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """After pytest-benchmark's table, print the run's summary, then what the baseline makes of it.
+
+    Of the verdicts every one is listed that is no pass, and how many there are of each.
+    """
+    ours = session_of(config)
+    if ours is not None and ours.outcome:
+        terminalreporter.section("whisperbench")
+        # Where an encoding lacks a sign, pytest escapes all of a text, ends of lines among it.
+        if ours.run is not None:
+            terminalreporter.write_line(legible(summarise(ours.run)))
+        for line in ours.outcome:
+            terminalreporter.write_line(legible(line))
+    if ours is not None and ours.judging is not None:
+        terminalreporter.section(printable(f"baseline {ours.judging.path}"))
+        terminalreporter.write_line(legible(as_text(ours.judging.found)))
+    elif value_of(config, "baseline"):
+        terminalreporter.section("baseline")
+        terminalreporter.write_line("no benchmark ran, so nothing was held against the baseline")
