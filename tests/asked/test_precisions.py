@@ -10,7 +10,7 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError
-from whisperbench.whisper.backends.registry import BACKENDS
+from whisperbench.whisper.backend_choice import BACKENDS
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
 

@@ -23,7 +23,7 @@ from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
 from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.as_named import Expected, require_as_named
-from whisperbench.whisper.backends.registry import BACKENDS
+from whisperbench.whisper.backend_choice import BACKENDS
 from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
 

@@ -13,8 +13,8 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices.accelerator import Accelerator
 from whisperbench.devices.cpu import CpuAccelerator
-from whisperbench.whisper.backends.plain import Plain
-from whisperbench.whisper.backends.registry import BACKENDS, choose, method_of, saved_bits
+from whisperbench.whisper.backend_choice import BACKENDS, choose, method_of, saved_bits
+from whisperbench.whisper.backends.transformers import Unquantized
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
 
@@ -82,7 +82,7 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
 
 def test_a_backend_names_what_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another library is a row with a function of its own; the one factory finds and calls it."""
-    monkeypatch.setitem(BACKENDS, "other", Plain(factory=f"{__name__}:load"))
+    monkeypatch.setitem(BACKENDS, "other", Unquantized(factory=f"{__name__}:load"))
     spec = ModelSpec.parse("nano")
     precision = replace(PRECISIONS["fp32"], backend="other")
     key = CheckpointKey(model=spec, precision=precision, attention="sdpa")

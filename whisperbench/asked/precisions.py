@@ -20,7 +20,7 @@ class Precision:
     host_dtype: str = ""
     """The same on a device that is the host itself, where it is another."""
     backend: str = "transformers"
-    """What loads it and makes its layers: a row of `whisper.backends`."""
+    """What loads it and makes its layers: a module of `whisper.backends`, by its name."""
     options: Mapping[str, object] = field(default_factory=dict)
     """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig."""
     as_saved: bool = False

@@ -13,7 +13,7 @@ from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.precisions import PRECISIONS, Precision
 from whisperbench.errors import DeviceError, ModelError, one_line
-from whisperbench.whisper.backends.registry import BACKENDS, method_of, saved_bits
+from whisperbench.whisper.backend_choice import BACKENDS, method_of, saved_bits
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoint_files import (
     ADAPTER,

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from whisperbench.errors import DeviceError
-from whisperbench.whisper.backends.registry import BACKENDS
+from whisperbench.whisper.backend_choice import BACKENDS
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import ModelError, one_line
 from whisperbench.whisper.as_named import require_as_named
-from whisperbench.whisper.backends.registry import Chosen, choose
+from whisperbench.whisper.backend_choice import Chosen, choose
 from whisperbench.whisper.checkpoints import open_folder, require_precision
 from whisperbench.whisper.processors import load_processor
 from whisperbench.whisper.residency import is_out_of_memory, memory_errors

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.whisper.backends.registry import BACKENDS
+from whisperbench.whisper.backend_choice import BACKENDS
 
 if TYPE_CHECKING:
     import torch

@@ -116,7 +116,7 @@ def _sample(request: CellRequest) -> StartupSample:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
-    from whisperbench.whisper.backends.registry import BACKENDS
+    from whisperbench.whisper.backend_choice import BACKENDS
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
 

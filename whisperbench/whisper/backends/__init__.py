@@ -1,1 +1,1 @@
-"""Backends: what makes a precision's layers, how it is told, and how to see that it did."""
+"""Backends: what loads a precision, and how to see that it did. A module each, with its BACKEND."""

@@ -57,3 +57,6 @@ class BitsAndBytes:
     def bits(self, options: Mapping[str, Any]) -> int | None:
         """Return 8 or 4; None of options that say neither, as a broken config.json may."""
         return next((bits for bits in (8, 4) if options.get(f"load_in_{bits}bit") is True), None)
+
+
+BACKEND = BitsAndBytes()

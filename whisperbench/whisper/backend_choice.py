@@ -1,20 +1,24 @@
-"""The registry of backends: a row for each, and which one loads a checkpoint."""
+"""Which backend loads a checkpoint: each module of whisper/backends is one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from whisperbench.whisper.backends.bitsandbytes import BitsAndBytes
-from whisperbench.whisper.backends.plain import Plain
+from whisperbench.whisper import backends
 
 if TYPE_CHECKING:
     from whisperbench.asked.precisions import Precision
-    from whisperbench.whisper.backends.backend import Backend
+    from whisperbench.whisper.backend import Backend
 
-BACKENDS: dict[str, Backend] = {"transformers": Plain(), "bitsandbytes": BitsAndBytes()}
-"""By the name that a precision has for it. That of one which checkpoints are saved by is the
-`quant_method` of their quantization_config, too."""
+BACKENDS: dict[str, Backend] = {
+    module.name: import_module(f"{backends.__name__}.{module.name}").BACKEND
+    for module in iter_modules(backends.__path__)
+}
+"""By the name of its module, which a precision calls it by. That of one which checkpoints are saved
+by is the `quant_method` of their quantization_config, too."""
 
 
 class Chosen(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plain:
+class Unquantized:
     """A `Backend` that changes nothing."""
 
     factory: str = "whisperbench.whisper.transformers_loading:load"
@@ -46,3 +46,6 @@ class Plain:
     def bits(self, options: Mapping[str, Any]) -> int | None:  # noqa: ARG002
         """Return None."""
         return None
+
+
+BACKEND = Unquantized()
