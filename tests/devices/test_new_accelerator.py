@@ -9,7 +9,7 @@ from tests.conftest import RunSuite
 from whisperbench.asked.checkout import ROOT
 from whisperbench.results.run_file import read_run
 
-QUICK = ("--model", "nano", "--precision", "int8", "--tokens", "3", "--rounds", "1")
+QUICK = ("--model", "nano", "--precision", "bf16", "--tokens", "3", "--rounds", "1")
 
 
 def test_a_third_accelerator_runs_everything(run_suite: RunSuite, tmp_path: Path) -> None:

@@ -156,17 +156,6 @@ def make_plan(
         raise InputError("--model: two of the models have the same name; rename a folder")
     timed = _keys(profile, profile.models, profile.precisions)
     listening = _keys(profile, heard_models, heard_precisions)
-    # The reference first, then what limits compare others with: it is known when their turn comes.
-    bases = {limit.of for limit in suite.limit}
-    keys = sorted(
-        (timed | listening).values(),
-        key=lambda key: (
-            models.index(key.model),
-            profile.attention.index(key.attention),
-            key.precision.name != profile.reference,
-            key.precision.name not in bases,
-        ),
-    )
     # An explicit --language holds for every clip; the profile's only where a clip names none.
     explicit = profile.language if options.get("language") else None
 
@@ -181,28 +170,56 @@ def make_plan(
     clips = told([find_clip(text, manifest) for text in profile.clips])
     if len({clip.name for clip in clips}) != len(clips):
         raise InputError("--clip: two of the clips have the same name; rename a file")
-    data = only("--data", options.get("data", ()))
-    heard_name = "clips"
-    if data is not None:
-        path = expanded(data)
-        if "," in data and not path.exists():
-            raise InputError(
-                f"--data {data}: no such folder or manifest; it takes one alone, so put all "
-                "recordings into one"
-            )
-        heard, heard_name = find_clips(path), printable(path.resolve().stem)
-    else:
-        heard = [find_clip(text, manifest) for text in profile.quality_clips]
+    heard, heard_name = _heard(profile, options, manifest)
     heard = told([clip for clip in heard if clip.text is not None])
     # Of the suite's own clips, a test knows that they have words.
     require_words(clip for clip in (*clips, *heard) if clip.sha256 is None)
     return Plan(
         device=device,
         profile=profile,
-        checkpoints={key.id: key for key in keys},
+        checkpoints={key.id: key for key in _ordered(timed | listening, models, profile, suite)},
         timed=frozenset(timed),
         listening=frozenset(listening),
         clips={clip.name: clip for clip in clips},
         heard=tuple(heard),
         heard_name=heard_name,
     )
+
+
+def _ordered(
+    keys: Mapping[str, CheckpointKey], models: list[ModelSpec], profile: Profile, suite: Suite
+) -> list[CheckpointKey]:
+    """Order what is loaded: the reference first, then what limits compare others with.
+
+    Both are known when the turn of the others comes.
+    """
+    bases = {limit.of for limit in suite.limit}
+    return sorted(
+        keys.values(),
+        key=lambda key: (
+            models.index(key.model),
+            profile.attention.index(key.attention),
+            key.precision.name != profile.reference,
+            key.precision.name not in bases,
+        ),
+    )
+
+
+def _heard(
+    profile: Profile, options: Mapping[str, Sequence[str]], manifest: dict[str, Clip]
+) -> tuple[Sequence[Clip], str]:
+    """Return the clips that are heard for their words, and what all of them are called.
+
+    Raises:
+        InputError: --data names nothing that can be read.
+    """
+    data = only("--data", options.get("data", ()))
+    if data is None:
+        return [find_clip(text, manifest) for text in profile.quality_clips], "clips"
+    path = expanded(data)
+    if "," in data and not path.exists():
+        raise InputError(
+            f"--data {data}: no such folder or manifest; it takes one alone, so put all recordings "
+            "into one"
+        )
+    return find_clips(path), printable(path.resolve().stem)

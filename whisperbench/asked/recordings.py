@@ -272,8 +272,7 @@ def check_clips(
     Raises:
         InputError: some cannot be read; each is named, with the reason.
     """
-    digest = hashlib.sha256()
-    seconds = 0.0
+    digest, seconds = hashlib.sha256(), 0.0
     broken = []
     remarks: list[str] = []
     for clip in progress(clips):

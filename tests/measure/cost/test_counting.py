@@ -22,10 +22,12 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.cost import counting as cost_module
+from whisperbench.measure.cost import profiled
 from whisperbench.measure.cost.counting import Cost, measure_cost
 from whisperbench.measure.cost.device_rates import Rates
 from whisperbench.measure.cost.least_work import LeastWork, count_work
 from whisperbench.measure.cost.profiling import profile_once, require_equal
+from whisperbench.measure.cost.python_calls import count_calls
 from whisperbench.measure.cost.trace import StageTally, Tally
 from whisperbench.results.metric_row import STAGES
 from whisperbench.results.metrics import figures
@@ -54,7 +56,7 @@ def counted(tiny: Transcriber) -> tuple[dict[str, LeastWork], dict[str, Counter[
     """Its least work and Python calls in two tokens, which a made up GPU does not change."""
     features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
     work = count_work(lambda: tiny.generate(features, 2), encoder)
-    return work, cost_module.count_calls(lambda: tiny.generate(features, 2), encoder)
+    return work, count_calls(lambda: tiny.generate(features, 2), encoder)
 
 
 OnGpu = Callable[..., Cost]
@@ -119,7 +121,7 @@ def test_conditions_say_what_a_count_depends_on(
     tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ops depend on the instruction set, calls on Python's version too, least work on nothing."""
-    monkeypatch.setattr(cost_module, "profile_once", lambda *_: made_up())
+    monkeypatch.setattr(profiled, "profile_once", lambda *_: made_up())
     cost = measure_cost(tiny, 2, RATES, "k")
     conditions = {
         metric.name: metric.conditions for metric in figures(cost.values, cost.conditions)
@@ -243,8 +245,8 @@ def on_gpu(
         with monkeypatch.context() as patch:
             patch.setattr(cost_module, "count_work", lambda *_: work)
             patch.setattr(cost_module, "count_calls", lambda *_: calls)
-            patch.setattr(cost_module, "run_profiled", lambda *_: warm_up())
-            patch.setattr(cost_module, "profile_once", lambda *_: next(kept))
+            patch.setattr(profiled, "run_profiled", lambda *_: warm_up())
+            patch.setattr(profiled, "profile_once", lambda *_: next(kept))
             patch.setattr(tiny, "front_end", lambda: features)
             patch.setattr(tiny.loaded, "accelerator", accelerator)
             rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
@@ -284,7 +286,7 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
 
 def test_without_cupti_the_rest_is_counted(on_gpu: OnGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where CUPTI tells nothing there is no kernel count of zero, but the reason, in each cell."""
-    monkeypatch.setattr(cost_module, "CUPTI_SAID", [])
+    monkeypatch.setattr(profiled, "CUPTI_SAID", [])
     said = iter([b"CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED\n", b""])  # once a process
     for _ in range(2):
         line = next(said)

@@ -86,9 +86,38 @@ class Levels:
         Raises:
             InputError: nothing sensible can be heard.
         """
-        peak = self.peak
         where = f"clip {name}: {file}"
-        share = self._at_full_scale / max(1, self._frames * len(self._low))
+        self._require_scale(where)
+        peak, share = self.peak, self._clipped_share
+        swing = float((self._high - self._low).max()) / 2
+        if swing <= SILENT:
+            if text:
+                raise InputError(
+                    f"{where} is silent (its peak is {_db(peak)}, its samples move by {_db(swing)} "
+                    "around their offset), and its text has words; record it again"
+                )
+            # A text that is empty says that it is silent.
+            return [f"Clip {name} is silent."] if text is None else []
+        said = self._of_channels(where)
+        if peak > OVER:
+            said.append(f"peaks at {peak:.2f} times full scale ({_db(peak)})")
+        if peak <= 1 and share > CLIPPED_SHARE:
+            said.append(f"is clipped: {share:.1%} of its samples are at full scale")
+        if swing < QUIET and text != "":
+            said.append(f"is very quiet: its samples move by {_db(swing)}")
+        means = self._sums / self._frames
+        offset = float(means[np.abs(means).argmax()])
+        if abs(offset) > OFFSET:
+            said.append(f"has an offset: its samples are {offset:+.3f} of full scale on average")
+        return [f"Clip {name} {what}." for what in said]
+
+    @property
+    def _clipped_share(self) -> float:
+        return self._at_full_scale / max(1, self._frames * len(self._low))
+
+    def _require_scale(self, where: str) -> None:
+        """Refuse samples that are no share of full scale."""
+        peak, share = self.peak, self._clipped_share
         if peak > LARGEST:
             raise InputError(
                 f"{where} is damaged: it peaks at {peak:.0e} times full scale, which no recording "
@@ -106,15 +135,14 @@ class Levels:
                 f"{where} peaks at {peak:,.0f} times full scale ({_db(peak)}): integers that were "
                 f"stored as floats; divide them, as by ffmpeg with -af volume=1/{divisor}"
             )
-        swing = float((self._high - self._low).max()) / 2
-        if swing <= SILENT:
-            if text:
-                raise InputError(
-                    f"{where} is silent (its peak is {_db(peak)}, its samples move by {_db(swing)} "
-                    "around their offset), and its text has words; record it again"
-                )
-            # A text that is empty says that it is silent.
-            return [f"Clip {name} is silent."] if text is None else []
+
+    def _of_channels(self, where: str) -> list[str]:
+        """Say whether channels weaken each other when they are averaged.
+
+        Raises:
+            InputError: they cancel each other out.
+        """
+        peak = self.peak
         means = self._sums / self._frames
         power = self._squares / self._frames - np.square(means)
         channels = len(self._low)
@@ -127,22 +155,12 @@ class Levels:
                 "when they are averaged: they are of opposite phase; keep one, as by ffmpeg with "
                 '-af "pan=mono|c0=c0"'
             )
-        said = []
         if channels > 1 and kept < WEAKENED:
-            said.append(
+            return [
                 f"loses {-10 * math.log10(kept):.0f} dB when its {channels} channels are averaged: "
                 "they are partly of opposite phase"
-            )
-        if peak > OVER:
-            said.append(f"peaks at {peak:.2f} times full scale ({_db(peak)})")
-        if peak <= 1 and share > CLIPPED_SHARE:
-            said.append(f"is clipped: {share:.1%} of its samples are at full scale")
-        if swing < QUIET and text != "":
-            said.append(f"is very quiet: its samples move by {_db(swing)}")
-        offset = float(means[np.abs(means).argmax()])
-        if abs(offset) > OFFSET:
-            said.append(f"has an offset: its samples are {offset:+.3f} of full scale on average")
-        return [f"Clip {name} {what}." for what in said]
+            ]
+        return []
 
 
 def _db(level: float) -> str:

@@ -6,11 +6,18 @@ import cProfile
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.measure.cost.encoder_hooks import around_encoder
+from whisperbench.measure.cost.profiling import differences
+from whisperbench.results.metric_row import STAGES
+
+if TYPE_CHECKING:
+    import torch
 
 _NAME_LENGTH = 64
 
@@ -116,3 +123,44 @@ def call_counter() -> CallCounter:
     if sys.version_info >= (3, 12):
         return _Monitored()
     return _Profiled()
+
+
+def count_calls(execute: Callable[[], object], encoder: torch.nn.Module) -> dict[str, Counter[str]]:
+    """Count the Python calls of both stages by function, twice.
+
+    Raises:
+        InvalidMeasurementError: the second time differs.
+    """
+    first, second = (_calls_of_stages(execute, encoder) for _ in range(2))
+    for stage in STAGES:
+        if first[stage] != second[stage]:
+            raise InvalidMeasurementError(
+                f"the {stage} stage made {first[stage].total()} Python calls and then "
+                f"{second[stage].total()}: something in it depends on what was before; "
+                f"{'; '.join(differences(first[stage], second[stage]))}"
+            )
+    return first
+
+
+def _calls_of_stages(
+    execute: Callable[[], object], encoder: torch.nn.Module
+) -> dict[str, Counter[str]]:
+    """Count the calls of one execution; those of the encoder's forward pass apart."""
+    encoding, decoding = call_counter(), call_counter()
+
+    def enter() -> None:
+        decoding.stop()
+        encoding.start()
+
+    def leave() -> None:
+        encoding.stop()
+        decoding.start()
+
+    with around_encoder(encoder, enter, leave):
+        decoding.start()
+        try:
+            execute()
+        finally:
+            encoding.stop()
+            decoding.stop()
+    return {"encoder": encoding.calls, "decode": decoding.calls}

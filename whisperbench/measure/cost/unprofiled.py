@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class PlainStage:
+class UnprofiledStage:
     """What a stage took and asked for in one execution that nothing looked into."""
 
     wall_s: float = 0.0
@@ -32,11 +32,11 @@ class PlainStage:
         return self.requests, self.peak_bytes
 
 
-def run_plain(
+def run_unprofiled(
     execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
-) -> dict[str, PlainStage]:
+) -> dict[str, UnprofiledStage]:
     """Execute, and read the clock and a GPU's allocator wherever one stage follows another."""
-    found: dict[str, PlainStage] = {stage: PlainStage() for stage in STAGES}
+    found: dict[str, UnprofiledStage] = {stage: UnprofiledStage() for stage in STAGES}
     held_at_start: dict[str, int] = {}
     current, since_s, requests_before = "", 0.0, 0
 
@@ -60,7 +60,7 @@ def run_plain(
     return found
 
 
-def require_same_requests(one: dict[str, PlainStage], two: dict[str, PlainStage]) -> None:
+def require_same_requests(one: dict[str, UnprofiledStage], two: dict[str, UnprofiledStage]) -> None:
     """Refuse executions that asked the GPU's allocator for other things.
 
     Raises:
