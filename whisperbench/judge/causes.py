@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from whisperbench.results.metric_row import MadeOf
+from whisperbench.results.metric_row import MadeOf, Stage
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import CostResult, QualityResult
 from whisperbench.results.records import Measurement
@@ -69,7 +69,7 @@ class _Key(NamedTuple):
     """Whether it is an op that another op called."""
 
 
-def _parts(found: CostResult, stage: str, made_of: MadeOf) -> dict[_Key, float]:
+def _parts(found: CostResult, stage: Stage, made_of: MadeOf) -> dict[_Key, float]:
     """Sum what makes a metric up, by count or by time; copies and waits by their op."""
     if made_of.kind == "call":
         return {_Key(name, "", False): n for name, n in found.calls.get(stage, {}).items()}

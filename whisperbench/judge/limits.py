@@ -13,8 +13,9 @@ import msgspec
 
 from whisperbench.asked.suite import LIMITED, Limit, matches
 from whisperbench.errors import one_line
-from whisperbench.results.metric_row import Pass
-from whisperbench.results.metrics import METRICS
+from whisperbench.results.metric_row import Level, Pass
+from whisperbench.results.metrics import METRICS, peak
+from whisperbench.results.passes import MemoryResult
 from whisperbench.results.records import Cell, Measurement, Run, Verdict, name_of
 
 HEADROOM_RATIO = 0.02
@@ -111,7 +112,12 @@ def propose(run: Run) -> list[Limit]:
     for row in run.measurements:
         figures = figures_of(row)
         metric = next((name for name in PROPOSED if name in figures), None)
-        if row.benchmark != MEMORY or metric is None or "weight_mib" not in figures or is_over(row):
+        if (
+            not isinstance(row.found, MemoryResult)
+            or metric is None
+            or "weight_mib" not in figures
+            or is_over(row)
+        ):
             continue
         measured = figures[metric]
         ratio = HOST_HEADROOM_RATIO if run.machine.on_host else HEADROOM_RATIO
@@ -252,8 +258,11 @@ def _number(figure: float, unit: str, beside: float | None = None) -> str:
 
 def _judged_metric(metric: str, figures: Figures) -> str:
     """Take the device's growth where the driver hides what a process holds."""
-    stand_in = metric.replace("_process_", "_device_")
-    return stand_in if metric not in figures and stand_in in figures else metric
+    row = METRICS[metric]
+    if metric in figures or row.level != "process":
+        return metric
+    stand_in = peak(row.phase, "device").name
+    return stand_in if stand_in in figures else metric
 
 
 def what_filled(metric: str, figures: Figures) -> str:
@@ -262,18 +271,20 @@ def what_filled(metric: str, figures: Figures) -> str:
     Returns:
         A clause that begins with a semicolon; nothing for a figure that is no peak.
     """
-    phase, is_peak, kind = metric.partition("peak_")
-    if not is_peak:
+    row = METRICS[metric]
+    if row.level is None:
         return ""
     weights = figures.get("weight_mib", 0.0)
-    inside = ("allocated",) if kind == "allocated_mib" else ("allocated", "reserved")
-    levels = [figures.get(f"{phase}peak_{inner}_mib") for inner in inside]
+    inside: tuple[Level, ...] = (
+        ("allocated",) if row.level == "allocated" else ("allocated", "reserved")
+    )
+    levels = [figures.get(peak(row.phase, inner).name) for inner in inside]
     names = ["weights", "other tensors", "torch's cache", "context and libraries"]
     heights = [weights, *(level for level in levels if level is not None)]
     if len(heights) == 1:  # a CPU, where torch keeps no count
         names = ["weights", "interpreter and libraries", "everything else"]
         heights.append(weights + figures.get("context_mib", 0.0))
-    if kind not in ("allocated_mib", "reserved_mib"):
+    if row.level not in ("allocated", "reserved"):
         heights.append(figures[metric])
     steps = [high - low for low, high in zip([0.0, *heights], heights, strict=False)]
     shown = [

@@ -119,7 +119,7 @@ def _sum(row: _Row, metrics: Iterable[MetricRow], stage: Stage) -> float | None:
 
 
 def _gpu_ms(row: _Row, stage: Stage) -> float | None:
-    return row.value(f"{stage}_gpu_time_ms")
+    return _count(row, stage, GPU)
 
 
 def _layers(rows: list[_Row]) -> Iterator[str]:

@@ -9,15 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from whisperbench.report.rows import Row, by_place, rows_of
+from whisperbench.results.metric_row import PEAK_PHASES
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import MemoryResult
 from whisperbench.results.records import Run, name_of
 from whisperbench.units import format_figure
 
 _Row = Row[MemoryResult]
-
-_PHASES = {"load": "load", "first_call": "first", "steady_call": "steady"}
-"""What stands over the first column of a phase."""
 
 _LEGEND_OF_A_GPU = (
     "load, first and steady call: the peak of each. tensors, torch: what torch has allocated and",
@@ -51,7 +49,7 @@ def _table(rows: list[_Row]) -> Table:
     ]
     last = ""
     for each in metrics:
-        phase = _PHASES.get(each.phase, "")
+        phase = PEAK_PHASES.get(each.phase, "")
         above = phase if phase != last else ""
         last = phase
         heading = f"{above}\n{each.headings['memory']}"

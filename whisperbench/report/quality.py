@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 
 from whisperbench.errors import printable
 from whisperbench.report.rows import Row, by_place
 from whisperbench.results.heard import HeardLine
+from whisperbench.results.metric_row import MetricRow, Pass
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import ClipScore, NumericsResult, QualityResult
 from whisperbench.results.records import Run
@@ -107,41 +109,54 @@ def _of_marks(marks: float, word_edits: int) -> str:
     )
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, left: Collection[str] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        left = column in ("precision", "odd", "worst layer")
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for column in ("precision", *columns):
+        justify: JustifyMethod = "left" if column in ("precision", *left) else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     return table
 
 
+def _columns(of_pass: Pass) -> dict[str, list[MetricRow]]:
+    """Return the metrics of a pass that are shown, by their headings."""
+    found: dict[str, list[MetricRow]] = {}
+    for metric in made_by(of_pass):
+        if of_pass in metric.headings:
+            found.setdefault(metric.headings[of_pass], []).append(metric)
+    return found
+
+
 def _heard(rows: list[_Heard], reference: str) -> Table:
-    table = _table("precision", "WER", "CER", f"over {reference}", "odd")
+    columns = _columns("quality")
+    odd = [heading for heading, metrics in columns.items() if metrics[0].sign]
+    headings = [
+        f"{heading} {reference}" if metrics[0].derived else heading
+        for heading, metrics in columns.items()
+    ]
+    table = _table(*headings, left=odd)
     for row in rows:
-        odd = [
-            f"{row.value(metric.name):.0f} {metric.sign}"
-            for metric in made_by("quality")
-            if metric.sign and row.value(metric.name)
-        ]
         table.add_row(
-            row.cell.precision,
-            _percent(row, "wer"),
-            _percent(row, "cer"),
-            _over(row),
-            ", ".join(odd),
+            row.cell.precision, *(_heard_text(row, metrics) for metrics in columns.values())
         )
     return table
 
 
-def _over(row: _Heard) -> str:
-    over = row.value("wer_over_reference")
-    if over is None:
-        return ""
-    said = f"{100 * over:+.2f}"
-    if row.found.over_reference is not None:
+def _heard_text(row: _Heard, metrics: Sequence[MetricRow]) -> str:
+    """Write what stands under a heading: a rate in percent, or how many clips have which sign."""
+    if metrics[0].sign:
+        counts = ((metric, row.value(metric.name)) for metric in metrics)
+        return ", ".join(f"{count:{each.digits}} {each.sign}" for each, count in counts if count)
+    (metric,) = metrics
+    text = _text(row, metric).removesuffix("%")
+    if text and metric.derived and row.found.over_reference is not None:
         low, high = (100 * bound for bound in row.found.over_reference)
-        said += f" ({low:+.2f} to {high:+.2f})"
-    return said
+        text += f" ({low:+.2f} to {high:+.2f})"
+    return text
+
+
+def _text(row: Row[Any], metric: MetricRow) -> str:
+    value = row.value(metric.name)
+    return "" if value is None else f"{value:{metric.digits}}"
 
 
 def _clips(rows: list[_Heard], reference: str) -> Iterator[str]:
@@ -200,18 +215,10 @@ def _odd(row: _Heard, clip: ClipScore, text: str) -> str:
 
 
 def _computed(rows: list[Row[NumericsResult]]) -> Table:
-    table = _table("precision", "logit error", "top-1", "worst layer", "its error")
+    metrics = [metric for each in _columns("numerics").values() for metric in each]
+    headings = [metric.headings["numerics"] for metric in metrics]
+    table = _table(*headings, "worst layer", left=["worst layer"])
     for row in rows:
-        table.add_row(
-            row.cell.precision,
-            f"{row.value('logit_error') or 0.0:.2%}",
-            f"{row.value('top1_agreement') or 0.0:.1%}",
-            row.found.worst_layer,
-            f"{row.value('worst_layer_error') or 0.0:.2%}",
-        )
+        figures = (_text(row, metric) for metric in metrics)
+        table.add_row(row.cell.precision, *figures, row.found.worst_layer)
     return table
-
-
-def _percent(row: _Heard, name: str) -> str:
-    value = row.value(name)
-    return "" if value is None else f"{100 * value:.2f}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Generic, TypeVar
 
+from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import Found
 from whisperbench.results.records import Cell, Measurement, Place, Run
 
@@ -25,7 +26,12 @@ class Row(Generic[FoundT]):
         return self.measurement.cell
 
     def value(self, metric: str) -> float | None:
-        """Return a figure, of several the middle one; None where it was not measured."""
+        """Return a figure, of several the middle one; None where it was not measured.
+
+        Raises:
+            KeyError: there is no such metric.
+        """
+        METRICS[metric]  # a report that asks for what is not there must not pass for one of nothing
         found = self.measurement.metric(metric)
         return median(found.figures) if found is not None else None
 

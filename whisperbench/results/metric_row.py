@@ -15,12 +15,24 @@ Stage = Literal["encoder", "decode"]
 STAGES: tuple[Stage, ...] = ("encoder", "decode")
 """Stages of a cost: the encoder, and all the rest of `generate()`."""
 
-PHASES = ("load", "first_call", "steady_call")
-"""Phases of the memory pass that have peaks of their own; "" stands for the whole of it."""
+PeakPhase = Literal["", "load", "first call", "steady call"]
+"""A phase of the memory pass that has peaks of its own; "" is the whole pass."""
 
-LEVELS = ("allocated", "reserved", "process", "device")
+PEAK_PHASES: Mapping[PeakPhase, str] = {
+    "load": "load",
+    "first call": "first",
+    "steady call": "steady",
+}
+"""The phases, and what stands over their columns."""
+
+Level = Literal["allocated", "reserved", "process", "device"]
+LEVELS: tuple[Level, ...] = ("allocated", "reserved", "process", "device")
 """What a peak is of: torch's tensors, torch's cache with them, the process, and the device's growth
 over its idle level."""
+
+CONDITIONS = ("device", "instruction set", "python", "normalizer")
+"""What figures can depend on beside their cell: the device's key, the CPU's instruction set,
+Python's minor version, and what words go through before they are compared."""
 
 COPY_DIRECTIONS = ("htod", "dtoh", "dtod", "ptop", "htoh", "other")
 """Which way a copy goes: from host or device to host or device, from one GPU to another, or as no
@@ -67,27 +79,30 @@ class MetricRow:
     can_be_zero: bool = True
     """Whether 0 can be what was measured. Of what cannot, a 0 says that nothing looked."""
     headings: Mapping[Pass, str] = field(default_factory=dict)
-    """Its column in the table of a pass; what has the same one there is summed. None: not shown."""
+    """Its column in the table of a pass, where it has one; what has the same one is summed."""
+    digits: str = ""
+    """How its column is formatted, as in ".2%"; by default in three digits."""
     made_of: MadeOf | None = None
     """What a change of it is explained by; None where that is not kept."""
     stage: Stage | None = None
-    """Of a cost, the stage that it is of,"""
+    """Of a cost, the stage that it is of."""
     count: str = ""
-    """and its name within that stage."""
+    """Of a cost, its name within its stage."""
     only_if_seen: bool = False
     """Of a count, whether it is left out where nothing was counted."""
-    phase: str = ""
+    phase: PeakPhase = ""
     """Of a peak, the phase that it is of."""
-    level: str | None = None
-    """Of a peak, what it is a peak of."""
+    level: Level | None = None
+    """Of a peak, what it is a peak of; None of what is no peak."""
     conditions: tuple[str, ...] = ()
-    """What must be equal, beside the cell, before it is compared, as far as its pass tells: the
-    device, or Python's minor version. A figure without any is the program's own and compares
-    everywhere."""
+    """What must be equal, beside the cell, before it is compared, as far as its pass tells: names
+    of `CONDITIONS`. A figure without any is the program's own and compares everywhere."""
     sign: str = ""
     """Of a count of odd clips, the sign that they have."""
 
     def __post_init__(self) -> None:
-        """Take what no kind's rule lets be 0."""
+        """Take what no kind's rule lets be 0, and refuse an unknown condition."""
+        if not set(self.conditions) <= set(CONDITIONS):
+            raise ValueError(f"{self.name}: a condition is none of {', '.join(CONDITIONS)}")
         if KINDS[self.kind].positive:
             object.__setattr__(self, "can_be_zero", False)

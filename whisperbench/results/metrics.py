@@ -12,13 +12,16 @@ from typing import Literal
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Kind
 from whisperbench.results.metric_row import (
+    CONDITIONS,
     COPY_DIRECTIONS,
     LEVELS,
-    PHASES,
+    PEAK_PHASES,
     STAGES,
+    Level,
     MadeOf,
     MetricRow,
     Pass,
+    PeakPhase,
     Stage,
 )
 
@@ -69,24 +72,26 @@ def _of_time() -> Iterator[MetricRow]:
     yield MetricRow(name="overhead_ratio", unit="1", kind="wall", made_by=("latency",))
 
 
-_SHOWN_PEAKS = {
+_SHOWN_PEAKS: Mapping[tuple[PeakPhase, Level], str] = {
     ("load", "process"): "process",
     ("load", "device"): "device",
-    ("first_call", "process"): "process",
-    ("steady_call", "allocated"): "tensors",
-    ("steady_call", "reserved"): "torch",
-    ("steady_call", "process"): "process",
-    ("steady_call", "device"): "device",
+    ("first call", "process"): "process",
+    ("steady call", "allocated"): "tensors",
+    ("steady call", "reserved"): "torch",
+    ("steady call", "process"): "process",
+    ("steady call", "device"): "device",
 }
 """Peaks that have a column; all of them are judged."""
 
 
 def _of_memory() -> Iterator[MetricRow]:
     yield _memory("context_mib", "context")
-    for phase in ("", *PHASES):
+    phases: tuple[PeakPhase, ...] = ("", *PEAK_PHASES)
+    for phase in phases:
+        of_phase = f"{phase.replace(' ', '_')}_" if phase else ""
         for level in LEVELS:
             yield MetricRow(
-                name=f"{phase}{'_' * bool(phase)}peak_{level}_mib",
+                name=f"{of_phase}peak_{level}_mib",
                 unit="MiB",
                 kind="memory",
                 made_by=("memory",),
@@ -179,18 +184,18 @@ def _of_words() -> Iterator[MetricRow]:
     heard: tuple[Pass, ...] = ("quality",)
     yield _quality("wer", ("latency", "quality"), "WER")
     yield _quality("cer", heard, "CER")
-    yield _quality("wer_over_reference", heard, "over", derived=True)
+    yield _quality("wer_over_reference", heard, "over", derived=True, digits="+.2%")
     for name, sign in (
         ("empty_clips", "empty"),
         ("looping_clips", "loops"),
         ("length_off_clips", "length off"),
         ("talking_silences", "talks in silence"),
     ):
-        yield _quality(name, heard, "odd", sign=sign)
+        yield _quality(name, heard, "odd", sign=sign, digits=".0f")
     numerics: tuple[Pass, ...] = ("numerics",)
     yield _quality("logit_error", numerics, "logit error", can_be_zero=False)
-    yield _quality("top1_agreement", numerics, "top-1", better="higher")
-    yield _quality("worst_layer_error", numerics, "its error", can_be_zero=False)
+    yield _quality("top1_agreement", numerics, "top-1", better="higher", digits=".1%")
+    yield _quality("worst_layer_error", numerics, "worst layer's error", can_be_zero=False)
 
 
 def _quality(
@@ -202,6 +207,7 @@ def _quality(
     derived: bool = False,
     can_be_zero: bool = True,
     sign: str = "",
+    digits: str = ".2%",
 ) -> MetricRow:
     return MetricRow(
         name=name,
@@ -212,6 +218,7 @@ def _quality(
         derived=derived,
         can_be_zero=can_be_zero,
         headings={made_by[-1]: heading},
+        digits=digits,
         # Of languages other than English the normalizer is told.
         conditions=("normalizer",),
         sign=sign,
@@ -227,6 +234,25 @@ def made_by(name: Pass) -> list[MetricRow]:
     return [row for row in METRICS.values() if name in row.made_by]
 
 
+def of_stage(stage: Stage, counts: Mapping[str, Value]) -> dict[str, Value]:
+    """Return values of a stage's costs by the names of their metrics.
+
+    Args:
+        stage: of the cost.
+        counts: by their names within the stage.
+
+    Raises:
+        KeyError: there is no such count.
+    """
+    names = {row.count: row.name for row in METRICS.values() if row.stage == stage}
+    return {names[count]: value for count, value in counts.items()}
+
+
+def peak(phase: PeakPhase, level: Level) -> MetricRow:
+    """Return the metric of a peak."""
+    return next(row for row in METRICS.values() if row.level == level and row.phase == phase)
+
+
 def figures(
     values: Mapping[str, Value], conditions: Mapping[str, str] | None = None
 ) -> tuple[Metric, ...]:
@@ -237,8 +263,10 @@ def figures(
         conditions: that all of them were measured in; each metric keeps those that it depends on.
 
     Raises:
-        ValueError: a name has no row, or a figure is none.
+        ValueError: a name has no row, a condition is none, or a figure is none.
     """
+    if strange := (conditions or {}).keys() - set(CONDITIONS):
+        raise ValueError(f"no metric depends on {', '.join(sorted(strange))}")
     return tuple(_figure(name, value, conditions or {}) for name, value in values.items())
 
 

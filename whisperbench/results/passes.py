@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from whisperbench.results.metric_row import Stage
 from whisperbench.results.scalars import Amount, Count, Figure, Line
 from whisperbench.text.signs import Sign
 from whisperbench.text.words import Score, pooled
@@ -25,7 +26,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_un
     """The op that it came from; empty where a module called it itself."""
     module: Line
     """Class of the innermost module that it came from."""
-    stage: Line
+    stage: Stage
     count: Count
     time_us: Amount = 0.0
     """On the GPU, all of them together."""
@@ -155,14 +156,14 @@ class CostResult(_Found, frozen=True, kw_only=True, tag="cost"):
     decode: StageTimes
     parts: tuple[Part, ...] = ()
     """What the counts are made of."""
-    calls: dict[Line, dict[Line, Count]] = {}
+    calls: dict[Stage, dict[Line, Count]] = {}
     """Python calls of each stage, by function."""
     not_counted: Line | None = None
     """What could not be counted here, and why."""
     copies_of_no_bytes: Count | None = None
     """Copies that the profiler names and that moved nothing."""
 
-    def times(self, stage: Literal["encoder", "decode"]) -> StageTimes:
+    def times(self, stage: Stage) -> StageTimes:
         """Return the times of a stage."""
         return self.encoder if stage == "encoder" else self.decode
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from whisperbench.results.figure import Metric
+from whisperbench.results.metric_row import Stage
 from whisperbench.results.passes import (
     ClipScore,
     CostResult,
@@ -57,7 +58,7 @@ class Measurement1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     verdicts: tuple[Verdict, ...] = ()
     transcripts: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
-    calls: dict[Line, dict[Line, Count]] = {}
+    calls: dict[Stage, dict[Line, Count]] = {}
     clips: tuple[ClipScore, ...] = ()
     notes: dict[Line, _Note] = {}
     body: Line = ""

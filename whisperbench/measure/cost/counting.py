@@ -23,7 +23,7 @@ from whisperbench.measure.cost.unprofiled import (
     run_unprofiled,
 )
 from whisperbench.results.metric_row import STAGES, Stage
-from whisperbench.results.metrics import Value
+from whisperbench.results.metrics import Value, of_stage
 from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
 
@@ -84,8 +84,14 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     counted = profiled(execute, lambda: transcriber.generate(features, first), encoder, accelerator)
     values: dict[str, Value] = {}
     for stage in STAGES:
-        values |= counted.values(stage) | _least_work(stage, work[stage])
-        values[f"{stage}_python_calls"] = calls[stage].total()
+        values |= counted.values(stage) | of_stage(
+            stage,
+            {
+                "python_calls": calls[stage].total(),
+                "weight_mib_read": mib(work[stage].weight_bytes),
+                "gflop": (work[stage].layer_flops + work[stage].attention_flops) / 1e9,
+            },
+        )
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
     lacks_statistics = not (accelerator.profiles_memory or asked)
     missing = [*counted.missing, *([_NO_STATISTICS] if lacks_statistics else [])]
@@ -102,7 +108,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             encoder=times("encoder"),
             decode=times("decode"),
             parts=counted.parts,
-            calls={stage: dict(functions) for stage, functions in calls.items()},
+            calls={stage: dict(calls[stage]) for stage in STAGES},
             not_counted="; ".join(missing) or None,
             copies_of_no_bytes=counted.copies_of_no_bytes,
         ),
@@ -113,13 +119,6 @@ _NO_STATISTICS = (
     "allocations and their peak: torch's allocator keeps no statistics under "
     "PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync or PYTORCH_NO_CUDA_MEMORY_CACHING"
 )
-
-
-def _least_work(stage: Stage, work: LeastWork) -> dict[str, Value]:
-    return {
-        f"{stage}_weight_mib_read": mib(work.weight_bytes),
-        f"{stage}_gflop": (work.layer_flops + work.attention_flops) / 1e9,
-    }
 
 
 def _conditions(accelerator: Accelerator, device_key: str) -> dict[str, str]:
@@ -134,8 +133,8 @@ def _asked_of_allocator(last: Mapping[str, UnprofiledStage]) -> dict[str, Value]
     if not all(min(each.asked()) > 0 for each in last.values()):
         return {}
     values: dict[str, Value] = {}
-    for stage, each in last.items():
-        values |= of_allocator(stage, each.requests, each.peak_bytes)
+    for stage in STAGES:
+        values |= of_allocator(stage, last[stage].requests, last[stage].peak_bytes)
     return values
 
 

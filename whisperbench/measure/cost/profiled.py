@@ -16,7 +16,7 @@ from whisperbench.measure.cost.profiling import (
 )
 from whisperbench.measure.cost.trace import ProfilerError, Tally
 from whisperbench.results.metric_row import Stage
-from whisperbench.results.metrics import Value, made_by
+from whisperbench.results.metrics import Value, made_by, of_stage
 from whisperbench.results.passes import Part
 from whisperbench.units import mib
 from whisperbench.whisper.quiet import quiet_profiler
@@ -89,7 +89,7 @@ class Profiled:
             found |= of_allocator(stage, counts["allocations"], counts["peak_bytes"])
         if self.on_gpu:
             times_ms = [tally.stages[stage].gpu_time_us / 1e3 for tally in self.tallies]
-            found[f"{stage}_gpu_time_ms"] = times_ms
+            found |= of_stage(stage, {"gpu_time_ms": times_ms})
         return found
 
 
@@ -131,6 +131,6 @@ def profiled(
     )
 
 
-def of_allocator(stage: str, requests: int, peak_bytes: int) -> dict[str, Value]:
+def of_allocator(stage: Stage, requests: int, peak_bytes: int) -> dict[str, Value]:
     """Return what a stage asked of an allocator, by the names of its metrics."""
-    return {f"{stage}_allocations": requests, f"{stage}_allocated_peak_mib": mib(peak_bytes)}
+    return of_stage(stage, {"allocations": requests, "allocated_peak_mib": mib(peak_bytes)})

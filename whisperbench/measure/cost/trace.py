@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
-from whisperbench.results.metric_row import COPY_DIRECTIONS
+from whisperbench.results.metric_row import COPY_DIRECTIONS, STAGES
 from whisperbench.results.passes import Part, PartKind
 
 STAGE = "whisperbench stage "
@@ -104,8 +104,9 @@ class Tally:
     """Work for the GPU that the profiler has no record of, by the call that launched it."""
 
     def rows(self) -> Iterator[Part]:
-        """Yield its parts, the most frequent of each stage first."""
-        for stage, tally in self.stages.items():
+        """Yield its parts, the most frequent of each stage first. Both stages must be there."""
+        for stage in STAGES:
+            tally = self.stages[stage]
             for (kind, name, op, module), (count, time_us) in sorted(
                 tally.parts.items(), key=lambda item: (-item[1][0], item[0])
             ):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.measure.memory.probe import Trace
 from whisperbench.measure.memory.watched import Done, Failed, Mark, Phase
+from whisperbench.results.metric_row import PEAK_PHASES, Level
+from whisperbench.results.metrics import peak
 from whisperbench.results.passes import DeviceConditions, MemoryResult
 from whisperbench.units import mib
-
-PEAK_PHASES: Mapping[Phase, str] = {
-    "load": "load",
-    "first call": "first_call",
-    "steady call": "steady_call",
-}
-"""Phases that have peaks of their own in the result, and what those are called there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +45,20 @@ def highest(readings: list[int | None], polls: range) -> int | None:
 def values_of(watched: Observation, last: Done | Failed) -> dict[str, float]:
     """Turn what was seen into figures, in MiB, by the names of their metrics."""
     figures: dict[str, float] = {}
-    whole: dict[str, list[float]] = {}
+    whole: dict[Level, list[float]] = {}
     for span in watched.spans:
         if span.phase == "start":
             continue
         peaks = peaks_of(watched, span)
-        for name, value in peaks.items():
-            whole.setdefault(name, []).append(value)
-            if span.phase in PEAK_PHASES:
-                figures[f"{PEAK_PHASES[span.phase]}_peak_{name}_mib"] = value
+        for level, value in peaks.items():
+            whole.setdefault(level, []).append(value)
+            for phase in PEAK_PHASES:
+                if phase == span.phase:
+                    figures[peak(phase, level).name] = value
         if span.phase == "context" and span.mark is not None:
             reserved = span.levels.reserved_bytes if span.levels is not None else 0
             figures["context_mib"] = peaks.get("process", peaks.get("device", 0.0)) - mib(reserved)
-    figures |= {f"peak_{name}_mib": max(values) for name, values in whole.items()}
+    figures |= {peak("", level).name: max(values) for level, values in whole.items()}
     if watched.trace.reserved_bytes is not None:
         figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
     if isinstance(last, Done):
@@ -71,10 +66,10 @@ def values_of(watched: Observation, last: Done | Failed) -> dict[str, float]:
     return figures
 
 
-def peaks_of(watched: Observation, span: Span) -> dict[str, float]:
+def peaks_of(watched: Observation, span: Span) -> dict[Level, float]:
     """Return the highest figures of a phase, in MiB, those that there are."""
     polls = watched.trace.between(span.start_s, span.end_s)
-    found: dict[str, float] = {}
+    found: dict[Level, float] = {}
     if span.levels is not None:
         found["allocated"] = mib(span.levels.peak_allocated_bytes)
         found["reserved"] = mib(span.levels.peak_reserved_bytes)

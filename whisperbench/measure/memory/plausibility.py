@@ -7,13 +7,13 @@ from itertools import pairwise
 from whisperbench.devices.host import named
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.memory.observation import (
-    PEAK_PHASES,
     Observation,
     Span,
     highest,
     peaks_of,
 )
 from whisperbench.measure.memory.watched import PHASES, Done
+from whisperbench.results.metric_row import PEAK_PHASES
 from whisperbench.units import MIB, mib
 
 MIN_POLLS = 3
