@@ -55,13 +55,13 @@ def _require_finite(tensor: torch.Tensor, what: str) -> None:
 
 def _record(
     record: Recorder,
-    stage: str,
+    benchmark: str,
     transcriber: Transcriber,
     timing: Timing,
     tokens: int | None = None,
 ) -> None:
     record(
-        stage,
+        benchmark,
         record.cell_of(transcriber, tokens),
         {"latency_s": timing.samples_s},
         timing.result(),

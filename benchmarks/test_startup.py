@@ -56,7 +56,7 @@ def test_first_call(
 
 def _record(
     record: Recorder,
-    stage: str,
+    benchmark: str,
     startup: Startup,
     audio: Audio,
     batch_size: int,
@@ -64,4 +64,4 @@ def _record(
     samples_s: list[float],
 ) -> None:
     cell = record.cell(startup.key, audio, batch_size, plan.profile.tokens)
-    record(stage, cell, {"latency_s": samples_s}, startup.result())
+    record(benchmark, cell, {"latency_s": samples_s}, startup.result())

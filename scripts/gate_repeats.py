@@ -31,7 +31,8 @@ from whisperbench.results.figure import Metric  # noqa: E402
 from whisperbench.results.kinds import KINDS  # noqa: E402
 from whisperbench.results.metrics import METRICS  # noqa: E402
 from whisperbench.results.records import Run  # noqa: E402
-from whisperbench.results.run_file import decode_run, read_run  # noqa: E402
+from whisperbench.results.run_file import read_run  # noqa: E402
+from whisperbench.results.schema import decode_run  # noqa: E402
 
 BASES = (1, 2, 3, 4)
 """Processes that one is held against."""

@@ -25,7 +25,7 @@ from whisperbench.results.records import (
     RunInfo,
     Verdict,
 )
-from whisperbench.results.run_file import SCHEMA
+from whisperbench.results.schema import SCHEMA
 
 MACHINE = Machine(
     device_key="nvidia-h200-sm90-140gib",

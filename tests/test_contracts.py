@@ -27,6 +27,9 @@ MEASURING = "Measuring never imports judging"
 PURE = "Judging and reporting are pure"
 PYTEST = "Only the plugin imports pytest"
 NVML = "NVML is reached through one module alone"
+PASSES = "Passes do not know each other"
+PRINTS = "Only the command prints"
+REPORTS = "Fixtures and benchmarks neither report nor examine"
 NANO = "What trains nano uses the library alone, and nothing needs it"
 TRAINING = "What trains nano does without the suite"
 
@@ -52,6 +55,15 @@ PLANTED = (
     Planted("whisperbench/devices/host.py", "import whisperbench.judge", MEASURING),
     Planted("whisperbench/judge/baselines.py", "from pathlib import Path", PURE),
     Planted("whisperbench/report/new.py", "def ask(): import typer", PURE),
+    Planted("whisperbench/judge/limits.py", "import whisperbench.results.run_file", PURE),
+    Planted("whisperbench/report/cost.py", "import logging", PURE),
+    Planted(
+        "whisperbench/measure/cost/trace.py", "import whisperbench.measure.quality.hearing", PASSES
+    ),
+    Planted("whisperbench/plugin/terminal.py", "import typer", PRINTS),
+    Planted("whisperbench/whisper/new.py", "def tell(): import click", PRINTS),
+    Planted("fixtures/cost.py", "import whisperbench.report", REPORTS),
+    Planted("benchmarks/new.py", "import whisperbench.cli", REPORTS),
     Planted("whisperbench/results/records.py", "import whisperbench.asked", LAYERS),
     Planted("whisperbench/asked/plan.py", "import whisperbench.devices", LAYERS),
     Planted("whisperbench/cli/results.py", "import whisperbench.plugin", LAYERS),

@@ -19,7 +19,8 @@ from whisperbench.judge.compare import compare
 from whisperbench.judge.comparison import worse
 from whisperbench.record import baselines as baseline
 from whisperbench.results.records import Machine, ManifestEntry, Run
-from whisperbench.results.run_file import decode_run, read_run
+from whisperbench.results.run_file import read_run
+from whisperbench.results.schema import decode_run
 
 Write = Callable[..., Path]
 

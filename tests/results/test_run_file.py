@@ -16,13 +16,13 @@ from tests.runs import make_run_file
 from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.results.run_file import (
-    SCHEMA,
     clips_beside,
     read_run,
     require_own_name,
     require_writable,
     write_whole,
 )
+from whisperbench.results.schema import SCHEMA
 
 
 def test_a_run_reads_back(tmp_path: Path) -> None:

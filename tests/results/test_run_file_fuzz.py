@@ -19,7 +19,8 @@ from tests.mutations import Mutator, WrongReadError, check, make_file
 from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.report.summary import summarise
-from whisperbench.results.run_file import MAX_BYTES, SCHEMA, read_run
+from whisperbench.results.run_file import MAX_BYTES, read_run
+from whisperbench.results.schema import SCHEMA
 
 FILES = 3000
 ROW = "benchmarks/0/extra_info/whisperbench"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.compare import compare
+from whisperbench.plugin.timing import body_digest
 from whisperbench.report.summary import summarise
 from whisperbench.results.passes import (
     CostResult,
@@ -21,7 +23,9 @@ from whisperbench.results.passes import (
     StartupResult,
 )
 from whisperbench.results.records import Measurement, Run
-from whisperbench.results.run_file import SCHEMA, decode_run, read_run
+from whisperbench.results.run_file import read_run
+from whisperbench.results.schema import SCHEMA, decode_run
+from whisperbench.results.schema1 import BODIES
 
 OLD = Path(__file__).with_name("schema1.json")
 """Of `pytest benchmarks/` at commit 759a8cc, on a CPU: one benchmark of each kind."""
@@ -93,6 +97,17 @@ def test_recordings_of_a_gpu_keep_its_times_and_conditions(name: str) -> None:
         assert (each.found.conditions.sm_clock_mhz or 0) > 300
 
 
+def test_rewritten_benchmarks_are_still_those_of_today() -> None:
+    """Each digest that schema 1's are read as is a benchmark's; one that has changed goes."""
+    today = set()
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        module = import_module(f"benchmarks.{path.stem}")
+        functions = [each for name, each in vars(module).items() if name.startswith("test_")]
+        today |= {body_digest(function) for function in functions}
+    gone = set(BODIES.values()) - today
+    assert not gone, f"take {gone} out of BODIES: that benchmark measures another thing now"
+
+
 def test_an_old_row_without_what_its_pass_needs_is_refused(tmp_path: Path) -> None:
     """One plain line names the field."""
     content: Any = json.loads(OLD.read_text(encoding="utf-8"))
@@ -100,5 +115,5 @@ def test_an_old_row_without_what_its_pass_needs_is_refused(tmp_path: Path) -> No
         each["extra_info"]["whisperbench"]["notes"].pop("encoder_floor_ms", None)
     path = tmp_path / "run.json"
     path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(InputError, match=r"not a whisperbench run: .*`floor_ms`"):
+    with pytest.raises(InputError, match=r"notes of cost \(schema 1\): .*`floor_ms`"):
         read_run(path)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.asked.suite import MAX_TOKENS, Attention
 from whisperbench.errors import InputError, require_plain
 from whisperbench.text.languages import language_code
@@ -62,6 +63,10 @@ def _attention(text: str) -> str:
     return text
 
 
+def _listed(names: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in names)
+
+
 OPTIONS = (
     Option(
         name="model",
@@ -74,8 +79,8 @@ OPTIONS = (
     Option(
         name="precision",
         metavar="NAME[,NAME]",
-        takes="`fp32` `fp16` `bf16` `int8` `int8-t0` `nf4`, or `as-saved`: as the checkpoint was "
-        "saved",
+        takes=f"{_listed(row.name for row in PRECISIONS.values() if not row.as_saved)}, or "
+        "`as-saved`: as the checkpoint was saved",
         several=True,
         field="precisions",
     ),
@@ -103,7 +108,7 @@ OPTIONS = (
     Option(
         name="attention",
         metavar="NAME[,NAME]",
-        takes="`sdpa` `eager` `flash_attention_2`",
+        takes=_listed(get_args(Attention)),
         several=True,
         field="attention",
         read=_attention,

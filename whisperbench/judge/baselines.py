@@ -21,7 +21,7 @@ from whisperbench.judge.rules import differ, spread_of
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.records import Machine, Measurement, Run
-from whisperbench.results.run_file import SCHEMA, decode_run
+from whisperbench.results.schema import SCHEMA, decode_run
 
 _ONE_MACHINE = ("device_key", "gpu_uuid", "driver", "cuda", "python", "threads", "versions")
 

@@ -1,6 +1,6 @@
 """Runs held against a baseline: pure, data in, verdicts out.
 
-Every figure goes through the rule of its kind (kinds.py), whatever measured it.
+Every figure goes through the rule of its kind (results/kinds.py), whatever measured it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def compare(base: Run, head: Run, tolerances: Sequence[Tolerance] = ()) -> list[
 
     Returns:
         A verdict for each figure of either, in the order of the head's, what only the base has
-        last; and the head's own, by its ceilings.
+        last; and the head's own, by its limits.
 
     Raises:
         InputError: a run measured a cell twice, so that one of the two would not be judged.
@@ -78,7 +78,7 @@ class Gate:
         )
 
     def judge(self, head: Measurement) -> list[Judged]:
-        """Judge a measurement's figures, by the baseline and by its ceilings.
+        """Judge a measurement's figures, by the baseline and by its limits.
 
         Raises:
             InputError: it was judged before.

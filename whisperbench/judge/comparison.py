@@ -1,4 +1,4 @@
-"""All that there is to say of two runs, and what it comes to: an exit code, or a refusal."""
+"""Two runs compared: verdicts, the exit code, and whether one may replace the other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXITS: dict[Judgement, ExitCode] = {
     "new": ExitCode.INVALID,
     "inconclusive": ExitCode.INCONCLUSIVE,
 }
-"""What is none of these passes. The first one here that is there decides."""
+"""The exit code of each verdict that does not pass. Of several the first one here decides."""
 
 
 NO_SUITE = (

@@ -12,6 +12,7 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
 from whisperbench.asked.suite import Attention
 from whisperbench.devices.accelerator import Accelerator
+from whisperbench.results.records import unusual
 from whisperbench.whisper.blueprint import Blueprint
 from whisperbench.whisper.checkpoints import Checkpoint
 
@@ -34,7 +35,7 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the checkpoint's small files say, so that it need not be read again."""
 
     def __str__(self) -> str:
-        return f"{self.model} in {self.precision}"
+        return f"{self.model} in {self.precision}{unusual(self.batch_size, self.attention)}"
 
     def key(self) -> CheckpointKey:
         """Return what is to be loaded."""

@@ -1,4 +1,4 @@
-"""Fresh processes, on a GPU for the price of a fork.
+"""Fresh processes: forked from a server that has the imports for a GPU, spawned for a CPU.
 
 Importing torch and transformers takes 5 to 10 s, and a cell's memory must be that of a process
 of its own. So one server process (multiprocessing's forkserver) imports them once, touches no

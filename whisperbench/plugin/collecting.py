@@ -49,23 +49,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     checkpoint, other = "loaded_model", "fresh_checkpoint"
     if FRESH_PROCESS in needs:
         checkpoint, other = other, checkpoint
-    if other in names:
+    if other in names or checkpoint not in names:
         raise pytest.Collector.CollectError(
-            f'{metafunc.definition.name}: takes {other}; @pytest.mark.needs("{FRESH_PROCESS}") is '
-            "for benchmarks that take fresh_checkpoint, and for those alone"
+            f'{metafunc.definition.name}: @pytest.mark.needs("{FRESH_PROCESS}") is for benchmarks '
+            "that take fresh_checkpoint, and for those alone; the others take loaded_model"
         )
-    if checkpoint in names:
-        asked = [key_id for key_id, key in plan.checkpoints.items() if _is_asked(needs, plan, key)]
-        if BOTH_LENGTHS in needs:
-            pairs = [
-                (key_id, decoding)
-                for key_id in asked
-                for decoding in _decodings(plan, plan.checkpoints[key_id])
-            ]
-            argument = (checkpoint, "decoding")
-            metafunc.parametrize(argument, pairs, indirect=[checkpoint], scope="session")
-        else:
-            metafunc.parametrize(checkpoint, asked or [UNASKED], indirect=True, scope="session")
+    if (BOTH_LENGTHS in needs) != ("decoding" in names):
+        raise pytest.Collector.CollectError(
+            f'{metafunc.definition.name}: @pytest.mark.needs("{BOTH_LENGTHS}") is for benchmarks '
+            "that take decoding, and for those alone"
+        )
+    if IDLE_DEVICE in needs and FRESH_PROCESS not in needs:
+        raise pytest.Collector.CollectError(
+            f'{metafunc.definition.name}: "{IDLE_DEVICE}" is what "{FRESH_PROCESS}" can need alone'
+        )
+    asked = [key_id for key_id, key in plan.checkpoints.items() if _is_asked(needs, plan, key)]
+    if BOTH_LENGTHS in needs:
+        pairs = [
+            (key_id, decoding)
+            for key_id in asked
+            for decoding in _decodings(plan, plan.checkpoints[key_id])
+        ]
+        argument = (checkpoint, "decoding")
+        metafunc.parametrize(argument, pairs, indirect=[checkpoint], scope="session")
+    else:
+        metafunc.parametrize(checkpoint, asked or [UNASKED], indirect=True, scope="session")
     if "audio" in names:
         metafunc.parametrize("audio", list(plan.clips), indirect=True, scope="session")
     if "batch_size" in names:

@@ -28,7 +28,7 @@ from whisperbench.results.records import (
     Outcome,
     RunInfo,
 )
-from whisperbench.results.run_file import SCHEMA, require_sense, why_not
+from whisperbench.results.schema import SCHEMA, require_sense, why_not
 
 
 @pytest.hookimpl(tryfirst=True)

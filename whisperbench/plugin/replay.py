@@ -48,16 +48,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.benchmark(timer=_REPORTED.now))
 
 
-def replay(benchmark: Any, stage: str, samples_s: Sequence[float]) -> None:
+def replay(benchmark: Any, group: str, samples_s: Sequence[float]) -> None:
     """Give pytest-benchmark a benchmark's rounds.
 
     Args:
         benchmark: its fixture.
-        stage: groups the benchmarks of its table.
+        group: groups the benchmarks of its table.
         samples_s: the seconds of each round.
     """
     rounds = iter(samples_s)
-    benchmark.group = stage
+    benchmark.group = group
     benchmark.pedantic(
         lambda: _REPORTED.advance(next(rounds, 0.0)),  # --benchmark-cprofile calls once more
         setup=_REPORTED.begin,

@@ -19,12 +19,11 @@ from whisperbench.plugin.written import encodable
 from whisperbench.results.records import Cell
 from whisperbench.results.run_file import (
     clips_beside,
-    decode_run,
     require_own_name,
     require_writable,
-    why_not,
     write_whole,
 )
+from whisperbench.results.schema import decode_run, why_not
 
 if TYPE_CHECKING:
     from whisperbench.plugin.session import Prepared, Session

@@ -54,7 +54,7 @@ class Timing:
 
     def __call__(
         self,
-        stage: str,
+        group: str,
         call: Callable[[], T],
         *,
         rounds: int,
@@ -63,7 +63,7 @@ class Timing:
         """Time a call; return what its last round returned.
 
         Args:
-            stage: groups the benchmarks of pytest-benchmark's table.
+            group: groups the benchmarks of pytest-benchmark's table.
             call: what a round runs.
             rounds: how many are timed, after the profile's warm-up rounds.
             before: run ahead of each round, untimed.
@@ -89,10 +89,10 @@ class Timing:
                 one_round()
             taken = self._take(one_round, rounds)
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
-        replay(self._benchmark, stage, taken.samples_s)
+        replay(self._benchmark, group, taken.samples_s)
         return made[0]
 
-    def once(self, stage: str, call: Callable[[], T]) -> T:
+    def once(self, group: str, call: Callable[[], T]) -> T:
         """Run a call that takes its own measurements; again where telemetry saw trouble.
 
         pytest-benchmark gets the seconds that it took.
@@ -111,7 +111,7 @@ class Timing:
         with garbage_held():
             taken = self._take(one_round, rounds=1)
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
-        replay(self._benchmark, stage, taken.samples_s)
+        replay(self._benchmark, group, taken.samples_s)
         return made[0]
 
     def _take(self, one_round: Callable[[], float], rounds: int, what: str = "") -> Rounds:

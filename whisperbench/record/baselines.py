@@ -16,7 +16,8 @@ from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.comparison import Comparison, hold_against, refusal
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.results.records import Run
-from whisperbench.results.run_file import decode_run, read_run, write_whole
+from whisperbench.results.run_file import read_run, write_whole
+from whisperbench.results.schema import decode_run
 
 FOLDER = BASELINES
 DEFAULT = "default"

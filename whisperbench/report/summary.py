@@ -96,7 +96,7 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("stage", no_wrap=True)
+    table.add_column("benchmark", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("precision", no_wrap=True)
     speed, rate, weights, energy = (

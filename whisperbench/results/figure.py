@@ -31,8 +31,8 @@ class Metric(
     derived: bool = False
     """Whether it is another figure of the cell, divided by something: that one is judged."""
     conditions: dict[Line, Line] = {}
-    """What must be equal, beside the cell, before it is compared: the device, or Python's minor
-    version. A figure without any is the program's own and compares everywhere."""
+    """What must be equal, beside the cell, before it is compared, by names of `CONDITIONS`
+    (results/metric_row.py). A figure without any is the program's own and compares everywhere."""
 
     def __post_init__(self) -> None:
         """Refuse a metric that says nothing, says it twice, or is not finite."""

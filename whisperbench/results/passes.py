@@ -195,4 +195,4 @@ class NumericsResult(_Found, frozen=True, kw_only=True, tag="numerics"):
 
 
 Found = LatencyResult | StartupResult | MemoryResult | CostResult | QualityResult | NumericsResult
-"""Of any pass. A new pass has its type here."""
+"""What any pass has found: a new pass has its type among these."""

@@ -68,6 +68,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.model, self.clip, self.batch_size, self.attention
 
 
+def unusual(batch_size: int, attention: str) -> str:
+    """Write a batch of several and an attention other than sdpa, each behind a space."""
+    batch = f" b{batch_size}" if batch_size != 1 else ""
+    return f"{batch} {attention}" if attention != "sdpa" else batch
+
+
 def name_of(cell: Cell, *, with_clip: bool = False) -> str:
     """Name a cell in a sentence; a batch of one and sdpa, which are usual, are left out.
 
@@ -76,9 +82,7 @@ def name_of(cell: Cell, *, with_clip: bool = False) -> str:
         with_clip: whether the clip and a fixed token count are said too, so that the name tells it
             from all other cells of a benchmark.
     """
-    batch = f" b{cell.batch_size}" if cell.batch_size != 1 else ""
-    attention = f" {cell.attention}" if cell.attention != "sdpa" else ""
-    name = f"{cell.model} {cell.precision}{batch}{attention}"
+    name = f"{cell.model} {cell.precision}{unusual(cell.batch_size, cell.attention)}"
     if not with_clip:
         return name
     tokens = f", {cell.tokens} tokens" if cell.tokens is not None else ""
@@ -134,7 +138,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     found: Found
     """What the pass has found beside its figures."""
     verdicts: tuple[Verdict, ...] = ()
-    """By the limits that apply; none of them: none applies."""
+    """By the limits that apply to it."""
     body: Line = ""
     """Digest of the benchmark's code: what another body measured is another thing."""
 

@@ -2,7 +2,8 @@
 
 Schema 1 kept what a pass had found beside its figures as a dictionary of notes, and the parts,
 calls, clips and transcripts of all passes in one type. All that a report shows and a comparison
-uses is carried over. What is lost: notes that no pass of this suite wrote.
+uses is carried over. What is lost: notes that no pass of this suite wrote. A row that lacks what
+its pass has always written is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from whisperbench.results.passes import (
 )
 from whisperbench.results.records import Cell, Measurement, Verdict
 from whisperbench.results.scalars import Count, Figure, Line
+from whisperbench.units import WINDOW_S
 
 SCHEMA_1 = 1
 
@@ -86,9 +88,12 @@ class Measurement1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             case "load" | "first call":
                 return _taken(StartupResult, self.notes, conditions=conditions)
             case "cost":
+                # The first files of costs did not say how much was encoded.
+                encoded_s = self.notes.get("encoded_s", WINDOW_S * self.cell.batch_size)
                 return _taken(
                     CostResult,
                     self.notes,
+                    encoded_s=encoded_s,
                     conditions=conditions,
                     encoder=self._times("encoder"),
                     decode=self._times("decode"),

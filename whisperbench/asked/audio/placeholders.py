@@ -1,4 +1,4 @@
-"""Files that stand for others: what a clone, a download or a copy leaves where something is not."""
+"""Files that are no audio but stand in its place: pointers of Git LFS, halves of downloads."""
 
 from __future__ import annotations
 

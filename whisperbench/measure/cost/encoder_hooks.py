@@ -1,4 +1,4 @@
-"""The stages of a transcription, told apart while it runs: the encoder, and all the rest."""
+"""Hooks around the encoder, which tell the stages of a decode apart while it runs."""
 
 from __future__ import annotations
 

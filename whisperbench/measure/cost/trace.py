@@ -104,9 +104,9 @@ class Tally:
     """Work for the GPU that the profiler has no record of, by the call that launched it."""
 
     def rows(self) -> Iterator[Part]:
-        """Yield its parts, the most frequent of each stage first. Both stages must be there."""
+        """Yield its parts, the most frequent of each stage first."""
         for stage in STAGES:
-            tally = self.stages[stage]
+            tally = self.stages.get(stage, StageTally())
             for (kind, name, op, module), (count, time_us) in sorted(
                 tally.parts.items(), key=lambda item: (-item[1][0], item[0])
             ):
