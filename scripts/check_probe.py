@@ -358,6 +358,7 @@ def _request(model: str, precision: str, device: str) -> Any:
     from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import read_manifest
     from whisperbench.asked.models import ModelSpec
+    from whisperbench.asked.precisions import precision_named
     from whisperbench.devices.choosing import open_accelerator
     from whisperbench.measure.cell_request import CellRequest
     from whisperbench.whisper.checkpoints import resolve_checkpoint
@@ -367,7 +368,7 @@ def _request(model: str, precision: str, device: str) -> Any:
     return CellRequest(
         model=model,
         folder=str(checkpoint.folder),
-        precision=precision,
+        precision=precision_named(precision),
         attention="sdpa",
         accelerator=open_accelerator(device),
         clip=clip,

@@ -51,9 +51,9 @@ def lowered(path: Path = SUITE_FILE) -> Suite:
 
 def sabotaged(request: CellRequest, device: Any) -> Footprint:
     """Measure memory: of a process that is killed, of one with little memory, or as ever."""
-    if request.precision == "int8":
+    if request.precision.name == "int8":
         return measure_memory(request, device, target=workloads.die)
-    if request.precision == "bf16":
+    if request.precision.name == "bf16":
         little = partial(workloads.run_with_little_memory, 500)
         return measure_memory(
             msgspec.structs.replace(request, batch_size=500), device, target=little

@@ -213,7 +213,7 @@ def test_kills_of_the_machine(tmp_path: Path) -> None:
 )
 def test_the_key_tells_parts_of_cores_apart(count: float, end: str) -> None:
     """A quota of 1.5 cores is neither one core nor two, and a whole count is written as ever."""
-    key = device_key("AMD EPYC", capability=None, memory_mib=1, cores=count)
+    key = device_key("AMD EPYC", capability=None, memory_mib=1, cores=count, on_host=True)
     assert key == f"cpu-amd-epyc{end}"
 
 

@@ -104,7 +104,19 @@ def test_a_new_benchmark_needs_no_other_file(tmp_path: Path) -> None:
         ),
         (
             "def test_it(fresh_checkpoint): ...\n",
-            'test_it: takes fresh_checkpoint; @pytest.mark.needs("a fresh process") is for',
+            'test_it: @pytest.mark.needs("a fresh process") is for benchmarks that take fresh_ch',
+        ),
+        (
+            'import pytest\n\n@pytest.mark.needs("a fresh process")\ndef test_it(): ...\n',
+            'test_it: @pytest.mark.needs("a fresh process") is for benchmarks that take fresh_ch',
+        ),
+        (
+            "def test_it(loaded_model, decoding): ...\n",
+            'test_it: @pytest.mark.needs("both lengths") is for benchmarks that take decoding',
+        ),
+        (
+            'import pytest\n\n@pytest.mark.needs("an idle device")\ndef test_it(loaded_model): 1\n',
+            'test_it: "an idle device" is what "a fresh process" can need alone',
         ),
     ],
 )

@@ -255,7 +255,7 @@ def test_memory_comes_after_latency() -> None:
     )
     lines = shown(run)
     starts = (
-        " stage ",
+        " benchmark ",
         " transcribe ",
         " encoder ",
         "p50 and spread",

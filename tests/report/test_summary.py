@@ -16,7 +16,7 @@ Python 3.12.3, torch 2.11.0, transformers 5.17.0, bitsandbytes 0.50.2
 
 model owner/whisper, clip harbour, batch 1, attention sdpa
 
- stage        tokens  precision      p50  spread  × fp16   RTFx  tok/s   MiB  × fp16
+ benchmark    tokens  precision      p50  spread  × fp16   RTFx  tok/s   MiB  × fp16
  ───────────────────────────────────────────────────────────────────────────────────
  transcribe       64  fp16        1.00 s  ±0.0 %    1.00  26.4*   64.0  2944    1.00
  transcribe       64  int8        5.20 s  ±1.0 %    5.20  5.08*   12.3  1547    0.53

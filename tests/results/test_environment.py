@@ -86,7 +86,9 @@ def test_device_keys() -> None:
     assert device_key("NVIDIA H200", memory_mib=143771, **h200) == "nvidia-h200-sm90-140gib"  # type: ignore[arg-type]
     # A few MiB more or less, which drivers keep for themselves, are the same card.
     assert device_key("NVIDIA H200", memory_mib=143500, **h200) == "nvidia-h200-sm90-140gib"  # type: ignore[arg-type]
-    intel = device_key("Intel(R) Xeon(R) E5-2690 v4", capability=None, memory_mib=1, cores=8)
+    intel = device_key(
+        "Intel(R) Xeon(R) E5-2690 v4", capability=None, memory_mib=1, cores=8, on_host=True
+    )
     assert intel == "cpu-intel-xeon-e5-2690-v4-8c"
 
 

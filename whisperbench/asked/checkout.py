@@ -66,6 +66,7 @@ def require_checkout(command: str, otherwise: str = "") -> None:
     """
     if not has_checkout():
         raise InputError(
-            f"{command} needs the suite's own files (benchmarks/, fixtures/, baselines/), which an "
-            f"installed whisperbench does not have: run it in a checkout of whisperbench{otherwise}"
+            f"`whisperbench {command}` needs the suite's own files (benchmarks/, fixtures/, "
+            "baselines/), which an installed whisperbench does not have: run it in a checkout of "
+            f"whisperbench{otherwise}"
         )

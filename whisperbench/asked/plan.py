@@ -17,6 +17,7 @@ from whisperbench.asked.recordings import find_clips, require_words
 from whisperbench.asked.suite import Attention, Profile, Suite
 from whisperbench.errors import InputError, printable
 from whisperbench.paths import expanded
+from whisperbench.results.records import CLIPS
 from whisperbench.text.languages import language_code
 
 
@@ -215,7 +216,7 @@ def _heard(
     """
     data = only("--data", options.get("data", ()))
     if data is None:
-        return [find_clip(text, manifest) for text in profile.quality_clips], "clips"
+        return [find_clip(text, manifest) for text in profile.quality_clips], CLIPS
     path = expanded(data)
     if "," in data and not path.exists():
         raise InputError(

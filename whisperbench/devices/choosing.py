@@ -81,4 +81,5 @@ def key_of(facts: DeviceFacts) -> str:
         capability=facts.compute_capability,
         memory_mib=facts.memory_mib,
         cores=usable.cores(),
+        on_host=facts.on_host,
     )

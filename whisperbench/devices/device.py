@@ -21,6 +21,8 @@ class DeviceFacts:
     """What torch calls it: "cpu" or "cuda:<index>"."""
     name: str
     memory_mib: int
+    on_host: bool = False
+    """Whether it is the host itself."""
     compute_capability: tuple[int, int] | None = None
     uuid: str | None = None
     driver: str | None = None

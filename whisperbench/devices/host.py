@@ -47,6 +47,7 @@ class HostDevice:
         return DeviceFacts(
             kind="cpu",
             torch_name="cpu",
+            on_host=True,
             name=cpu_name(),
             memory_mib=round(mib(usable.memory_bytes())),
         )

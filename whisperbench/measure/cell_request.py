@@ -9,7 +9,7 @@ import msgspec
 from whisperbench.asked.clips import Clip
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
-from whisperbench.asked.precisions import precision_named
+from whisperbench.asked.precisions import Precision
 from whisperbench.asked.suite import Attention
 from whisperbench.devices.accelerator import Accelerator
 from whisperbench.results.records import unusual
@@ -24,10 +24,11 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to call it in messages."""
     folder: str
     """The checkpoint's files."""
-    precision: str
+    precision: Precision
+    """The row itself, so that the process needs no registry to find it."""
     attention: Attention
     accelerator: Accelerator
-    """What it runs on. Pickled, so that the process needs no registry to find it."""
+    """What it runs on, likewise."""
     clip: Clip
     batch_size: int
     tokens: int
@@ -35,13 +36,13 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the checkpoint's small files say, so that it need not be read again."""
 
     def __str__(self) -> str:
-        return f"{self.model} in {self.precision}{unusual(self.batch_size, self.attention)}"
+        return f"{self.model} in {self.precision.name}{unusual(self.batch_size, self.attention)}"
 
     def key(self) -> CheckpointKey:
         """Return what is to be loaded."""
         return CheckpointKey(
             model=ModelSpec(kind="folder", name=self.model, folder=Path(self.folder)),
-            precision=precision_named(self.precision),
+            precision=self.precision,
             attention=self.attention,
         )
 

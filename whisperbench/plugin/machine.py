@@ -76,4 +76,5 @@ def _machine(prepared: Prepared, machine_info: dict[str, Any]) -> Machine:
         power_limit_w=facts.power_limit_w,
         compute_mode=facts.compute_mode,
         mig=facts.mig,
+        is_host=facts.on_host,
     )

@@ -117,6 +117,7 @@ def _require_known_languages(plan: Plan, checkpoints: Mapping[str, Checkpoint]) 
 
 def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     """Refuse what the device cannot run: an error with the reason, never a skip."""
+    from whisperbench.whisper.backend_choice import require_installed
     from whisperbench.whisper.loading import require_attention
 
     for key in plan.checkpoints.values():
@@ -126,4 +127,5 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
                 f"--precision {key.precision.name} on {facts.name}: {reason}; name others with "
                 "--precision"
             )
+        require_installed(key.precision)
         require_attention(key, facts.compute_capability)

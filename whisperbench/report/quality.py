@@ -15,7 +15,7 @@ from whisperbench.results.heard import HeardLine
 from whisperbench.results.metric_row import MetricRow, Pass
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import ClipScore, NumericsResult, QualityResult
-from whisperbench.results.records import Run
+from whisperbench.results.records import CLIPS, Run
 from whisperbench.text.normalizers import normalizer_name
 from whisperbench.text.words import mark_edits, pooled, score
 from whisperbench.units import counted
@@ -39,8 +39,9 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
     for (model, clips, batch_size, attention), rows in heard.items():
         found = rows[0].found
         count = len(found.clips)
+        of_them = f" of {clips}" if clips != CLIPS else ""
         yield (
-            f"\nquality: model {model}, {count} clip{'s' * (count != 1)} of {clips}, "
+            f"\nquality: model {model}, {counted(count, 'clip')}{of_them}, "
             f"{found.score.words} words, batch {batch_size}, attention {attention}; in %"
         )
         if found.normalizer is not None:

@@ -76,25 +76,32 @@ def device_key(
     memory_mib: int,
     cores: float,
     kind: str = "cpu",
+    on_host: bool = False,
 ) -> str:
     """Make the slug of what must be equal before two runs are compared.
 
-    A GPU's is its name, compute capability and memory; a CPU's its kind, its model and the cores
-    that may be used of it. Memory is rounded to GiB, because drivers differ by a few MiB in what
-    they keep for themselves. A container's part of a core is not rounded: 1.5 and 2 cores take
-    different times. It is given in thousandths, as Kubernetes does.
+    A GPU's is its name, compute capability and memory, another device's its kind, name and memory.
+    That of the host itself is its kind, its model and the cores that may be used of it. Memory is
+    rounded to GiB, because drivers differ by a few MiB in what they keep for themselves. A
+    container's part of a core is not rounded: 1.5 and 2 cores take different times. It is given in
+    thousandths, as Kubernetes does.
 
     >>> device_key("NVIDIA H200", capability=(9, 0), memory_mib=143771, cores=16)
     'nvidia-h200-sm90-140gib'
-    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=2)
+    >>> device_key("Max 1100", kind="xpu", capability=None, memory_mib=49152, cores=16)
+    'xpu-max-1100-48gib'
+    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=2, on_host=True)
     'cpu-amd-epyc-9r14-2c'
-    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=1.5)
+    >>> device_key("AMD EPYC 9R14", capability=None, memory_mib=24000, cores=1.5, on_host=True)
     'cpu-amd-epyc-9r14-1500mc'
     """
-    if capability is None:
+    if on_host:
         share = f"{cores:.0f}c" if cores == int(cores) else f"{1000 * cores:.0f}mc"
         return _slug(f"{kind} {name} {share}")
-    return _slug(f"{name} sm{capability[0]}{capability[1]} {round(memory_mib / 1024)}gib")
+    gib = f"{round(memory_mib / 1024)}gib"
+    if capability is None:
+        return _slug(f"{kind} {name} {gib}")
+    return _slug(f"{name} sm{capability[0]}{capability[1]} {gib}")
 
 
 def operating_system() -> str:

@@ -17,6 +17,9 @@ from whisperbench.units import counted
 DESELECTED = "deselected"
 """Why a benchmark did not run that -k or -m took away."""
 
+CLIPS = "clips"
+"""What a quality pass calls its clips together, where they are no recordings with a name."""
+
 Place = tuple[str, str, int, str]
 """Model, clip, batch size and attention."""
 
@@ -211,10 +214,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     compute_mode: Line | None = None
     mig: bool | None = None
 
+    is_host: bool | None = None
+    """Whether the device is the host itself; None in files that are older than this."""
+
     @property
     def on_host(self) -> bool:
-        """Whether the device is the host itself, which has no driver, identity or capability."""
-        return not (self.driver or self.gpu_uuid or self.compute_capability)
+        """Whether the device is the host itself: of old files, one without identity or driver."""
+        known_by = (self.driver, self.gpu_uuid, self.compute_capability)
+        return self.is_host if self.is_host is not None else not any(known_by)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def saves_as(self) -> str:
+        """What the `quant_method` of a checkpoint that it has saved says; "" of plain floats."""
+        ...
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """Packages that are its own and are imported for it, beside torch and transformers."""
         ...

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from whisperbench.errors import DeviceError
 from whisperbench.whisper import backends
 
 if TYPE_CHECKING:
@@ -17,8 +19,33 @@ BACKENDS: dict[str, Backend] = {
     module.name: import_module(f"{backends.__name__}.{module.name}").BACKEND
     for module in iter_modules(backends.__path__)
 }
-"""By the name of its module, which a precision calls it by. That of one which checkpoints are saved
-by is the `quant_method` of their quantization_config, too."""
+"""By the name of its module, which a precision calls it by."""
+
+
+def installed(backend: Backend) -> list[str]:
+    """Return the packages of a backend that are installed."""
+    return [name for name in backend.packages if find_spec(name) is not None]
+
+
+def require_installed(precision: Precision) -> None:
+    """Refuse a precision whose backend's packages are not all installed.
+
+    Raises:
+        DeviceError: one is absent; it is named.
+    """
+    backend = BACKENDS[precision.backend]
+    absent = [name for name in backend.packages if name not in installed(backend)]
+    if absent:
+        raise DeviceError(
+            f"--precision {precision.name}: needs {', '.join(absent)}, which is not installed; "
+            "install it, or name other precisions"
+        )
+
+
+def saved_by(saved: Mapping[str, Any]) -> Backend | None:
+    """Return the backend that weights were saved quantized by; None of another library's."""
+    method = method_of(saved)
+    return next((each for each in BACKENDS.values() if each.saves_as == method), None)
 
 
 class Chosen(NamedTuple):
@@ -37,8 +64,8 @@ def choose(precision: Precision, saved: Mapping[str, Any] | None) -> Chosen:
         precision: may be that of the checkpoint.
         saved: `quantization_config` of config.json; None of weights that are plain floats.
     """
-    if precision.as_saved and saved is not None:
-        return Chosen(BACKENDS[method_of(saved)], dict(saved), saved=True)
+    if precision.as_saved and saved is not None and (backend := saved_by(saved)) is not None:
+        return Chosen(backend, dict(saved), saved=True)
     return Chosen(BACKENDS[precision.backend], precision.options, saved=False)
 
 
@@ -49,5 +76,5 @@ def method_of(saved: Mapping[str, Any]) -> str:
 
 def saved_bits(saved: Mapping[str, Any]) -> int | None:
     """Return what a checkpoint's quantized weights take; None where that is not known here."""
-    backend = BACKENDS.get(method_of(saved))
+    backend = saved_by(saved)
     return backend.bits(saved) if backend is not None else None

@@ -13,7 +13,7 @@ from whisperbench.asked.checkout import NANO_FOLDER
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.precisions import PRECISIONS, Precision
 from whisperbench.errors import DeviceError, ModelError, one_line
-from whisperbench.whisper.backend_choice import BACKENDS, method_of, saved_bits
+from whisperbench.whisper.backend_choice import BACKENDS, method_of, saved_bits, saved_by
 from whisperbench.whisper.blueprint import Blueprint, read_blueprint
 from whisperbench.whisper.checkpoint_files import (
     ADAPTER,
@@ -120,7 +120,7 @@ def require_precision(where: str, precision: Precision, blueprint: Blueprint) ->
             f"{where}: quantization_config in config.json says neither load_in_8bit nor "
             "load_in_4bit; take config.json from the model as it was saved"
         )
-    if method_of(quantization) not in BACKENDS:
+    if saved_by(quantization) is None:
         raise ModelError(
             f"{where}: its weights were saved quantized ({how}); only those of bitsandbytes can be "
             "measured: take the model that it was quantized from"
@@ -161,7 +161,7 @@ def _how_quantized(quantization: Fields) -> str:
     method, bits = method_of(quantization), saved_bits(quantization)
     if bits is not None:
         return f"{bits} bits, by {method}"
-    return "" if method in BACKENDS else f"by {one_line(method)}"
+    return "" if saved_by(quantization) is not None else f"by {one_line(method)}"
 
 
 def resolve_checkpoint(

@@ -17,7 +17,7 @@ from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
-from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.errors import InvalidMeasurementError, ModelError
@@ -37,7 +37,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
     return CellRequest(
         model="dummy:tiny",
         folder=str(dummy_tiny.folder),
-        precision="int8",
+        precision=precision_named("int8"),
         attention="sdpa",
         accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],

@@ -32,7 +32,7 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """What a fresh process measured."""
 
     import_s: float
-    """Importing torch, transformers and the packages of all backends."""
+    """Importing torch, transformers and the packages of all backends, as far as they are there."""
     load_s: float
     """From the checkpoint's files to a model on the device, quantized where it is to be."""
     first_call_s: float
@@ -116,12 +116,12 @@ def _sample(request: CellRequest) -> StartupSample:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
-    from whisperbench.whisper.backend_choice import BACKENDS
+    from whisperbench.whisper.backend_choice import BACKENDS, installed
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
 
     for backend in BACKENDS.values():  # in every precision the same
-        for package in backend.packages:
+        for package in installed(backend):
             importlib.import_module(package)
     imported = clock()
     key, checkpoint = request.key(), request.checkpoint()

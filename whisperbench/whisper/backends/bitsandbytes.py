@@ -22,6 +22,7 @@ class BitsAndBytes:
     """A `Backend` whose options are keyword arguments of transformers' BitsAndBytesConfig."""
 
     factory: str = "whisperbench.whisper.transformers_loading:load"
+    saves_as: str = "bitsandbytes"
     packages: tuple[str, ...] = ("bitsandbytes",)
     holders: Mapping[str, Collection[str]] = field(default_factory=_holders)
 

@@ -18,6 +18,7 @@ class Unquantized:
     """A `Backend` that changes nothing."""
 
     factory: str = "whisperbench.whisper.transformers_loading:load"
+    saves_as: str = ""
     packages: tuple[str, ...] = ()
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
 

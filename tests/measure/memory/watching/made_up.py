@@ -14,6 +14,7 @@ from tests.scripted import MIB, ScriptedDevice, taken
 from tests.workloads import Card, Play, Step, play
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
+from whisperbench.asked.precisions import precision_named
 from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import DeviceMemory
@@ -70,7 +71,7 @@ def a_play(card: Card, *steps: Step, ending: Ending = FINE) -> Play:
     return Play(
         model="made-up",
         folder="",
-        precision="int8",
+        precision=precision_named("int8"),
         attention="sdpa",
         accelerator=CudaAccelerator("cuda:0"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],

@@ -18,6 +18,7 @@ from tests import workloads
 from tests.workloads import GONE, Card, Step, play
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
+from whisperbench.asked.precisions import precision_named
 from whisperbench.devices import usable
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.cuda import CudaAccelerator
@@ -119,7 +120,7 @@ def test_an_uncaught_error_is_one_line() -> None:
     request = CellRequest(
         model="made-up",
         folder="",
-        precision="int8",
+        precision=precision_named("int8"),
         attention="sdpa",
         accelerator=CudaAccelerator("nowhere"),
         clip=read_manifest(CLIPS_FOLDER)["yes"],

@@ -15,7 +15,7 @@ from tests.measure.memory.watching.made_up import (
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
 from whisperbench.asked.plan import CheckpointKey
-from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
 from whisperbench.measure.cell_request import CellRequest
@@ -35,7 +35,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
     return CellRequest(
         model="dummy:tiny",
         folder=str(dummy_tiny.folder),
-        precision="fp32",
+        precision=precision_named("fp32"),
         attention="sdpa",
         accelerator=CpuAccelerator(),
         clip=read_manifest(CLIPS_FOLDER)["yes"],
