@@ -17,6 +17,7 @@ from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.whisper import transcriber as transcribe
+from whisperbench.whisper import transformers_transcriber
 from whisperbench.whisper.checkpoints import resolve_checkpoint
 from whisperbench.whisper.deadline import ended_after
 from whisperbench.whisper.loading import LoadedModel, load_model
@@ -77,7 +78,7 @@ def test_a_call_that_goes_round_in_circles_is_ended(
         settings.suppress_tokens = None
         return settings
 
-    monkeypatch.setattr(transcribe, "settings_for", with_time_stamps)
+    monkeypatch.setattr(transformers_transcriber, "settings_for", with_time_stamps)
     monkeypatch.setattr(transcribe, "AT_LEAST_S", 0.5)
     monkeypatch.setitem(nano.paces, 1, (0.0, 0.0))
     with pytest.raises(
