@@ -1,4 +1,4 @@
-"""Does it fit? Peak memory of loading and of inference, against the ceilings of suite.toml."""
+"""Does it fit? Peak memory of loading and of inference, against the limits of suite.toml."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_memory(
     benchmark: Any,
     record: Recorder,
 ) -> None:
-    """Watch a cell's memory in a fresh process, and hold it against its ceilings.
+    """Watch a cell's memory in a fresh process, and hold it against its limits.
 
     Phases, each with a peak of its own: loading and quantizing; the first transcription with the
     fixed token count; the same again. What loading left in torch's cache is given back before the

@@ -9,9 +9,9 @@ import pytest
 from whisperbench.plugin.replay import replay
 
 if TYPE_CHECKING:
-    from fixtures.startup import Startup
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import Plan
+    from whisperbench.measure.latency.startup_rounds import Startup
     from whisperbench.plugin.timing import Recorder
 
 

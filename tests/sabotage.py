@@ -2,7 +2,7 @@
 
 What it does to which:
 
-- memory in int8 is killed, in bf16 finds little memory, and in fp32 is over a lowered ceiling;
+- memory in int8 is killed, in bf16 finds little memory, and in fp32 is over a lowered limit;
 - the front end fails at the first attempt, passes at the second, and leaves facts that JSON cannot
   hold;
 - the encoder fails after it was timed;
@@ -29,7 +29,7 @@ from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory import watching
 from whisperbench.measure.memory.watching import Footprint, measure_memory
 
-CEILING_MIB = 100.5
+LIMIT_MIB = 100.5
 """Less than any process takes that has imported torch."""
 
 
@@ -41,10 +41,10 @@ class Mute:
 
 
 def lowered(path: Path = SUITE_FILE) -> Suite:
-    """Read suite.toml, and leave one ceiling on processes, which fp32 is over."""
+    """Read suite.toml, and leave one limit on processes, which fp32 is over."""
     suite = read_suite(path)
     row = next(row for row in suite.limit if row.metric == "peak_process_mib")
-    low = msgspec.structs.replace(row, precisions=("fp32",), max=CEILING_MIB)
+    low = msgspec.structs.replace(row, precisions=("fp32",), max=LIMIT_MIB)
     others = (row for row in suite.limit if row.metric != low.metric)
     return msgspec.structs.replace(suite, limit=(low, *others))
 

@@ -122,7 +122,7 @@ def test_limits_proposes_rows_of_suite_toml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "{}", json.dumps(make_run_file())])
 def test_limits_refuses_a_run_without_memory(tmp_path: Path, content: str | None) -> None:
-    """What cannot be read, or measured no memory, is one line and exit code 2, not no ceilings."""
+    """What cannot be read, or measured no memory, is one line and exit code 2, not no limits."""
     path = tmp_path / "run.json"
     if content is not None:
         path.write_text(content, encoding="utf-8")

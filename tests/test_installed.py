@@ -91,7 +91,7 @@ def test_what_needs_the_suite_says_where_to_run_it(
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"whisperbench: {arguments[0]}")
+    assert line.startswith(f"whisperbench: `whisperbench {arguments[0]}")
     assert "does not have: run it in a checkout of whisperbench" in line
 
 

@@ -44,6 +44,12 @@ class ModelError(WhisperbenchError):
     """A checkpoint that cannot be found, reached, trusted or loaded."""
 
 
+class NotOfferedError(WhisperbenchError):
+    """A part of a transcription that a transcriber does not offer."""
+
+    exit_code = ExitCode.INVALID
+
+
 class DeviceError(WhisperbenchError):
     """A device that is absent, or that cannot run what was asked of it."""
 
@@ -79,7 +85,7 @@ class IncomparableError(WhisperbenchError):
 
 
 class OverLimitError(WhisperbenchError):
-    """A figure over its ceiling."""
+    """A figure over its limit."""
 
     exit_code = ExitCode.REGRESSED
 

@@ -23,9 +23,10 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.devices.device import Conditions, DeviceFacts, DeviceMemory
 from whisperbench.devices.trials import NativeLibrary, Trials, int8_error, native_library
-from whisperbench.doctor import checks
-from whisperbench.doctor.checks import Patient, judge_cpu_load
+from whisperbench.doctor import checks, host_checks
+from whisperbench.doctor.checks import Patient
 from whisperbench.doctor.examine import CHECKS, Finding, as_line, findings, summary
+from whisperbench.doctor.host_checks import judge_cpu_load
 from whisperbench.errors import DeviceError
 from whisperbench.measure.memory.probe import Pace
 from whisperbench.measure.telemetry import SLOWDOWNS
@@ -120,7 +121,7 @@ class _Card:
 @pytest.fixture(autouse=True)
 def _calm_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for the CPU's load in every test."""
-    monkeypatch.setattr(checks, "CPU_SECONDS", 0.01)
+    monkeypatch.setattr(host_checks, "CPU_SECONDS", 0.01)
 
 
 def _without_host(found: Mapping[str, Finding]) -> dict[str, Finding]:
@@ -279,9 +280,10 @@ def test_the_governor(
     path = tmp_path / "scaling_governor"
     if text is not None:
         path.write_text(text, encoding="ascii")
-    monkeypatch.setattr(checks, "GOVERNOR", path)
+    monkeypatch.setattr(host_checks, "GOVERNOR", path)
     assert (
-        checks.governor(Patient(accelerator=CpuAccelerator(), device=ScriptedDevice()))[0] == state
+        host_checks.governor(Patient(accelerator=CpuAccelerator(), device=ScriptedDevice()))[0]
+        == state
     )
 
 
@@ -299,7 +301,9 @@ def test_too_little_host_memory(
     """Memory that a run could exceed is unfit; where it is never enough, freeing does not help."""
     monkeypatch.setattr(usable, "memory_bytes", lambda: size_mib * MIB)
     monkeypatch.setattr(usable, "free_bytes", lambda: free_mib * MIB)
-    found, text = checks.host_memory(Patient(accelerator=CpuAccelerator(), device=ScriptedDevice()))
+    found, text = host_checks.host_memory(
+        Patient(accelerator=CpuAccelerator(), device=ScriptedDevice())
+    )
     assert (found, text.endswith(end)) == (state, True)
 
 
@@ -318,7 +322,7 @@ def test_what_others_take_of_a_container(
     busy: float, allowed: int, cores: float, percent: float
 ) -> None:
     """What others take counts as far as it leaves less than this process may use."""
-    assert checks.taken_percent(busy, allowed, cores) == percent
+    assert host_checks.taken_percent(busy, allowed, cores) == percent
 
 
 def test_bitsandbytes_works_on_this_cpu() -> None:

@@ -1,15 +1,15 @@
-"""Ceilings: which apply to a cell, and what is said of it."""
+"""Limits: which apply to a cell, and what is said of it."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from tests.judge.ceilings import (
+from tests.judge.made_up_limits import (
     CPU_FIGURES,
     GPU_FIGURES,
     INT8,
-    a_ceiling,
+    a_limit,
     a_ratio,
     only,
 )
@@ -45,11 +45,11 @@ from whisperbench.results.records import Verdict
         ({"batch_sizes": (2, 8)}, False),
     ],
 )
-def test_a_ceiling_is_for_the_cells_that_it_names(
+def test_a_limit_is_for_the_cells_that_it_names(
     change: dict[str, tuple[str, ...]], applies: bool
 ) -> None:
     """Each of model, precision, device and batch size must match; no batch size means all."""
-    fields = msgspec.structs.asdict(a_ceiling()) | change
+    fields = msgspec.structs.asdict(a_limit()) | change
     found = applying(
         [Limit(**fields)],
         "memory",
@@ -59,35 +59,35 @@ def test_a_ceiling_is_for_the_cells_that_it_names(
     assert bool(found) is applies
 
 
-def test_ceilings_stay_in_the_order_of_the_file() -> None:
+def test_limits_stay_in_the_order_of_the_file() -> None:
     """All that apply are judged, in the order that they were written in."""
     names = ["weight_mib", "context_mib", "peak_process_mib"]
-    ceilings = [a_ceiling(name) for name in names]
-    found = applying(ceilings, "memory", INT8, "cpu-x-2c")
-    assert found == ceilings
+    limits = [a_limit(name) for name in names]
+    found = applying(limits, "memory", INT8, "cpu-x-2c")
+    assert found == limits
     verdicts = judge(INT8, {}, found, {}, "fp16")
     assert [verdict.metric for verdict in verdicts] == names
     assert judge(INT8, GPU_FIGURES, [], {}, "fp16") == ()
 
 
-def test_ceilings_of_a_device() -> None:
+def test_limits_of_a_device() -> None:
     """`on_device` looks at the device key alone."""
-    here = msgspec.structs.replace(a_ceiling(), devices=("nvidia-*", "cpu-*-2c"))
-    elsewhere = msgspec.structs.replace(a_ceiling(), devices=("cpu-*-4c",))
+    here = msgspec.structs.replace(a_limit(), devices=("nvidia-*", "cpu-*-2c"))
+    elsewhere = msgspec.structs.replace(a_limit(), devices=("cpu-*-4c",))
     assert on_device([elsewhere, here], CPU_MACHINE.device_key) == [here]
 
 
-def test_a_ceiling_is_described() -> None:
+def test_a_limit_is_described() -> None:
     """A sentence names the cells and the limit."""
-    assert describe(a_ceiling()) == "*, *: peak_process_mib at most 1024 MiB"
+    assert describe(a_limit()) == "*, *: peak_process_mib at most 1024 MiB"
     ratio = msgspec.structs.replace(a_ratio(), models=("a", "b*"), batch_sizes=(1, 4))
     assert describe(ratio) == "a b*, *, batch 1, 4: weight_mib at most 0.5 of fp16's"
 
 
 @pytest.mark.parametrize("actual", [0.0, 1023.9, 1024.0])
-def test_at_most_the_ceiling_is_ok(actual: float) -> None:
+def test_at_most_the_limit_is_ok(actual: float) -> None:
     """A figure up to the limit, and exactly at it, keeps it."""
-    verdict = only(a_ceiling(), {"peak_process_mib": actual})
+    verdict = only(a_limit(), {"peak_process_mib": actual})
     assert verdict == Verdict(
         verdict="ok",
         metric="peak_process_mib",
@@ -98,17 +98,17 @@ def test_at_most_the_ceiling_is_ok(actual: float) -> None:
     )
 
 
-def test_a_page_over_the_ceiling_is_over() -> None:
-    """No tolerance is added to a ceiling: it is where it is."""
+def test_a_page_over_the_limit_is_over() -> None:
+    """No tolerance is added to a limit: it is where it is."""
     actual = 1024.0 + 4096 / 2**20
-    verdict = only(a_ceiling(), {"peak_process_mib": actual})
+    verdict = only(a_limit(), {"peak_process_mib": actual})
     assert verdict.verdict == "over-limit"
     assert (verdict.head, verdict.limit) == (actual, 1024.0)
 
 
-def test_a_gpu_over_its_ceiling_is_told_all() -> None:
+def test_a_gpu_over_its_limit_is_told_all() -> None:
     """The sentence holds cell, figure, excess, limit, reason, what filled it, and the remedy."""
-    verdict = only(a_ceiling(max_mib=2500.0), GPU_FIGURES)
+    verdict = only(a_limit(max_mib=2500.0), GPU_FIGURES)
     assert verdict == Verdict(
         verdict="over-limit",
         metric="peak_process_mib",
@@ -116,21 +116,21 @@ def test_a_gpu_over_its_ceiling_is_told_all() -> None:
         limit=2500.0,
         unit="MiB",
         sentence=(
-            "owner/whisper int8: peak_process_mib is 2530.0 MiB, 30.0 MiB over its ceiling of "
+            "owner/whisper int8: peak_process_mib is 2530.0 MiB, 30.0 MiB over its limit of "
             "2500.0 MiB (it must fit); in it: weights 1500 MiB, other tensors 325 MiB, torch's "
-            "cache 175 MiB, context and libraries 530 MiB; find what grew, or raise the ceiling "
+            "cache 175 MiB, context and libraries 530 MiB; find what grew, or raise the limit "
             "in benchmarks/suite.toml and say why"
         ),
     )
 
 
-def test_a_cpu_over_its_ceiling_is_told_all() -> None:
+def test_a_cpu_over_its_limit_is_told_all() -> None:
     """Where torch keeps no count, the process is taken apart as far as can be."""
-    sentence = only(a_ceiling(max_mib=500.0), CPU_FIGURES).sentence
+    sentence = only(a_limit(max_mib=500.0), CPU_FIGURES).sentence
     assert sentence == (
-        "owner/whisper int8: peak_process_mib is 551.0 MiB, 51.0 MiB over its ceiling of "
+        "owner/whisper int8: peak_process_mib is 551.0 MiB, 51.0 MiB over its limit of "
         "500.0 MiB (it must fit); in it: weights 144 MiB, interpreter and libraries 274 MiB, "
-        "everything else 133 MiB; find what grew, or raise the ceiling in "
+        "everything else 133 MiB; find what grew, or raise the limit in "
         "benchmarks/suite.toml and say why"
     )
 
@@ -175,8 +175,8 @@ def test_nothing_is_said_of_parts_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("metric", ["weight_mib", "context_mib", "driver_reserved_mib"])
 def test_a_figure_that_is_no_peak_is_not_taken_apart(metric: str) -> None:
-    """Weights over their ceiling are not explained by themselves."""
-    sentence = only(a_ceiling(metric, 10.0), GPU_FIGURES).sentence
+    """Weights over their limit are not explained by themselves."""
+    sentence = only(a_limit(metric, 10.0), GPU_FIGURES).sentence
     assert "(it must fit); find what grew" in sentence
     assert "in it" not in sentence
 
@@ -188,7 +188,7 @@ def test_a_hidden_process_is_judged_by_the_device(prefix: str, max_mib: float) -
     metric = f"{prefix}peak_process_mib"
     hidden = {name: value for name, value in GPU_FIGURES.items() if "process" not in name}
     hidden[f"{prefix}peak_device_mib"] = 2400.0
-    verdict = only(a_ceiling(metric, max_mib), hidden)
+    verdict = only(a_limit(metric, max_mib), hidden)
     assert verdict.verdict == ("ok" if max_mib == 2500.0 else "over-limit")
     assert (verdict.metric, verdict.head) == (f"{prefix}peak_device_mib", 2400.0)
     assert f"(in place of {metric}, which hides)" in verdict.sentence
@@ -196,14 +196,14 @@ def test_a_hidden_process_is_judged_by_the_device(prefix: str, max_mib: float) -
 
 def test_a_process_that_is_seen_is_judged_itself() -> None:
     """The device's figure stands in for nothing that is there."""
-    verdict = only(a_ceiling(max_mib=2535.0), GPU_FIGURES)
+    verdict = only(a_limit(max_mib=2535.0), GPU_FIGURES)
     assert (verdict.verdict, verdict.metric) == ("ok", "peak_process_mib")
 
 
 @pytest.mark.parametrize("metric", ["peak_process_mib", "peak_reserved_mib", "driver_reserved_mib"])
 def test_what_was_not_measured_has_not_passed(metric: str) -> None:
-    """A ceiling on a figure that is not there is `missing`, with the cell and the condition."""
-    verdict = only(a_ceiling(metric), {"weight_mib": 1.0})
+    """A limit on a figure that is not there is `missing`, with the cell and the condition."""
+    verdict = only(a_limit(metric), {"weight_mib": 1.0})
     assert verdict == Verdict(
         verdict="missing",
         metric=metric,

@@ -1,4 +1,4 @@
-"""Ceilings that are proposed from a run."""
+"""Limits that are proposed from a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.judge.ceilings import (
+from tests.judge.made_up_limits import (
     GPU_FIGURES,
     INT8,
 )
@@ -66,12 +66,12 @@ def test_a_proposal_a_memory_measurement() -> None:
 
 
 def test_a_hidden_process_is_proposed_by_the_device() -> None:
-    """The first of the process's and the device's figure that there is gets the ceiling."""
+    """The first of the process's and the device's figure that there is gets the limit."""
     (row,) = propose(make_run(make_memory(INT8, {"weight_mib": 1.0, "peak_device_mib": 100.0})))
     assert (row.metric, row.max) == ("peak_device_mib", 110.0)
 
 
-def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
+def test_a_cpus_limit_has_the_headroom_that_a_cpu_needs() -> None:
     """Resident memory differs by more between runs than a GPU's memory does."""
     cell = msgspec.structs.replace(INT8, device="cpu")
     measured = make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})
@@ -80,8 +80,8 @@ def test_a_cpus_ceiling_has_the_headroom_that_a_cpu_needs() -> None:
     assert row.reason == "600 MiB measured, and 25 % + 8 MiB"
 
 
-def test_nothing_is_proposed_of_a_cell_over_its_ceiling() -> None:
-    """A regression is no reason for a higher ceiling."""
+def test_nothing_is_proposed_of_a_cell_over_its_limit() -> None:
+    """A regression is no reason for a higher limit."""
     over = Verdict(
         verdict="over-limit", metric="x", head=2.0, limit=1.0, unit="MiB", sentence="it is over"
     )
@@ -91,7 +91,7 @@ def test_nothing_is_proposed_of_a_cell_over_its_ceiling() -> None:
 
 
 def test_nothing_is_proposed_of_nothing() -> None:
-    """Neither a latency nor a pass without a peak is grounds for a ceiling."""
+    """Neither a latency nor a pass without a peak is grounds for a limit."""
     assert propose(make_run(make_measurement(peak_process_mib=1.0))) == []
     assert propose(make_run(make_memory(INT8, {"weight_mib": 1.0}))) == []
 
@@ -111,7 +111,7 @@ def reread(rows: Sequence[Limit], tmp_path: Path) -> Suite:
 
 
 def kept(run: Run, suite: Suite) -> list[str]:
-    """Judge a run by a suite's ceilings; return the verdicts."""
+    """Judge a run by a suite's limits; return the verdicts."""
     verdicts: list[str] = []
     for row in run.measurements:
         if row.benchmark == "memory":
@@ -133,7 +133,7 @@ def test_proposals_can_be_pasted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other", [make_cell("int8", clip="mountain"), make_cell("int8", attention="eager")]
 )
-def test_cells_that_a_ceiling_cannot_tell_apart_share_one(tmp_path: Path, other: Cell) -> None:
+def test_cells_that_a_limit_cannot_tell_apart_share_one(tmp_path: Path, other: Cell) -> None:
     """A run of several clips or attentions keeps what is proposed from it, too."""
     run = make_run(
         make_memory(INT8, {"weight_mib": 1.0, "peak_process_mib": 1000.0}),

@@ -1,13 +1,13 @@
-"""Ceilings relative to another precision's figure, and the sentences of both kinds."""
+"""Limits relative to another precision's figure, and the sentences of both kinds."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from tests.judge.ceilings import (
+from tests.judge.made_up_limits import (
     GPU_FIGURES,
-    a_ceiling,
+    a_limit,
     a_ratio,
     only,
 )
@@ -45,8 +45,8 @@ def test_over_the_ratio_is_told_all() -> None:
         unit="1",
         sentence=(
             "owner/whisper int8: weight_mib is 0.517 of fp16's (1550.0 of 3000.0 MiB), over its "
-            "ceiling of 0.5 (halving is the point); look at which layers are not quantized, or "
-            "raise the ceiling in benchmarks/suite.toml and say why"
+            "limit of 0.5 (halving is the point); look at which layers are not quantized, or "
+            "raise the limit in benchmarks/suite.toml and say why"
         ),
     )
 
@@ -92,11 +92,11 @@ def test_a_ratio_compares_like_with_like() -> None:
     assert (verdict.verdict, verdict.metric, verdict.head) == ("ok", "peak_device_mib", 0.4)
 
 
-@pytest.mark.parametrize("ceiling", [a_ceiling(max_mib=2000.0), a_ratio("peak_process_mib")])
-def test_a_sentence_is_one_line(ceiling: Limit) -> None:
+@pytest.mark.parametrize("limit", [a_limit(max_mib=2000.0), a_ratio("peak_process_mib")])
+def test_a_sentence_is_one_line(limit: Limit) -> None:
     """A reason of several lines, as suite.toml's profiles have, does not break the sentence."""
-    ceiling = msgspec.structs.replace(ceiling, reason="first line\nand second")
-    verdict = only(ceiling, GPU_FIGURES, {"fp16": GPU_FIGURES})
+    limit = msgspec.structs.replace(limit, reason="first line\nand second")
+    verdict = only(limit, GPU_FIGURES, {"fp16": GPU_FIGURES})
     assert verdict.verdict == "over-limit"
     assert "\n" not in verdict.sentence
     assert "(first line and second)" in verdict.sentence
@@ -105,6 +105,6 @@ def test_a_sentence_is_one_line(ceiling: Limit) -> None:
 @pytest.mark.parametrize("over_mib", [0.004, 0.04, 0.4, 4.0])
 def test_a_sentence_does_not_deny_itself(over_mib: float) -> None:
     """What is over by little is not said to be 0.0 MiB over."""
-    sentence = only(a_ceiling(), {"peak_process_mib": 1024.0 + over_mib}).sentence
+    sentence = only(a_limit(), {"peak_process_mib": 1024.0 + over_mib}).sentence
     assert "is 1024.0 MiB, " not in sentence
     assert " 0.0 MiB over" not in sentence

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from fixtures.quality import NumericReferences
 from tests.runs import make_cell
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import ModelError
+from whisperbench.measure.quality.references import NumericReferences
 from whisperbench.measure.quality.scoring import rate
 from whisperbench.plugin.result_file import is_of_ours
 from whisperbench.plugin.written import encodable, without_home
@@ -103,9 +103,8 @@ def test_a_failed_reference_fails_the_numerics_alone(error: Exception) -> None:
     def load(_key: CheckpointKey) -> Any:
         raise error
 
-    prepared: Any = SimpleNamespace(accelerator=CpuAccelerator(), audio={})
     cache: ModelCache[CheckpointKey, Any] = ModelCache(load, CpuAccelerator())
-    references = NumericReferences(prepared, cache, frozenset({("nano", "sdpa")}))
+    references = NumericReferences(CpuAccelerator(), (), cache, {("nano", "sdpa")})
     references.prepare(key)
     audio: Any = SimpleNamespace(name="yes")
     lines = []

@@ -65,11 +65,11 @@ FIGURES = {
 }
 
 
-def on_a_gpu(precision: str, *ceilings: Limit, model: str = "owner/whisper") -> Measurement:
-    """Make up a memory measurement that has been judged by these ceilings."""
+def on_a_gpu(precision: str, *limits: Limit, model: str = "owner/whisper") -> Measurement:
+    """Make up a memory measurement that has been judged by these limits."""
     cell = make_cell(precision, model=model)
     figures = FIGURES[precision]
-    verdicts = judge(cell, figures, ceilings, FIGURES, "fp16")
+    verdicts = judge(cell, figures, limits, FIGURES, "fp16")
     return make_memory(cell, figures, verdicts=verdicts)
 
 
@@ -134,12 +134,11 @@ judged by: process (NVML)
 probe: polled every 1.0 ms, longest gap 12.5 ms, 12000 polls
 load, first and steady call: the peak of each. tensors, torch: what torch has allocated and
 reserved. process, device: by NVML, the device over idle. driver: what it keeps for itself.
-ceiling ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
-ceiling ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most
-0.55
-ceiling not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
+limit ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
+limit ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most 0.55
+limit not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
 weight_mib of bf16 in this run
-no ceiling: owner/whisper fp16 (whisperbench limits proposes some)
+no limit: owner/whisper fp16 (whisperbench limits proposes some)
 over-limit: test[2]: over it is
 4 benchmarks asked for: 3 measured, 1 over-limit"""
 
@@ -179,8 +178,8 @@ memory, MiB: model dummy:tiny, clip harbour, batch 1, attention sdpa
 judged by: process (RSS)
 probe: polled every 1.0 ms, longest gap 13.6 ms, 6000 polls
 process: resident memory. load, first and steady call: the peak of each.
-ceiling ok: dummy:tiny fp32: peak_process_mib is 551.0 MiB of at most 2500.0 MiB
-ceiling ok: dummy:tiny int8: peak_process_mib is 630.0 MiB of at most 2500.0 MiB
+limit ok: dummy:tiny fp32: peak_process_mib is 551.0 MiB of at most 2500.0 MiB
+limit ok: dummy:tiny int8: peak_process_mib is 630.0 MiB of at most 2500.0 MiB
 2 benchmarks asked for: 2 measured"""
 
 
@@ -200,7 +199,7 @@ def test_hidden_process_figures_are_said() -> None:
     lines = shown(make_run(row))
     assert f"judged by: {HIDDEN}" in lines
     assert (
-        "ceiling ok: owner/whisper int8: peak_device_mib is 2496.0 MiB of at most 2500.0 MiB "
+        "limit ok: owner/whisper int8: peak_device_mib is 2496.0 MiB of at most 2500.0 MiB "
         "(in place of peak_process_mib, which hides)"
     ) in " ".join(lines)
     names = headings(lines)
@@ -230,11 +229,11 @@ def test_a_missing_figure_is_an_empty_cell() -> None:
     assert table[1] == ["int8", "522", "987"]
 
 
-def test_a_cell_that_ran_out_is_not_told_to_get_a_ceiling() -> None:
-    """It was not judged, and its figures, as far as it got, are no grounds for a ceiling."""
+def test_a_cell_that_ran_out_is_not_told_to_get_a_limit() -> None:
+    """It was not judged, and its figures, as far as it got, are no grounds for a limit."""
     cut_short = {"context_mib": 521.5, "peak_process_mib": 987.0, "load_peak_process_mib": 987.0}
     lines = shown(make_run(on_a_gpu("fp16", CARD), make_memory(make_cell("int8"), cut_short)))
-    assert not any(line.startswith("no ceiling") for line in lines)
+    assert not any(line.startswith("no limit") for line in lines)
 
 
 def test_memory_alone_has_no_legend_of_latency() -> None:
@@ -264,7 +263,7 @@ def test_memory_comes_after_latency() -> None:
         " fp16 ",
         " int8 ",
         "judged by",
-        "ceiling ok",
+        "limit ok",
         "4 benchmarks",
     )
     turns = []
@@ -279,7 +278,7 @@ def test_latency_alone_has_no_memory() -> None:
     """Without memory benchmarks there is no word of them."""
     text = "\n".join(shown(make_run(make_measurement())))
     assert "memory" not in text
-    assert "ceiling" not in text
+    assert "limit" not in text
 
 
 def test_a_reference_of_memory_alone_is_none_of_latency() -> None:
@@ -309,7 +308,7 @@ def test_each_place_has_its_table() -> None:
     assert sum(line.startswith(" int8") for line in lines) == len(titles)
     # The lines below are for all of them: a name stands once.
     bare = "owner/whisper int8, owner/other int8, owner/whisper int8 b4, owner/whisper int8 eager"
-    assert f"no ceiling: {bare} (whisperbench limits proposes" in " ".join(lines)
+    assert f"no limit: {bare} (whisperbench limits proposes" in " ".join(lines)
 
 
 def test_the_probe_is_shown_at_its_worst() -> None:

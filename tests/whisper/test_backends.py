@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,10 +15,20 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices.accelerator import Accelerator
 from whisperbench.devices.cpu import CpuAccelerator
-from whisperbench.whisper.backend_choice import BACKENDS, choose, method_of, saved_bits
+from whisperbench.errors import DeviceError, NotOfferedError
+from whisperbench.whisper.backend_choice import (
+    BACKENDS,
+    choose,
+    installed,
+    method_of,
+    require_installed,
+    saved_bits,
+)
+from whisperbench.whisper.backends.bitsandbytes import BitsAndBytes
 from whisperbench.whisper.backends.transformers import Unquantized
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
+from whisperbench.whisper.transcriber import Transcriber
 
 
 @pytest.mark.parametrize(
@@ -104,3 +116,29 @@ def test_weights_by_dtype_are_all_weights() -> None:
         if type(layer).__name__ == "Linear8bitLt"
     )
     assert loaded.weights_by_dtype["int8"] == linear
+
+
+def test_what_a_transcriber_leaves_out_is_not_offered() -> None:
+    """A part that it does not have is named in one line, and is no None that fails later."""
+
+    class Textual(Transcriber):
+        """Offers a transcription alone."""
+
+        loaded: Any = SimpleNamespace(key=SimpleNamespace(id="tiny-ct2"))
+        audio: Any = None
+        batch_size = 1
+        language = "en"
+
+    for call in (Textual().encoder, Textual().layers, partial(Textual().token_step, 3)):
+        with pytest.raises(NotOfferedError, match="tiny-ct2: its transcriber offers no"):
+            call()
+
+
+def test_a_backend_whose_package_is_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its precisions are, with the package's name; others start as if it were not there."""
+    absent = replace(cast(BitsAndBytes, BACKENDS["bitsandbytes"]), packages=("not_there",))
+    monkeypatch.setitem(BACKENDS, "bitsandbytes", absent)
+    with pytest.raises(DeviceError, match="--precision int8: needs not_there, which is not inst"):
+        require_installed(PRECISIONS["int8"])
+    require_installed(PRECISIONS["fp16"])
+    assert installed(absent) == []

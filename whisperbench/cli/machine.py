@@ -37,6 +37,12 @@ def list_known() -> None:
     typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
 
 
+# Named outright: typer 0.27.0 makes the name of it from the metavar.
+DEVICE = typer.Option(
+    "--device", metavar="DEVICE", help="As that of `pytest benchmarks/`, or auto: the first GPU."
+)
+
+
 @app.command(cls=Command)
 def limits(
     propose: Annotated[
@@ -45,10 +51,7 @@ def limits(
             metavar="RUN.json", help="Write rows for suite.toml from what a run measured."
         ),
     ] = None,
-    # Named outright: typer 0.27.0 makes the name of it from the metavar.
-    device: Annotated[
-        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
-    ] = "auto",
+    device: Annotated[str, DEVICE] = "auto",
 ) -> None:
     """Print the limits that apply on this machine, or propose some on memory from a run."""
     from whisperbench.judge import limits as judging
@@ -60,11 +63,11 @@ def limits(
         run = read_run(propose)
         for row in run.measurements:
             if row.benchmark == judging.MEMORY and judging.is_over(row):
-                typer.echo(f"left out: {name_of(row.cell)}, which is over its ceiling", err=True)
+                typer.echo(f"left out: {name_of(row.cell)}, which is over its limit", err=True)
         rows = judging.propose(run)
         if not rows:
             raise InputError(
-                f"{propose}: no cell's memory was measured and within its ceilings; run "
+                f"{propose}: no cell's memory was measured and within its limits; run "
                 "pytest benchmarks/test_memory.py"
             )
         typer.echo("\n\n".join(map(judging.as_toml, rows)))
@@ -84,10 +87,7 @@ def limits(
 
 @app.command(cls=Command)
 def doctor(
-    # Named outright, as in `limits`.
-    device: Annotated[
-        str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:<index>.")
-    ] = "auto",
+    device: Annotated[str, DEVICE] = "auto",
 ) -> None:
     """Say whether this machine is fit to measure, and what to do; exits with 0, or with 4."""
     from whisperbench.doctor.examine import as_line, examine, summary

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whisperbench.devices.choosing import open_accelerator, open_device, preferred, resolve
-from whisperbench.doctor import checks
+from whisperbench.doctor import checks, host_checks
 from whisperbench.errors import DeviceError, WhisperbenchError, one_line
 
 
@@ -47,9 +47,9 @@ CHECKS: Sequence[Check] = (
     Check("power limit", checks.power_limit, needs="NVML", gpu_only=True),
     Check("poll cost", checks.poll_cost, needs="NVML"),
     Check("energy", checks.energy, needs="NVML", gpu_only=True),
-    Check("CPU load", checks.cpu_load),
-    Check("CPU governor", checks.governor),
-    Check("host memory", checks.host_memory),
+    Check("CPU load", host_checks.cpu_load),
+    Check("CPU governor", host_checks.governor),
+    Check("host memory", host_checks.host_memory),
     Check("int8", checks.bitsandbytes, needs="device"),
 )
 

@@ -177,8 +177,8 @@ def _judge_amount(cell: Cell, figures: Figures, limit: Limit, reference: str) ->
         which = "most" if limit.max is not None else "least"
         sentence = f"{metric} is {_said(actual, unit)} of at {which} {_said(bound, unit)}{stand_in}"
     else:
-        which = "over its ceiling" if limit.max is not None else "under its floor"
-        remedy = "find what grew, or raise the ceiling" if unit == "MiB" else _LOOK
+        which = "over its limit" if limit.max is not None else "under its limit"
+        remedy = "find what grew, or raise the limit" if unit == "MiB" else _LOOK
         sentence = (
             f"{name_of(cell)}: {metric} is {_said(actual, unit, bound)}{stand_in}, "
             f"{_said(excess, unit, 0.0)} {which} of {_said(bound, unit)} "
@@ -206,9 +206,9 @@ def _judge_share(
     of = f"{_number(actual, unit)} of {_said(base, unit)}"
     sentence = f"{metric} is {share} of {limit.of}'s ({of}), of at most {bound:g}"
     if over:
-        remedy = "look at which layers are not quantized, or raise the ceiling"
+        remedy = "look at which layers are not quantized, or raise the limit"
         sentence = (
-            f"{name_of(cell)}: {metric} is {share} of {limit.of}'s ({of}), over its ceiling of "
+            f"{name_of(cell)}: {metric} is {share} of {limit.of}'s ({of}), over its limit of "
             f"{bound:g} ({one_line(limit.reason)}); {remedy if unit == 'MiB' else _LOOK} {_WHERE}"
         )
     return _verdict(metric, ratio, bound, "1", sentence, over=over)

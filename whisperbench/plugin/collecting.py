@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,11 @@ def checkpoint_of(item: pytest.Item) -> str:
     """Return the id of the checkpoint that an item is about; empty where it is about none."""
     params = _params(item)
     return str(params.get("fresh_checkpoint") or params.get("loaded_model") or "")
+
+
+def checkpoints_needing(need: str, items: Iterable[pytest.Item]) -> set[str]:
+    """Return the ids of the checkpoints of the benchmarks that declare a need."""
+    return {checkpoint_of(item) for item in items if is_benchmark(item) and need in needs_of(item)}
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,4 +1,4 @@
-"""The memory part of a run's summary: a table a place in the matrix, and the ceilings."""
+"""The memory part of a run's summary: a table a place in the matrix, and the limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def memory_section(run: Run) -> Iterator[RenderableType]:
         yield _table(rows)
     measured = rows_of(run, MemoryResult)
     yield from _how_it_was_read(measured)
-    yield from _ceilings(measured)
+    yield from _limits(measured)
 
 
 def _table(rows: list[_Row]) -> Table:
@@ -77,14 +77,14 @@ def _how_it_was_read(rows: list[_Row]) -> Iterator[str]:
     yield from _LEGEND_OF_A_GPU
 
 
-def _ceilings(rows: list[_Row]) -> Iterator[str]:
-    """Name the verdicts, and the cells that have no ceiling; what is over one is a failure."""
+def _limits(rows: list[_Row]) -> Iterator[str]:
+    """Name the verdicts, and the cells that have no limit; what is over one is a failure."""
     for row in rows:
         for verdict in row.measurement.verdicts:
             if verdict.verdict == "ok":
-                yield f"ceiling ok: {name_of(row.cell)}: {verdict.sentence}"
+                yield f"limit ok: {name_of(row.cell)}: {verdict.sentence}"
             elif verdict.verdict == "missing":
-                yield f"ceiling not judged: {verdict.sentence}"
+                yield f"limit not judged: {verdict.sentence}"
     bare = [
         name_of(row.cell)
         for row in rows
@@ -92,4 +92,4 @@ def _ceilings(rows: list[_Row]) -> Iterator[str]:
         and row.value("weight_mib") is not None  # without, it ran out
     ]
     if bare:
-        yield f"no ceiling: {', '.join(dict.fromkeys(bare))} (whisperbench limits proposes some)"
+        yield f"no limit: {', '.join(dict.fromkeys(bare))} (whisperbench limits proposes some)"

@@ -95,11 +95,11 @@ def name_of(cell: Cell, *, with_clip: bool = False) -> str:
 class Verdict(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """What was decided of one metric, by a ceiling or a baseline, and why."""
+    """What was decided of one metric, by a limit or a baseline, and why."""
 
     verdict: Judgement
     metric: Line
-    """The one that was judged, which is not always the one that a ceiling names."""
+    """The one that was judged, which is not always the one that a limit names."""
     unit: Line
     sentence: Line
     """What a person can act on."""

@@ -4,6 +4,7 @@ A transcriber offers the parts; how long it may take and whether its output is s
 all, and stands here too.
 """
 
+# ruff: noqa: ARG002 - what is not offered takes its arguments all the same
 from __future__ import annotations
 
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from whisperbench.asked.suite import MAX_TOKENS
-from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.errors import InputError, InvalidMeasurementError, NotOfferedError
 from whisperbench.text.normalizers import normalizer
 from whisperbench.text.words import score
 from whisperbench.whisper.blueprint import POSITIONS
@@ -83,7 +84,7 @@ class Transcriber(Protocol):
     """A loaded model and a batch of clips: everything that a benchmark calls.
 
     The batch is transcribed at once, greedily, in one fixed language. Implementations derive from
-    this class, and inherit the checks.
+    this class, and inherit the checks. What one of them leaves out raises NotOfferedError.
     """
 
     loaded: LoadedModel
@@ -96,11 +97,11 @@ class Transcriber(Protocol):
     @property
     def windows(self) -> int:
         """How many windows of 30 s the longest clip of the batch takes."""
-        ...
+        raise self._lacks("count of windows")
 
     def front_end(self, window: int = 0) -> Features:
         """Make the features of one 30 s window, padded to it, and move them to the device."""
-        ...
+        raise self._lacks("front end")
 
     def encode(self, features: Features) -> Any:
         """Run the encoder.
@@ -108,7 +109,7 @@ class Transcriber(Protocol):
         Returns:
             Its output, whose `last_hidden_state` is of shape (batch, 1500, width).
         """
-        ...
+        raise self._lacks("encoder's pass")
 
     def transcribe(self, tokens: int | None) -> Transcription:
         """Go from samples to text, greedily.
@@ -117,7 +118,7 @@ class Transcriber(Protocol):
             tokens: decode exactly so many per window, whatever they are; or None for natural
                 length.
         """
-        ...
+        raise self._lacks("transcription")
 
     def generate(self, features: Features, tokens: int) -> torch.Tensor:
         """Encode a window's features and decode exactly so many tokens.
@@ -125,19 +126,19 @@ class Transcriber(Protocol):
         Returns:
             Their ids, of shape (batch, tokens).
         """
-        ...
+        raise self._lacks("decode of given features")
 
     def token_step(self, at: int) -> TokenStep:
         """Prepare the decoding of one token after `at` others."""
-        ...
+        raise self._lacks("single token")
 
     def prompt(self) -> torch.Tensor:
         """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
-        ...
+        raise self._lacks("prompt")
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of a text, without special tokens."""
-        ...
+        raise self._lacks("ids of a text")
 
     def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
         """Put given ids through the model at once.
@@ -149,18 +150,21 @@ class Transcriber(Protocol):
         Returns:
             The logits after each, of shape (batch, ids, vocabulary).
         """
-        ...
+        raise self._lacks("logits")
 
     def encoder(self) -> torch.nn.Module:
         """Return the encoder: hooks on its forward pass tell the stages of a decode apart."""
-        ...
+        raise self._lacks("encoder")
 
     def layers(self) -> Mapping[str, torch.nn.Module]:
         """Return the modules whose outputs are the hidden states after each layer, by name.
 
         Of the last layer of a half that is the norm behind it.
         """
-        ...
+        raise self._lacks("layers")
+
+    def _lacks(self, what: str) -> NotOfferedError:
+        return NotOfferedError(f"{self.loaded.key.id}: its transcriber offers no {what}")
 
     @property
     def end_of_text(self) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fixtures.startup import Startup
 from tests.conftest import Shared
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import read_manifest
@@ -24,6 +23,7 @@ from whisperbench.errors import InvalidMeasurementError, ModelError
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.latency import startup
 from whisperbench.measure.latency.startup import StartupSample, measure_startup
+from whisperbench.measure.latency.startup_rounds import Startup
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import ReportedClock
 from whisperbench.results.passes import StartupResult

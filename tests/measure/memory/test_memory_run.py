@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.conftest import Shared
 from tests.measure.memory.watching.made_up import figures
-from tests.sabotage import CEILING_MIB
+from tests.sabotage import LIMIT_MIB
 from whisperbench.results.run_file import read_run
 
 
 def test_each_fault_in_one_run(faulty_run: Shared) -> None:
-    """A killed cell is invalid; out of memory or over a ceiling is over a limit; each cell runs."""
+    """A killed cell is invalid; out of memory or over a limit is over a limit; each cell runs."""
     done = faulty_run.done
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout
@@ -37,14 +37,14 @@ def test_each_fault_in_one_run(faulty_run: Shared) -> None:
     assert "weight_mib" not in figures(kept["bf16"])
     peak = figures(kept["fp32"])["peak_process_mib"]
     verdict = kept["fp32"].verdicts[0]
-    assert (verdict.verdict, verdict.head, verdict.limit) == ("over-limit", peak, CEILING_MIB)
+    assert (verdict.verdict, verdict.head, verdict.limit) == ("over-limit", peak, LIMIT_MIB)
     # Limit, actual, what filled it and the remedy, in the terminal and in JUnit's report.
     message = (
-        f"peak_process_mib is {peak:.1f} MiB, {peak - CEILING_MIB:.1f} MiB over its ceiling of "
-        f"{CEILING_MIB}"
+        f"peak_process_mib is {peak:.1f} MiB, {peak - LIMIT_MIB:.1f} MiB over its limit of "
+        f"{LIMIT_MIB}"
     )
     junit = (faulty_run.folder / "junit.xml").read_text(encoding="utf-8")
     for text in (over.reason, done.stdout, junit):
         assert message in text
         assert "in it: weights 144 MiB" in text
-    assert "raise the ceiling in benchmarks/suite.toml" in done.stdout
+    assert "raise the limit in benchmarks/suite.toml" in done.stdout

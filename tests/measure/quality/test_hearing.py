@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from fixtures.quality import NumericReferences
 from tests.conftest import TINY_EN
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
@@ -22,6 +20,7 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.errors import InputError, InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.quality.hearing import hear
 from whisperbench.measure.quality.numerics import difference, force
+from whisperbench.measure.quality.references import NumericReferences
 from whisperbench.measure.quality.scoring import rate
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.dummy import ensure_dummy
@@ -185,9 +184,8 @@ def test_a_reference_that_does_not_fit_fails_the_numerics_alone(audio: Audio) ->
         CheckpointKey(model=spec, precision=precision_named(name), attention="sdpa")
         for name in ("fp16", "int8", "nf4")
     ]
-    prepared: Any = SimpleNamespace(audio={}, accelerator=CpuAccelerator())
     cache: Any = Full()
-    references = NumericReferences(prepared, cache, frozenset([("dummy:tiny", "sdpa")]))
+    references = NumericReferences(CpuAccelerator(), (), cache, {("dummy:tiny", "sdpa")})
     references.prepare(replace(keys[0], model=ModelSpec.parse("dummy:base")))
     assert asked == []
     for key in keys:

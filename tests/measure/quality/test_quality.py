@@ -122,11 +122,11 @@ def test_what_is_over_a_limit_of_words_is_told_all() -> None:
     cell = make_cell("int8", attention="eager")
     (most,) = judge(cell, {"wer": 0.15}, [limit("wer", max=0.1)], {}, "fp16")
     assert most.sentence == (
-        "owner/whisper int8 eager: wer is 0.15, 0.05 over its ceiling of 0.1 (x); find out why, or "
+        "owner/whisper int8 eager: wer is 0.15, 0.05 over its limit of 0.1 (x); find out why, or "
         "change the limit in benchmarks/suite.toml and say why"
     )
     (least,) = judge(cell, {"top1_agreement": 0.8}, [limit("top1_agreement", min=0.9)], {}, "fp16")
-    assert "top1_agreement is 0.8, 0.1 under its floor of 0.9 (x); find out why" in least.sentence
+    assert "top1_agreement is 0.8, 0.1 under its limit of 0.9 (x); find out why" in least.sentence
 
 
 @pytest.mark.parametrize(

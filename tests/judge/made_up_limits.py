@@ -1,4 +1,4 @@
-"""Made-up ceilings, and figures to judge by them."""
+"""Made-up limits, and figures to judge by them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ CPU_FIGURES = {
 INT8 = make_cell("int8")
 
 
-def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Limit:
-    """Return an absolute ceiling on every cell."""
+def a_limit(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Limit:
+    """Return an absolute limit on every cell."""
     return Limit(
         models=("*",),
         precisions=("*",),
@@ -48,18 +48,18 @@ def a_ceiling(metric: str = "peak_process_mib", max_mib: float = 1024.0) -> Limi
 
 
 def a_ratio(metric: str = "weight_mib", max_ratio: float = 0.5, of: str = "fp16") -> Limit:
-    """Return a relative ceiling on every cell."""
+    """Return a relative limit on every cell."""
     return msgspec.structs.replace(
-        a_ceiling(metric), max=None, max_ratio=max_ratio, of=of, reason="halving is the point"
+        a_limit(metric), max=None, max_ratio=max_ratio, of=of, reason="halving is the point"
     )
 
 
 def only(
-    ceiling: Limit,
+    limit: Limit,
     figures: dict[str, float],
     references: dict[str, dict[str, float]] | None = None,
     cell: Cell = INT8,
 ) -> Verdict:
-    """Judge a cell by one ceiling."""
-    (verdict,) = judge(cell, figures, [ceiling], references or {}, "fp16")
+    """Judge a cell by one limit."""
+    (verdict,) = judge(cell, figures, [limit], references or {}, "fp16")
     return verdict

@@ -1,4 +1,4 @@
-"""Ceilings in suite.toml: what reads, and which mistakes are refused."""
+"""Limits in suite.toml: what reads, and which mistakes are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whisperbench.judge.limits import (
 
 
 def test_the_committed_file_reads() -> None:
-    """The ceilings that ship have their types, and the out-of-the-box cells have one."""
+    """The limits that ship have their types, and the out-of-the-box cells have one."""
     suite = read_suite()
     for precision in suite.profile["cpu"].precisions:
         cell = make_cell(precision, model=suite.profile["cpu"].models[0])
@@ -39,21 +39,21 @@ reason = "it must fit"
 RATIO = ABSOLUTE.replace("max = 1024", 'max_ratio = 0.55\nof = "fp16"')
 
 
-def with_ceiling(tmp_path: Path, table: str) -> Path:
-    """Append a ceiling to the committed file."""
+def with_limit(tmp_path: Path, table: str) -> Path:
+    """Append a limit to the committed file."""
     path = tmp_path / "suite.toml"
     path.write_text(SUITE_FILE.read_text(encoding="utf-8") + table, encoding="utf-8")
     return path
 
 
-def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
+def test_both_kinds_of_limit_read(tmp_path: Path) -> None:
     """A limit may be a whole number; batch sizes may be left out."""
     before = len(read_suite().limit)
-    absolute, ratio = read_suite(with_ceiling(tmp_path, ABSOLUTE + RATIO)).limit[before:]
+    absolute, ratio = read_suite(with_limit(tmp_path, ABSOLUTE + RATIO)).limit[before:]
     assert (absolute.max, absolute.max_ratio, absolute.of) == (1024.0, None, None)
     assert (ratio.max, ratio.max_ratio, ratio.of) == (None, 0.55, "fp16")
     assert absolute.batch_sizes == (1,)
-    everywhere = read_suite(with_ceiling(tmp_path, ABSOLUTE.replace("batch_sizes = [1]\n", "")))
+    everywhere = read_suite(with_limit(tmp_path, ABSOLUTE.replace("batch_sizes = [1]\n", "")))
     assert everywhere.limit[-1].batch_sizes == ()
 
 
@@ -95,12 +95,12 @@ def test_both_kinds_of_ceiling_read(tmp_path: Path) -> None:
         (ABSOLUTE, 'metric = "peak_process_mib"\n', "", "missing required field `metric`"),
     ],
 )
-def test_a_mistake_in_a_ceiling_is_an_error(
+def test_a_mistake_in_a_limit_is_an_error(
     tmp_path: Path, table: str, old: str, new: str, word: str
 ) -> None:
-    """A ceiling that says nothing, says two things or can never apply is refused by file name."""
+    """A limit that says nothing, says two things or can never apply is refused by file name."""
     assert table.count(old) == 1
-    path = with_ceiling(tmp_path, table.replace(old, new))
+    path = with_limit(tmp_path, table.replace(old, new))
     with pytest.raises(InputError) as caught:
         read_suite(path)
     assert str(caught.value).startswith(f"{path}: ")
