@@ -137,7 +137,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a steering reason": (_change("whisperbench/manifest/0/reason", STEERING), "control"),
     "a steering key of calls": (
         _change("benchmarks/2/extra_info/whisperbench/found/calls", {STEERING: {}}),
-        "control characters",
+        r"Invalid enum value \'\\x1b\[2J",
     ),
     "a pass unknown": (_change(f"{ROW}/found/pass", "vibes"), "Invalid value 'vibes'"),
     "what another pass found": (_change(f"{ROW}/found/pass", "cost"), "unknown field"),

@@ -85,7 +85,7 @@ def test_a_host_without_room_for_the_batch(request_: CellRequest) -> None:
     request = msgspec.structs.replace(request_, batch_size=2500)
     little = partial(workloads.run_with_little_memory, 2000)
     footprint = measure_memory(request, HostDevice(), target=little)
-    message = "transcribing with dummy:tiny in fp32: the host is out of memory"
+    message = "transcribing with dummy:tiny in fp32 b2500: the host is out of memory"
     assert footprint.ran_out.startswith(message)
     assert "it got as far as the phase 'first call' and " in footprint.ran_out
     found = figures(footprint)
