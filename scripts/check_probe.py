@@ -11,6 +11,8 @@ mapping      CUDA_VISIBLE_DEVICES in any order: is the card that fills up the on
              does work on one card spoil a cell on another?
 
 Exits with 1 where a part misses what docs/memory.md promises.
+
+Over 300 lines, because a script that is run by hand, maybe on another machine, is one file.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ Each other rule is applied as its tool does it, to one process a side:
   comes before that, and is left out: such an interval implies it, but for rounding.
 
 Exits with 1 where ours, with five processes against five, flags anything in over 1 % of A/A suites.
+
+Over 300 lines, because a script that is run by hand, maybe on another machine, is one file.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ def lay_out(samples: torch.Tensor, plan: Plan, total: int, size: int) -> torch.T
     return waves.view(-1, size)
 
 
+# Over 60 lines: one effect after the other, each with its own numbers.
 def augment(
     waves: torch.Tensor, plan: Plan, settings: Augmentation, generator: torch.Generator
 ) -> torch.Tensor:

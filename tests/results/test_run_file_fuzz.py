@@ -1,4 +1,7 @@
-"""Reading a run file fails closed: it is refused in one line, or read as exactly what it says."""
+"""Reading a run file fails closed: it is refused in one line, or read as exactly what it says.
+
+Over 300 lines, because it is one subject with one set of helpers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What files of audio hold: all that they say, a part of it, or a line that says why not."""
+"""What files of audio hold: all that they say, a part of it, or a line that says why not.
+
+Over 300 lines, because it is one subject with one set of helpers.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ elsewhere, in two stages: `encoder`, and `decode` for all the rest of `generate(
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.devices.cpu import instruction_set
 from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
-from whisperbench.measure.cost.profiled import of_allocator, profiled
+from whisperbench.measure.cost.profiled import Profiled, of_allocator, profiled
 from whisperbench.measure.cost.python_calls import count_calls
 from whisperbench.measure.cost.unprofiled import (
     UnprofiledStage,
@@ -82,16 +83,6 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # the same one.
     first = tokens if accelerator.profiles_memory else 1
     counted = profiled(execute, lambda: transcriber.generate(features, first), encoder, accelerator)
-    values: dict[str, Value] = {}
-    for stage in STAGES:
-        values |= counted.values(stage) | of_stage(
-            stage,
-            {
-                "python_calls": calls[stage].total(),
-                "weight_mib_read": mib(work[stage].weight_bytes),
-                "gflop": (work[stage].layer_flops + work[stage].attention_flops) / 1e9,
-            },
-        )
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
     lacks_statistics = not (accelerator.profiles_memory or asked)
     missing = [*counted.missing, *([_NO_STATISTICS] if lacks_statistics else [])]
@@ -101,7 +92,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         return _times(work[stage], rates, transcriber, walls_s, counted.gpu_busy_ms(stage))
 
     return Cost(
-        values=values | asked,
+        values=_values(counted, calls, work) | asked,
         conditions=_conditions(accelerator, device_key),
         found=CostResult(
             encoded_s=WINDOW_S * transcriber.batch_size,
@@ -113,6 +104,18 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             copies_of_no_bytes=counted.copies_of_no_bytes,
         ),
     )
+
+
+def _values(
+    counted: Profiled, calls: Mapping[str, Counter[str]], work: Mapping[str, LeastWork]
+) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for stage in STAGES:
+        flops = work[stage].layer_flops + work[stage].attention_flops
+        least = {"weight_mib_read": mib(work[stage].weight_bytes), "gflop": flops / 1e9}
+        own: dict[str, Value] = {"python_calls": calls[stage].total(), **least}
+        values |= counted.values(stage) | of_stage(stage, own)
+    return values
 
 
 _NO_STATISTICS = (
