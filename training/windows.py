@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -95,6 +95,14 @@ class Plan:
         return [(part.name, getattr(self, part.name)) for part in fields(self)]
 
 
+class _Manner(NamedTuple):
+    """Which utterances may be drawn, and how they are said."""
+
+    pool: NDArray[np.int64]
+    speed: float
+    gain: float
+
+
 @dataclass(kw_only=True)
 class _Piece:
     utterance: int
@@ -172,7 +180,7 @@ class Planner(Dataset[Plan]):
         else:
             pool = self._spoken if kind == 1 else self._words
             speed = self._speed(random)
-            self._place(random, window, pool, at, self._size, speed=speed, gain=1.0)
+            self._place(random, window, _Manner(pool, speed, gain=1.0), at, self._size)
         if not window.length:
             self._end(random, window)
         return window
@@ -198,7 +206,7 @@ class Planner(Dataset[Plan]):
             gain = 1.0
             if not one_voice:
                 speed, gain = self._speed(random), float(10 ** (random.uniform(-4, 4) / 20))
-            placed = self._place(random, window, pool, at, goal, speed=speed, gain=gain, cut=cut)
+            placed = self._place(random, window, _Manner(pool, speed, gain), at, goal, cut=cut)
             if placed is None:
                 return
             if not placed.whole:
@@ -211,12 +219,10 @@ class Planner(Dataset[Plan]):
         self,
         random: Generator,
         window: _Window,
-        pool: NDArray[np.int64],
+        manner: _Manner,
         at: int,
         goal: int,
         *,
-        speed: float,
-        gain: float,
         cut: bool = False,
     ) -> _Piece | None:
         """Put an utterance of the pool into a window, or return None where none fits.
@@ -225,11 +231,13 @@ class Planner(Dataset[Plan]):
         one that does goes in cut off, if so asked, or not at all.
         """
         for _ in range(_TRIES):
-            chosen = int(random.choice(pool))
-            count = int((self._samples[chosen] - 1) / speed) + 1
+            chosen = int(random.choice(manner.pool))
+            count = int((self._samples[chosen] - 1) / manner.speed) + 1
             if self._tokens(window) + len(self._ids[chosen]) + 4 > self._config.model.max_tokens:
                 return None
-            piece = _Piece(utterance=chosen, at=at, count=count, speed=speed, gain=gain)
+            piece = _Piece(
+                utterance=chosen, at=at, count=count, speed=manner.speed, gain=manner.gain
+            )
             if not window.told and at + count > self._size:
                 after = window.pieces[0].count if window.pieces else 0
                 if after + count > self._size:
