@@ -15,7 +15,7 @@ from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.devices.accelerator import Accelerator
 from whisperbench.devices.cpu import CpuAccelerator
-from whisperbench.errors import DeviceError, NotOfferedError
+from whisperbench.errors import DeviceError, ModelError, NotOfferedError
 from whisperbench.whisper.backend_choice import (
     BACKENDS,
     choose,
@@ -61,6 +61,8 @@ def test_a_checkpoint_that_was_saved_quantized_has_its_own_backend() -> None:
     assert (chosen.backend, chosen.saved) == (BACKENDS["bitsandbytes"], True)
     assert chosen.backend.expected(chosen.options, "float16").settings == {"state.threshold": 0.0}
     assert choose(PRECISIONS["as-saved"], None).backend == BACKENDS["transformers"]
+    with pytest.raises(ModelError, match="saved quantized by gptq: no backend"):
+        choose(PRECISIONS["as-saved"], {"quant_method": "gptq"})
     assert choose(PRECISIONS["nf4"], None).options == PRECISIONS["nf4"].options
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from whisperbench.errors import DeviceError
+from whisperbench.errors import DeviceError, ModelError, one_line
 from whisperbench.whisper import backends
 
 if TYPE_CHECKING:
@@ -63,8 +63,14 @@ def choose(precision: Precision, saved: Mapping[str, Any] | None) -> Chosen:
     Args:
         precision: may be that of the checkpoint.
         saved: `quantization_config` of config.json; None of weights that are plain floats.
+
+    Raises:
+        ModelError: the weights were saved quantized by what is no backend here.
     """
-    if precision.as_saved and saved is not None and (backend := saved_by(saved)) is not None:
+    if precision.as_saved and saved is not None:
+        backend = saved_by(saved)
+        if backend is None:
+            raise ModelError(f"weights saved quantized by {one_line(method_of(saved))}: no backend")
         return Chosen(backend, dict(saved), saved=True)
     return Chosen(BACKENDS[precision.backend], precision.options, saved=False)
 
