@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     import torch
 
     from whisperbench.asked.plan import Plan
     from whisperbench.plugin.timing import Recorder, Timing
     from whisperbench.whisper.transcriber import Transcriber
+
+pytestmark = pytest.mark.wall
 
 
 def test_front_end(transcriber: Transcriber, plan: Plan, timing: Timing, record: Recorder) -> None:

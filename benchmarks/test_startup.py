@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from whisperbench.measure.latency.startup_rounds import Startup
     from whisperbench.plugin.timing import Recorder
 
+pytestmark = pytest.mark.wall
+
 
 @pytest.mark.needs("a fresh process")
 def test_load(

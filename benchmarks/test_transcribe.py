@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from whisperbench.results.metrics import Value
     from whisperbench.whisper.transcriber import Transcriber
 
+pytestmark = pytest.mark.wall
+
 
 @pytest.mark.needs("both lengths")
 def test_transcribe(

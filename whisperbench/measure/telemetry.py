@@ -38,6 +38,8 @@ class Telemetry:
     unnamed: int = 1
     """Processes of ours on the device whose ids are not known here, in a container that shows
     the host's: 1 where this process uses the device, 0 where it does not."""
+    partners: frozenset[int] = frozenset()
+    """Ids of processes that hold a model on the device and compute while this one does not."""
     _readings: list[Conditions] = field(default_factory=list)
     _strangers: set[int] = field(default_factory=set)
     _listed: bool = False
@@ -52,7 +54,7 @@ class Telemetry:
         here = os.getpid()
         found = self.device.processes(here).keys()
         self._listed |= here in found
-        self._strangers |= found - {here}
+        self._strangers |= found - {here} - self.partners
 
     def trouble(self) -> str:
         """Say why the times of these rounds cannot be believed; "" where they can."""
@@ -60,7 +62,8 @@ class Telemetry:
         slowed = self._slowdowns()
         if slowed:
             causes.append(f"the GPU was slowed down ({', '.join(slowed)})")
-        if len(self._strangers) > (0 if self._listed else self.unnamed):
+        hidden = 0 if self._listed else self.unnamed + len(self.partners)
+        if len(self._strangers) > hidden:
             pids = ", ".join(map(str, sorted(self._strangers)))
             causes.append(f"another process used the GPU ({pids})")
         return " and ".join(causes)

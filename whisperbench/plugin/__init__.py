@@ -5,6 +5,7 @@ pytest_plugins = [
     "whisperbench.plugin.needs",
     "whisperbench.plugin.session",
     "whisperbench.plugin.collecting",
+    "whisperbench.plugin.parts",
     "whisperbench.plugin.outcomes",
     "whisperbench.plugin.machine",
     "whisperbench.plugin.gate",

@@ -14,6 +14,7 @@ from whisperbench.errors import DeviceError, require_plain
 from whisperbench.plugin.collecting import checkpoint_of
 from whisperbench.plugin.needs import WORDS, needs_of
 from whisperbench.plugin.options import usage_errors
+from whisperbench.plugin.parts import part, partner_of
 from whisperbench.plugin.session import Prepared, Session, is_benchmark
 from whisperbench.plugin.terminal import announcer, show_progress, uncaptured
 
@@ -51,17 +52,19 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
     announce = announcer(config)
     for remark in said:
         announce(remark)
+    accelerator = open_accelerator(plan.device)
     return Prepared(
         plan=plan,
         limits=session.suite.limit,
         device=device,
-        accelerator=open_accelerator(plan.device),
+        accelerator=accelerator,
         facts=facts,
         device_key=key_of(facts),
         audio=audio,
         data=data,
         checkpoints=checkpoints,
         remarks=tuple(said),
+        partner=partner_of(items, accelerator),
     )
 
 
@@ -69,7 +72,7 @@ def _read_data(config: pytest.Config, plan: Plan, items: Iterable[pytest.Item]) 
     """Read the clips that are heard for their words; None where no benchmark hears them."""
     if any(is_benchmark(item) and WORDS in needs_of(item) for item in items):
         return check_clips(plan.heard_name, plan.heard, show_progress(config, "reading clips"))
-    if config.getoption("--data"):
+    if config.getoption("--data") and part() is None:
         raise pytest.UsageError(
             "--data: no benchmark here hears it: pytest benchmarks/test_quality.py, with a "
             "trained --model"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.recordings import DataSet
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.devices.device import Device, DeviceFacts
+    from whisperbench.measure.turns.partner import Partner
     from whisperbench.plugin.gate import Judging
     from whisperbench.whisper.checkpoints import Checkpoint
 
@@ -50,6 +51,8 @@ class Prepared:
     """By model name."""
     remarks: tuple[str, ...]
     """What is odd about checkpoints and audio that are usable all the same, in sentences."""
+    partner: Partner | None = None
+    """Whom this process takes turns with, where `whisperbench ab` has started it for that."""
 
 
 @dataclass

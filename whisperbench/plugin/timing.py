@@ -9,7 +9,7 @@ import inspect
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -47,6 +47,7 @@ class Timing:
         self._benchmark = benchmark
         self._prepared = prepared
         self._say = say
+        self._partner = prepared.partner
         self.samples_s: tuple[float, ...] = ()
         """The rounds' seconds."""
         self._conditions = DeviceConditions()
@@ -75,6 +76,8 @@ class Timing:
         made: list[T] = []
 
         def one_round() -> float:
+            if self._partner is not None:
+                self._partner.wait()
             before()
             made.clear()
             gc.collect()
@@ -84,7 +87,7 @@ class Timing:
             synchronize()
             return time.perf_counter() - started_s
 
-        with garbage_held():
+        with garbage_held(), self._turns():
             for _ in range(self._prepared.plan.profile.warmup_rounds):
                 one_round()
             taken = self._take(one_round, rounds)
@@ -114,17 +117,32 @@ class Timing:
         replay(self._benchmark, group, taken.samples_s)
         return made[0]
 
+    def _turns(self) -> AbstractContextManager[None]:
+        """Take turns with the partner, where there is one."""
+        if self._partner is None:
+            return nullcontext()
+        return self._partner.benchmark(self._benchmark.fullname)
+
     def _take(self, one_round: Callable[[], float], rounds: int, what: str = "") -> Rounds:
+        partner = self._partner
         return take_rounds(
             one_round,
             rounds=rounds,
-            remeasurements=self._prepared.plan.profile.remeasurements,
-            telemetry=lambda: Telemetry(device=self._prepared.device),
+            # The partner counts on as many rounds as it takes itself.
+            remeasurements=0 if partner else self._prepared.plan.profile.remeasurements,
+            telemetry=lambda: Telemetry(
+                device=self._prepared.device, partners=partner.pids if partner else frozenset()
+            ),
             say=lambda line: self._say(f"{what}{line}"),
         )
 
     def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
-        """Repeat a call, untimed, and return its energy per audio second; nothing on a CPU."""
+        """Repeat a call, untimed, and return its energy per audio second.
+
+        Nothing on a CPU, which does not tell; nor where a partner's idle time is in it.
+        """
+        if self._partner is not None:
+            return {}
         from whisperbench.measure.latency.energy import measure_energy
 
         synchronize = self._prepared.accelerator.synchronize
@@ -157,8 +175,12 @@ class Timing:
         Args:
             transcripts: one text per clip of the batch, where a transcript is made.
         """
+        partner = self._partner
         return LatencyResult(
-            conditions=self._conditions, transcripts=tuple(transcripts), energy=self._energy
+            conditions=self._conditions,
+            transcripts=tuple(transcripts),
+            energy=self._energy,
+            turns=partner.turns(len(self.samples_s)) if partner is not None else None,
         )
 
     def in_conditions(self, found: FoundT) -> FoundT:

@@ -99,12 +99,23 @@ class _Found(
     conditions: DeviceConditions = DeviceConditions()
 
 
+class Turns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a process took turns with another one, round by round."""
+
+    cpus: tuple[Count, ...]
+    """Numbers of those that both were pinned to."""
+    reference_ms: tuple[Amount, ...]
+    """Of the reference loop before each round: the state of the host."""
+
+
 class LatencyResult(_Found, frozen=True, kw_only=True, tag="latency"):
     """Of a benchmark whose rounds ran in this process."""
 
     transcripts: tuple[str, ...] = ()
     """One text per clip of the batch, where a transcript is made."""
     energy: Energy | None = None
+    turns: Turns | None = None
+    """None where it ran alone."""
 
 
 class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):

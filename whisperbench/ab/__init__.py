@@ -1,0 +1,1 @@
+"""Base against head on one machine: both sides' processes, their turns, and when it is enough."""

@@ -1,0 +1,232 @@
+"""Two live processes take turns: `whisperbench ab` sits between them and says whose it is.
+
+Both sides run the suite's benchmarks of wall time. Before each benchmark they meet here: when both
+have loaded its model and checked its output, they are pinned to the same cores and go on round by
+round, in swapped order, until both have all of theirs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.measure.turns.messages import (
+    Alone,
+    Began,
+    Channel,
+    Collected,
+    Ended,
+    FromProcess,
+    Go,
+    GoOn,
+    Ready,
+    Start,
+    ToProcess,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_SILENCE_S = 900.0
+"""After so long a process that says nothing hangs: the longest round takes a fraction of it."""
+
+T = TypeVar("T")
+
+
+class TurnsLostError(InvalidMeasurementError):
+    """One of the two has ended before its time, or does not answer."""
+
+
+class Talking(Protocol):
+    """The end of a channel that `whisperbench ab` holds."""
+
+    def send(self, message: ToProcess) -> None:
+        """Send a message."""
+
+    def receive(self, kind: type[T], timeout_s: float | None = None) -> T:
+        """Wait for a message."""
+
+
+@dataclass
+class Live:
+    """One of the two processes."""
+
+    name: str
+    """base or head."""
+    pid: int
+    channel: Talking
+    ended: Callable[[], str]
+    """Waits for its end and says how it was."""
+    remaining: list[str] | None = None
+    """Ids of the benchmarks that it has still to begin; None before it has said them."""
+    at: str = ""
+    """The benchmark that it is in."""
+
+    def tell(self, message: ToProcess) -> None:
+        """Tell it something.
+
+        Raises:
+            TurnsLostError: it has ended.
+        """
+        try:
+            self.channel.send(message)
+        except BrokenPipeError:
+            raise self._lost() from None
+
+    def hear(self, kind: type[T]) -> T:
+        """Wait for what it says next.
+
+        Raises:
+            TurnsLostError: it has ended, or says nothing.
+        """
+        try:
+            return self.channel.receive(kind, LONGEST_SILENCE_S)
+        except EOFError:
+            raise self._lost() from None
+        except TimeoutError:
+            raise TurnsLostError(
+                f"the {self.name}'s process has said nothing for {LONGEST_SILENCE_S:.0f} s"
+                f"{self._where()}"
+            ) from None
+        except msgspec.DecodeError:
+            raise TurnsLostError(
+                f"the {self.name}'s process has said what cannot be understood{self._where()}"
+            ) from None
+
+    def next_benchmark(self) -> str | None:
+        """Wait until it has loaded its next benchmark; None where it has no more.
+
+        Raises:
+            TurnsLostError: it says nothing, or something else.
+        """
+        assert self.remaining is not None
+        self.at = ""
+        try:
+            began: Began = self.channel.receive(Began, LONGEST_SILENCE_S)
+        except EOFError:
+            return None
+        except (TimeoutError, msgspec.DecodeError):
+            return self.hear(Began).benchmark  # says what is wrong
+        self.at = began.benchmark
+        if began.benchmark in self.remaining:
+            del self.remaining[: self.remaining.index(began.benchmark) + 1]
+        return began.benchmark
+
+    def _lost(self) -> TurnsLostError:
+        return TurnsLostError(f"the {self.name}'s process {self.ended()}{self._where()}")
+
+    def _where(self) -> str:
+        return f", at {self.at}" if self.at else ""
+
+
+def take_turns(
+    base: Live, head: Live, number: int, pin: Callable[[Sequence[int], Sequence[int]], None]
+) -> None:
+    """Let two processes go through their benchmarks in turns.
+
+    Args:
+        base: a process that has been started.
+        head: another one.
+        number: of the pair, from 1: it decides who begins, and on which core.
+        pin: pins processes to CPUs; given process ids and the numbers of the CPUs.
+
+    Raises:
+        TurnsLostError: one of them ended or hung.
+    """
+    both = (base, head)
+    said = [live.hear(Collected) for live in both]
+    for live, collected in zip(both, said, strict=True):
+        live.remaining = list(collected.benchmarks)
+    cpus = choose_cpus(number, said[0].threads if said[0].on_host else 1)
+    at = {live.name: live.next_benchmark() for live in both}
+    while any(name is not None for name in at.values()):
+        if at["base"] == at["head"]:
+            with _pinned([live.pid for live in both], cpus, pin):
+                _rounds(both, number, cpus)
+            for live in both:
+                live.tell(GoOn())
+            met = both
+        else:
+            met = tuple(live for live in both if _lone(live, both, at))
+            for live in met:
+                other = head if live is base else base
+                live.tell(Alone(why=f"the {other.name} does not get as far as this"))
+        at |= {live.name: live.next_benchmark() for live in met}
+
+
+def _lone(live: Live, both: Sequence[Live], at: dict[str, str | None]) -> bool:
+    """Whether the other process will not come to the benchmark that this one waits in."""
+    name = at[live.name]
+    other = both[1] if live is both[0] else both[0]
+    assert other.remaining is not None
+    if name is None:
+        return False
+    if at[other.name] is None or name not in other.remaining:
+        return True
+    # The other comes to it, unless each waits for what the other one has still to do.
+    return at[other.name] in (live.remaining or ())
+
+
+def _rounds(both: Sequence[Live], number: int, cpus: tuple[int, ...]) -> None:
+    """Go on round by round, in swapped order, until both have all of theirs."""
+    for live, other in zip(both, reversed(both), strict=True):
+        live.tell(Start(cpus=cpus, partner=other.pid))
+    said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
+    turn = number
+    while any(isinstance(each, Ready) for each in said.values()):
+        for live in both if turn % 2 else tuple(reversed(both)):
+            if isinstance(said[live.name], Ready):
+                live.tell(Go())
+                said[live.name] = live.hear(Ready | Ended)  # type: ignore[arg-type]
+        turn += 1
+
+
+def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
+    """Choose the CPUs of a pair: as many as torch has threads, others for each pair.
+
+    On a GPU's host one: the thread that gives the GPU its work.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    wanted = min(threads, len(allowed))
+    # The first CPU has the machine's interrupts more often than others.
+    first = (number * wanted) % len(allowed)
+    return tuple(sorted((allowed * 2)[first : first + wanted]))
+
+
+def can_pin() -> bool:
+    """Whether this system can pin the threads of other processes."""
+    return hasattr(os, "sched_setaffinity") and os.path.isdir("/proc/self/task")  # noqa: PTH112
+
+
+def pin(pids: Sequence[int], cpus: Sequence[int]) -> None:
+    """Pin all threads of processes to CPUs; threads that they start later inherit it."""
+    for pid in pids:
+        with suppress(OSError):  # it has ended, which the next message shows
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread), cpus)
+
+
+@contextmanager
+def _pinned(
+    pids: Sequence[int],
+    cpus: Sequence[int],
+    pin_to: Callable[[Sequence[int], Sequence[int]], None],
+) -> Iterator[None]:
+    pin_to(pids, cpus)
+    try:
+        yield
+    finally:
+        pin_to(pids, sorted(os.sched_getaffinity(0)))
+
+
+def open_channel() -> tuple[Channel, tuple[int, int]]:
+    """Make a channel; return our end, and the descriptors of the other one."""
+    from_us, to_us = os.pipe(), os.pipe()
+    return Channel(to_us[0], from_us[1]), (from_us[0], to_us[1])

@@ -1,0 +1,1 @@
+"""Base against head: two live processes that take turns, round by round, on the same cores."""
