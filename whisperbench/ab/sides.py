@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE, Part
-from whisperbench.record.runs import RECORDER
+from whisperbench.record.elsewhere import last_words, rebased, suite_environment
+from whisperbench.record.processes import LAST_WORDS_S
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
-
-LAST_WORDS_S = 10.0
-"""How long a process may take to end once it was interrupted."""
 
 
 class SideError(InvalidMeasurementError):
@@ -36,6 +35,8 @@ class Side:
     """The folder that holds the suite, the same one for both sides."""
     own: tuple[Path, ...] = ()
     """Folders with code of its own."""
+    what: str = ""
+    """What it is, for people: a revision, an interpreter."""
 
 
 class SideProcess:
@@ -50,7 +51,7 @@ class SideProcess:
         *,
         descriptors: tuple[int, int] | None = None,
         lock: int | None = None,
-        environment: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -61,35 +62,29 @@ class SideProcess:
             result: where the run's file is to be; what it prints goes beside it.
             descriptors: of a channel, which it reads and writes, where it takes turns.
             lock: a descriptor that it inherits, and so holds for as long as it lives.
-            environment: further variables.
+            variables: further ones of its environment.
 
         Raises:
             SideError: it cannot be started.
         """
         self.side = side
-        self.result = result
-        self._log = result.with_suffix(".log")
-        variables = {
-            "PYTHONPATH": os.pathsep.join(
-                [*map(str, (side.suite, *side.own)), *_inherited_paths()]
-            ),
-            "PYTHONIOENCODING": "utf-8",
-            PART_VARIABLE: part,
-            RECORDER: str(os.getpid()),
-        }
+        self.result = result.resolve()
+        self._log = self.result.with_suffix(".log")
+        own = {PART_VARIABLE: part}
         if descriptors is not None:
-            variables[TURNS_VARIABLE] = ",".join(map(str, descriptors))
+            own[TURNS_VARIABLE] = ",".join(map(str, descriptors))
         inherited = [*(descriptors or ()), *([] if lock is None else [lock])]
+        asked = rebased(arguments, side.suite)
         try:
+            self.result.unlink(missing_ok=True)
             with self._log.open("wb") as log:
-                # -P: a copy of the suite in the current folder does not come before the side's.
                 self._process = subprocess.Popen(
                     [
-                        *(str(side.python), "-P", "-m", "pytest", "-p", "no:cacheprovider"),
-                        *("--rootdir", str(side.suite), "-c", str(side.suite / "pyproject.toml")),
-                        *(*arguments, "--result", str(result)),
+                        *(str(side.python), "-m", "pytest", "-p", "no:cacheprovider"),
+                        *(*asked, "--result", str(self.result)),
                     ],
-                    env=os.environ | variables | (environment or {}),
+                    cwd=side.suite,
+                    env=suite_environment(side.own) | own | (variables or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -97,7 +92,7 @@ class SideProcess:
                 )
         except OSError as error:
             raise SideError(
-                f"the {side.name}'s interpreter {side.python} cannot be started: "
+                f"the {side.name}'s process cannot be started with {side.python}: "
                 f"{one_line(error.strerror)}"
             ) from error
 
@@ -114,16 +109,17 @@ class SideProcess:
         """
         self._process.wait()
         if not self.result.exists():
-            raise SideError(f"the {self.side.name} {self.how_it_ended()}")
+            raise SideError(f"the {self.side.name}'s process {self.how_it_ended()}")
         return read_run(self.result)
 
     def how_it_ended(self) -> str:
-        """Wait for its end, and say how it was, as "exited with 4: ERROR: no such option"."""
+        """Wait for its end, and say how it was, as "exited with 4: no such option"."""
         code = self._process.wait()
         if code < 0:
-            why = " (perhaps for want of memory)" if -code == signal.SIGKILL else ""
+            why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
             return f"was ended by {signal.Signals(-code).name}{why}"
-        return f"exited with {code}: {_last_words(self._log)} (all that it said: {self._log})"
+        said = last_words(self._log.read_text("utf-8", "replace")).removeprefix("ERROR: ")
+        return f"exited with {code}: {said} (all of its output: {self._log})"
 
     def end(self) -> None:
         """End it so that it can clear up; kill it where it does not."""
@@ -139,19 +135,6 @@ class SideProcess:
         self._process.wait()
 
 
-def _inherited_paths() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-
-
-def _last_words(log: Path) -> str:
-    """Return the line in which a process says what is wrong; of several the last one."""
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
-    told = [line for line in lines if line.startswith(("ERROR:", "E  ", "whisperbench:"))]
-    errors = [line for line in lines if "Error" in line]
-    last = (told or errors or [line for line in lines if line] or ["it said nothing"])[-1]
-    return one_line(last.removeprefix("ERROR:").strip())
-
-
 @contextmanager
 def ended_at_exit(processes: Sequence[SideProcess]) -> Iterator[None]:
     """End processes that are still there when the block is left, however it is."""
@@ -162,26 +145,15 @@ def ended_at_exit(processes: Sequence[SideProcess]) -> Iterator[None]:
             process.end()
 
 
-def for_suite(
-    arguments: Sequence[str], suite: Path, is_benchmark: Callable[[str], bool]
-) -> list[str]:
-    """Turn the arguments of pytest that name benchmarks into those of a suite elsewhere.
+class _Row(msgspec.Struct):
+    fullname: str
 
-    Args:
-        arguments: as they were given, from the current folder.
-        suite: the folder that holds the suite.
-        is_benchmark: whether an argument is a path in benchmarks/.
 
-    Returns:
-        The arguments; all of benchmarks/ where none of them is a path.
-    """
-    made = []
-    for argument in arguments:
-        path, colons, test = argument.partition("::")
-        if is_benchmark(argument):
-            parts = Path(path).parts
-            inside = Path(*parts[len(parts) - 1 - parts[::-1].index("benchmarks") :])
-            argument = f"{suite / inside}{colons}{test}"
-        made.append(argument)
-    named = any(map(is_benchmark, arguments))
-    return made if named else [str(suite / "benchmarks"), *made]
+class _Rows(msgspec.Struct):
+    benchmarks: list[_Row]
+
+
+def ids_of(result: Path) -> list[str]:
+    """Return the ids of the tests whose measurements a run's file holds, in their order."""
+    rows = msgspec.json.decode(result.read_bytes(), type=_Rows).benchmarks
+    return [row.fullname for row in rows]

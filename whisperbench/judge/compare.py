@@ -157,15 +157,24 @@ class Gate:
         if (doubt := doubted(old, new)) is not None:
             return doubt
         rule = KINDS[new.kind]
-        allowed = self._allowed(head.cell, new.name, rule)
+        allowed = self.allowed(head.cell, new.name, rule)
         if rule.statistical:
             return by_statistics(old, new, allowed, self._family)
         return by_growth(old, new, allowed, lambda: causes_of(base, head, new.name))
 
-    def _allowed(self, cell: Cell, metric: str, rule: Rule) -> Allowed:
-        """Return what a figure may grow by here."""
+    def allowed(
+        self, cell: Cell, metric: str, rule: Rule, *, in_turns: bool = False
+    ) -> Allowed:
+        """Return what a figure may grow by here.
+
+        Args:
+            cell: what it is of.
+            metric: its name.
+            rule: of its kind.
+            in_turns: whether it is known by pairs of processes.
+        """
         self._names.add(metric)
-        allowed = Allowed(rule.share, rule.absolute)
+        allowed = Allowed(rule.in_turns if in_turns else rule.share, rule.absolute)
         for place, row in enumerate(self._tolerances):
             if (
                 matches(metric, row.metrics)

@@ -1,0 +1,137 @@
+"""The course of `whisperbench ab`: counts of both sides, then pairs until wall time is decided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whisperbench.ab.pairs import Measured, why_whole
+from whisperbench.ab.sides import Side, SideProcess, ended_at_exit
+from whisperbench.asked.suite import Suite
+from whisperbench.errors import InvalidMeasurementError
+from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.pairs import Pairs
+from whisperbench.judge.sequential import MOST
+from whisperbench.results.records import Run
+from whisperbench.units import counted
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is compared, and how far it may go."""
+
+    base: Side
+    head: Side
+    arguments: Sequence[str]
+    """Of pytest."""
+    folder: Path
+    """Where all result files are to be."""
+    suite: Suite
+    """The head's: its tolerances and its gate hold for both."""
+    largest: int = MOST
+    """Pairs of the last look."""
+    budget_s: float | None = None
+    """In which no pair is begun that would end after it."""
+    fast: bool = False
+    """Whether wall time is left out."""
+
+
+@dataclass
+class Course:
+    """A comparison under way: what is known so far can be asked for at any time."""
+
+    asked: Asked
+    say: Callable[[str], None]
+    lock: int | None = None
+    clock: Callable[[], float] = time.monotonic
+    remarks: list[str] = field(default_factory=list)
+    """What is to be said beside the verdicts."""
+    faults: list[str] = field(default_factory=list)
+    """What keeps it from passing, whatever the verdicts are."""
+    _counts: Comparison | None = None
+    _measured: Measured | None = None
+
+    def run(self) -> None:
+        """Measure both sides, as far as it was asked for.
+
+        Raises:
+            InvalidMeasurementError: a side failed before anything was measured.
+            InputError: the sides cannot be compared at all.
+        """
+        started_s = self.clock()
+        runs = tuple(self._count(side) for side in (self.asked.base, self.asked.head))
+        self._counts = hold_against(runs[0], runs[1], self.asked.suite)
+        if self.asked.fast:
+            return
+        self._measured = Measured(
+            base=self.asked.base,
+            head=self.asked.head,
+            arguments=self.asked.arguments,
+            folder=self.asked.folder,
+            pairs=Pairs(self.asked.suite.tolerance, self.asked.largest),
+            lock=self.lock,
+            whole=why_whole(*runs),
+        )
+        self._take_pairs(self._measured, started_s)
+
+    def _count(self, side: Side) -> Run:
+        """Run all but wall time on a side, once."""
+        started_s = self.clock()
+        result = self.asked.folder / f"{side.name}.json"
+        process = SideProcess(side, "counts", self.asked.arguments, result, lock=self.lock)
+        with ended_at_exit([process]):
+            run = process.finish()
+        self.say(
+            f"{side.name}: counts, memory and words of {counted(len(run.measurements), 'benchmark')}"
+            f" in {self.clock() - started_s:.0f} s"
+        )
+        return run
+
+    def _take_pairs(self, measured: Measured, started_s: float) -> None:
+        longest_s = 0.0
+        while measured.pairs.count == 0 or (
+            measured.pairs.count < self.asked.largest and measured.wanted()
+        ):
+            begun_s = self.clock()
+            budget_s = self.asked.budget_s
+            if budget_s is not None and begun_s - started_s + longest_s > budget_s:
+                self.remarks.append(
+                    f"the budget of {budget_s / 60:g} minutes ended after "
+                    f"{counted(measured.pairs.count, 'pair')}"
+                )
+                return
+            before = measured.whole
+            try:
+                measured.take()
+            except InvalidMeasurementError as error:
+                self.faults.append(f"pair {measured.pairs.count + 1}: {error}")
+                return
+            if measured.whole != before or (measured.whole and measured.pairs.count == 1):
+                self.say(f"{measured.whole}: whole processes alternate, base, head, head, base")
+            longest_s = max(longest_s, self.clock() - begun_s)
+            self.say(
+                f"pair {measured.pairs.count} of at most {self.asked.largest}: "
+                f"{self.clock() - begun_s:.0f} s; {len(measured.wanted())} benchmarks are not "
+                "decided"
+            )
+
+    @property
+    def found(self) -> Comparison:
+        """All that is known so far."""
+        counts, measured = self._counts, self._measured
+        judged = [*(counts.judged if counts is not None else ())]
+        unmeasured = [*self.faults, *(counts.unmeasured if counts is not None else ())]
+        circumstances = [*(counts.circumstances if counts is not None else ()), *self.remarks]
+        if measured is not None:
+            judged += measured.pairs.judged()
+            unmeasured += measured.unmeasured()
+            if measured.whole:
+                circumstances.append(f"wall time is by whole processes: {measured.whole}")
+            circumstances += measured.host()
+        return Comparison(
+            judged=judged,
+            unmeasured=unmeasured,
+            circumstances=circumstances,
+            require=self.asked.suite.gate.require,
+        )

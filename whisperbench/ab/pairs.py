@@ -1,0 +1,171 @@
+"""Pairs of processes, one of each side: in turns where that can be, and whole ones where not."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from whisperbench.ab.sides import Side, SideProcess, ended_at_exit, ids_of
+from whisperbench.ab.turns import Live, can_pin, open_channel, pin, take_turns
+from whisperbench.judge.pairs import Pairs
+from whisperbench.judge.rules import percent
+from whisperbench.results.passes import LatencyResult
+from whisperbench.results.records import WITH_FIGURES, Run
+
+ATTEMPTS = 2
+"""Pairs in which a benchmark may fail before it is given up: once may be the host's doing."""
+
+OUT_OF_MEMORY = "out of memory"
+"""How a benchmark says that the device or the host was too small (whisper/residency.py)."""
+
+
+@dataclass
+class Measured:
+    """Pairs as they come, and which benchmarks the next one is for."""
+
+    base: Side
+    head: Side
+    arguments: Sequence[str]
+    folder: Path
+    pairs: Pairs
+    lock: int | None
+    whole: str = ""
+    """Why whole processes alternate, and no rounds; empty where rounds do."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Of benchmarks, by their ids."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why they failed the last time."""
+    _keys: dict[str, tuple[str, object]] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+    _loops_ms: list[float] = field(default_factory=list)
+
+    def take(self) -> None:
+        """Measure the next pair of what is not decided.
+
+        Raises:
+            InvalidMeasurementError: a process ended or hung.
+        """
+        number = self.pairs.count + 1
+        left_out = sorted(self._asked - self.wanted()) if self._asked else []
+        arguments = [*self.arguments, *(f"--deselect={name}" for name in left_out)]
+        runs = (self._whole if self.whole else self._in_turns)(number, arguments)
+        if not self.whole and any(OUT_OF_MEMORY in why for why in map(_reasons, runs)):
+            self.whole = "both sides do not fit into memory at once"
+            runs = self._whole(number, arguments)
+        self._keep(number, runs)
+
+    def wanted(self) -> set[str]:
+        """Return the ids of the benchmarks that another pair may still decide."""
+        still_open = self.pairs.open()
+        undecided = {name for name, key in self._keys.items() if key in still_open}
+        again = {name for name in self.failures if name not in self._keys} | undecided
+        return {name for name in again if self.failures[name] < ATTEMPTS}
+
+    def unmeasured(self) -> list[str]:
+        """Name the benchmarks that gave no figure, or none any more, with the last reason."""
+        return [
+            self.reasons[name]
+            for name, times in self.failures.items()
+            if name not in self._keys or times >= ATTEMPTS
+        ]
+
+    def host(self) -> list[str]:
+        """Say how steady the host was, by the reference loop before each round."""
+        if not self._loops_ms:
+            return []
+        least, most = min(self._loops_ms), max(self._loops_ms)
+        return [
+            f"the reference loop took {least:.2f} to {most:.2f} ms, by process and benchmark: so "
+            f"much the host's speed varied ({percent(most / least - 1)})"
+        ]
+
+    def _keep(self, number: int, runs: tuple[Run, Run]) -> None:
+        self.pairs.add(*runs)
+        for side, run in zip((self.base, self.head), runs, strict=True):
+            for entry in run.info.manifest:
+                if entry.deselected:
+                    continue
+                self._asked.add(entry.benchmark)
+                if entry.outcome not in WITH_FIGURES:
+                    self.failures[entry.benchmark] += 1
+                    self.reasons[entry.benchmark] = (
+                        f"{side.name}, pair {number}: {entry.outcome}: {entry.benchmark}: "
+                        f"{entry.reason}"
+                    )
+            self._loops_ms += [
+                median(row.found.turns.reference_ms)
+                for row in run.measurements
+                if isinstance(row.found, LatencyResult) and row.found.turns is not None
+            ]
+        names = ids_of(self._result(number, self.head))
+        for name, row in zip(names, runs[1].measurements, strict=True):
+            self._keys[name] = (row.benchmark, row.cell)
+
+    def _result(self, number: int, side: Side) -> Path:
+        return self.folder / f"pair-{number:02}-{side.name}.json"
+
+    def _in_turns(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
+        processes: list[SideProcess] = []
+        lives: list[Live] = []
+        with ended_at_exit(processes):
+            for side in (self.base, self.head):
+                channel, theirs = open_channel()
+                process = SideProcess(
+                    side,
+                    "wall",
+                    arguments,
+                    self._result(number, side),
+                    descriptors=theirs,
+                    lock=self.lock,
+                )
+                for descriptor in theirs:
+                    os.close(descriptor)
+                processes.append(process)
+                lives.append(Live(side.name, process.pid, channel, process.how_it_ended))
+            base, head = lives
+            take_turns(base, head, number, pin)
+            return processes[0].finish(), processes[1].finish()
+
+    def _whole(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
+        """Run both sides after each other: in the order of ABBA, over two pairs."""
+        sides = (self.base, self.head)
+        runs = {}
+        for side in sides if number % 2 else reversed(sides):
+            process = SideProcess(
+                side, "wall", arguments, self._result(number, side), lock=self.lock
+            )
+            with ended_at_exit([process]):
+                runs[side.name] = process.finish()
+        return runs["base"], runs["head"]
+
+
+def _reasons(run: Run) -> str:
+    return " ".join(entry.reason for entry in run.info.manifest)
+
+
+def why_whole(base: Run, head: Run) -> str:
+    """Say why two live processes cannot take turns; "" where they can.
+
+    Args:
+        base: what it took of memory, where that was measured.
+        head: likewise.
+    """
+    if not can_pin():
+        return "this system does not let processes be pinned to cores"
+    taken_mib = sum(map(_peak_mib, (base, head)))
+    if taken_mib > head.machine.memory_mib:
+        return (
+            f"both sides do not fit into memory at once: {taken_mib:.0f} of "
+            f"{head.machine.memory_mib} MiB"
+        )
+    return ""
+
+
+def _peak_mib(run: Run) -> float:
+    """Return the most that a cell of a run took of the device; 0 where that was not measured."""
+    peaks = (row.metric("peak_process_mib") for row in run.measurements)
+    return max((max(metric.figures) for metric in peaks if metric is not None), default=0.0)
