@@ -72,7 +72,10 @@ def make_file() -> Tree:
         sentence="peak_process_mib is 3000.5 MiB of at most 4000.0 MiB",
     )
     missing = msgspec.structs.replace(judged, verdict="missing", head=None, absent="fp16")
-    verdicts = (judged, missing)
+    undecided = msgspec.structs.replace(
+        judged, verdict="inconclusive", interval=(-0.5, 12.5), kind="wall", unseen=0.18
+    )
+    verdicts = (judged, missing, undecided)
     op = Part(kind="op", name="aten::to", op="", module="Linear", stage="decode", count=32)
     parts = (op, msgspec.structs.replace(op, kind="kernel", time_us=12.5))
     calls = {"decode": {"modules.Linear8bitLt.forward": 160}}

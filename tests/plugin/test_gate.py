@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conftest import QUICK, RunSuite, Shared
+from whisperbench.asked.gate import GateKinds
+from whisperbench.asked.suite import read_suite
 from whisperbench.record import baselines as baseline
+from whisperbench.results.kinds import KINDS
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
@@ -69,6 +73,33 @@ def test_a_skip_is_no_pass_of_a_gate(
         assert run_here(*judged).returncode == 4
     assert run_here(*judged, "--benchmark-json", str(kept)).returncode == 4
     assert read_run(kept).measurements
+
+
+def test_undecided_wall_time_is_told_and_fails_nothing(
+    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose weights are as they were passes, with a line on the wall time of one process.
+
+    Where suite.toml requires wall time, the same run leaves with 3.
+    """
+    judged = (*QUICK, "--precision", "fp32", "-k", "transcribe")
+    assert run_here(*judged).returncode == 0
+    kept = tmp_path / "baseline.json"
+    kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
+    done = run_here(*judged, "--baseline", str(kept))
+    assert done.returncode == 0
+    assert "2 figures compared: 1 inconclusive, 1 ok" in done.stdout
+    assert (
+        "\nwall time of 1 figure is not decided: 1 process against 1 tells too little of how "
+        "processes differ, so any growth may be hidden: record a base of at least 3; whisperbench "
+        "ab decides it\n"
+    ) in done.stdout
+    gate = GateKinds(require=tuple(KINDS), report=(), reason="a quiet machine")
+    suite = msgspec.structs.replace(read_suite(), gate=gate)
+    monkeypatch.setattr("whisperbench.plugin.session.read_suite", lambda: suite)
+    done = run_here(*judged, "--baseline", str(kept))
+    assert done.returncode == 3
+    assert "is not decided, and suite.toml requires it: 1 process" in done.stdout
 
 
 @pytest.mark.parametrize(

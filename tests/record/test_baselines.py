@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from scripts.check_kills import check_promote
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_run, make_run_file
+from whisperbench.asked.suite import read_suite
 from whisperbench.cli import app
 from whisperbench.errors import InputError, RegressedError, WhisperbenchError
-from whisperbench.judge.compare import compare
-from whisperbench.judge.comparison import worse
+from whisperbench.judge.comparison import hold_against, refusal
 from whisperbench.record import baselines as baseline
 from whisperbench.results.records import Machine, ManifestEntry, Run
 from whisperbench.results.run_file import read_run
@@ -70,11 +70,29 @@ def test_a_run_counts_once(write: Write) -> None:
         baseline.merge([merged, write("f.json", a_run(1.3))])
 
 
-def test_a_slower_baseline_of_fewer_processes_needs_force(write: Write) -> None:
-    """What cannot be told from worse does not replace what is known."""
-    kept = write("kept.json", a_run())
-    slow = decode_run(baseline.merge([write("slow.json", a_run(2.0))]), "slow")
-    assert "inconclusive" in worse(compare(read_run(kept), slow))
+def test_a_baseline_that_looks_slower_needs_force(write: Write) -> None:
+    """Undecided wall time replaces a baseline, unless it lies over where that one's would.
+
+    A new baseline of one process that takes twice the time of three is not the better one, though
+    one process cannot say that it is worse.
+    """
+    suite = read_suite()
+
+    def merged(*seconds: float) -> Run:
+        paths = [write(f"{number}.json", a_run(each)) for number, each in enumerate(seconds)]
+        return decode_run(baseline.merge(paths), "merged")
+
+    one, wild, three = merged(1.0), merged(1.0, 1.3, 1.6), merged(1.0, 1.01, 1.02)
+    slow = merged(2.0)
+    for base, head, refused in (
+        (one, slow, False),
+        (wild, merged(1.2, 1.5, 1.7), False),
+        (three, slow, True),
+    ):
+        found = hold_against(base, head, suite)
+        assert found.exit_code == 0
+        assert "inconclusive" in {each.verdict.verdict for each in found.judged}
+        assert (refusal(found, "kept") is not None) == refused
 
 
 @pytest.mark.parametrize("damage", [{"fullname": 5}, {"stats": {}}, {"stats": {"median": "x"}}])

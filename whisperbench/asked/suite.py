@@ -1,4 +1,4 @@
-"""suite.toml: the default matrix, settings, limits and tolerances, as data."""
+"""suite.toml: the default matrix, settings, limits, tolerances and the gate, as data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.gate import DEFAULT_GATE, GateKinds
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, precision_named
 from whisperbench.errors import InputError, one_line
@@ -234,6 +235,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By name: rows of `devices.registry` say which device takes which."""
     limit: tuple[Limit, ...] = ()
     tolerance: tuple[Tolerance, ...] = ()
+    gate: GateKinds = DEFAULT_GATE
     ceiling: object = None
     """What a limit on memory was before; only refused."""
 

@@ -123,7 +123,7 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
     path, made = keep(
         runs,
         name,
-        read_suite().tolerance,
+        read_suite(),
         force=force,
         tell=lambda found: typer.echo(as_text(found, every_change=True)),
     )

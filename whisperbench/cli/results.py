@@ -73,8 +73,6 @@ def compare(
     from whisperbench.report.verdicts import FORMATS
     from whisperbench.results.run_file import read_run
 
-    found = hold_against(
-        read_run(base), read_run(head), read_suite().tolerance if has_checkout() else None
-    )
+    found = hold_against(read_run(base), read_run(head), read_suite() if has_checkout() else None)
     typer.echo(FORMATS[written](found))
     raise typer.Exit(found.exit_code)

@@ -80,7 +80,11 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
     counts = f"{_processes(old)} against {len(new.figures)}"
     found = growth(old.figures, new.figures, family, less_is_worse=new.better == "higher")
     if found is None:
-        sentence = f"{counts} tell too little of its spread: record at least {FEWEST_BASES}"
+        tells = "tells" if len(old.figures) == 1 else "tell"
+        sentence = (
+            f"{counts} {tells} too little of how processes differ, so any growth may be hidden: "
+            f"record a base of at least {FEWEST_BASES}"
+        )
         return verdict_on("inconclusive", sentence, old, new)
     interval = (found.low, found.high)
     bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
@@ -97,13 +101,15 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
             f"{said}: slower than one more process of the base would be, but some are slow as a "
             f"whole; record at least {FEWEST_HEADS} under another --name"
         )
-        return verdict_on("inconclusive", sentence, old, new, interval=interval)
+        return verdict_on(
+            "inconclusive", sentence, old, new, interval=interval, unseen=found.resolves
+        )
     sentence = (
         f"{said}: a growth under {percent(found.resolves)} may stay unseen, and "
         f"{percent(allowed.share)} is the tolerance; measure more processes, on a quieter machine, "
         "or base and head in turns"
     )
-    return verdict_on("inconclusive", sentence, old, new, interval=interval)
+    return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=found.resolves)
 
 
 def spread_of(metric: Metric) -> float:
@@ -151,6 +157,7 @@ def verdict_on(
     *,
     limit: float | None = None,
     interval: tuple[float, float] | None = None,
+    unseen: float | None = None,
 ) -> Verdict:
     """Make a verdict of two figures, either of which may be absent."""
     metric = next(each for each in (head, base) if each is not None)
@@ -163,4 +170,6 @@ def verdict_on(
         head=_figure(head) if head is not None else None,
         interval=interval,
         limit=limit,
+        kind=metric.kind,
+        unseen=unseen,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from whisperbench.errors import IncomparableError, RegressedError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.comparison import PASSES, Comparison
+from whisperbench.judge.in_turns import remedy
 from whisperbench.plugin.machine import machine_of
 from whisperbench.plugin.options import OWN, path_from, usage_errors, value_of
 from whisperbench.plugin.session import session_of
@@ -33,6 +34,9 @@ class Judging:
     path: Path
     base: Run
     gate: Gate
+    require: Sequence[str]
+    """Kinds whose figures must be decided, by suite.toml's [gate]."""
+    measured: list[Measurement] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
     failed: int = 0
     """Tests that failed for what was judged."""
@@ -44,6 +48,8 @@ class Judging:
             judged=self.judged,
             unmeasured=[f"base, {line}" for line in self.base.unmeasured()],
             circumstances=self.gate.circumstances(),
+            require=self.require,
+            remedy=remedy(self.measured, self.base.measurements),
         )
 
 
@@ -109,7 +115,8 @@ def read_baseline(config: pytest.Config, session: Session, device_key: str) -> J
                 f"--baseline: there is none of this device, {path}: whisperbench record"
             )
         base = read_run(path)
-        return Judging(path, base, Gate(base, machine_of(config), session.suite.tolerance))
+        gate = Gate(base, machine_of(config), session.suite.tolerance)
+        return Judging(path, base, gate, session.suite.gate.require)
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +124,8 @@ def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
     """Hold a measurement against the baseline, where there is one.
 
     It raises RegressedError or IncomparableError with all that does not pass. What is inconclusive
-    fails the run at its end, and no test. What is over a limit is for the benchmark itself to say.
+    fails no test; it fails the run at its end, where suite.toml's [gate] requires its kind. What is
+    over a limit is for the benchmark itself to say.
     """
     session = session_of(pytestconfig)
     judging = session.judging if session is not None else None
@@ -126,13 +134,14 @@ def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
         if judging is None:
             return
         found = judging.gate.judge(measurement)
+        judging.measured.append(measurement)
         judging.judged += found
         told = (*PASSES, "inconclusive", "over-limit")
         verdicts = {each.verdict.verdict for each in found}
         if verdicts.issubset(told):
             return
         judging.failed += 1
-        failing = [each for each in found if each.verdict.verdict not in PASSES]
+        failing = Comparison(judged=found, require=judging.require).failing
         lines = [*as_lines(failing), *judging.gate.circumstances()]
         text = "\n".join([f"against {judging.path.name}:", *lines])
         raise RegressedError(text) if "regressed" in verdicts else IncomparableError(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from whisperbench.asked.checkout import BASELINES
-from whisperbench.asked.suite import Tolerance
+from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, one_line
 from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.comparison import Comparison, hold_against, refusal
@@ -59,7 +59,7 @@ def merge(paths: Sequence[Path]) -> bytes:
 def keep(
     paths: Sequence[Path],
     name: str,
-    tolerances: Sequence[Tolerance],
+    suite: Suite,
     *,
     force: bool,
     tell: Callable[[Comparison], None],
@@ -69,7 +69,7 @@ def keep(
     Args:
         paths: of run files of one machine.
         name: what to call the baseline.
-        tolerances: suite.toml's.
+        suite: whose tolerances and gate hold.
         force: whether to replace one that is better, or that cannot be read or compared.
         tell: told how the new one compares with the old one, where there is one.
 
@@ -90,7 +90,7 @@ def keep(
         found = None
         try:
             if path.exists():
-                found = hold_against(read_run(path), made, tolerances)
+                found = hold_against(read_run(path), made, suite)
         except InputError as error:
             if not force:
                 raise InputError(f"{error}; --force replaces it") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from whisperbench.judge.comparison import Comparison
+from whisperbench.report.undecided import told_together, undecided_lines
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
 
@@ -50,19 +51,22 @@ def as_lines(judged: Sequence[Judged], *, every_change: bool = False) -> list[st
 def as_text(found: Comparison, *, every_change: bool = False) -> str:
     """Write what did not pass or improved, what to do, and how many had which verdict.
 
+    Of wall time that is not decided, and need not be, one line tells for all figures.
+
     Args:
         found: the comparison.
-        every_change: whether to write what is ok as well, unless it is just as it was.
+        every_change: whether to write what is ok or not decided as well, unless it is just as it
+            was.
     """
-    lines = as_lines(found.judged, every_change=every_change)
-    return "\n".join([*lines, *found.remarks, tally(found.judged)])
+    lines = as_lines(found.judged if every_change else _told(found), every_change=every_change)
+    return "\n".join([*lines, *undecided_lines(found), *found.remarks, tally(found.judged)])
 
 
 def as_markdown(found: Comparison) -> str:
     """Write the same as a table, for a pull request."""
-    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(found.judged)]
+    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(_told(found))]
     table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
-    remarks = [f"- {_escaped(line)}" for line in found.remarks]
+    remarks = [f"- {_escaped(line)}" for line in [*undecided_lines(found), *found.remarks]]
     return "\n".join([*table, *remarks, tally(found.judged)])
 
 
@@ -76,6 +80,8 @@ def as_json(found: Comparison) -> str:
     data = msgspec.json.encode(
         {
             "exit_code": int(found.exit_code),
+            "require": list(found.require),
+            "undecided": undecided_lines(found),
             "verdicts": verdicts,
             "unmeasured": found.unmeasured,
             "circumstances": found.circumstances,
@@ -97,6 +103,13 @@ def tally(judged: Sequence[Judged]) -> str:
     found = [each.verdict.verdict for each in judged]
     counts = ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
     return f"{counted(len(judged), 'figure')} compared: {counts or 'none'}"
+
+
+def _told(found: Comparison) -> list[Judged]:
+    """Return the verdicts that have a line of their own: all but what one line tells together."""
+    return [
+        each for each in found.judged if not (found.may_be_undecided(each) and told_together(each))
+    ]
 
 
 def _rows(

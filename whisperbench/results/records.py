@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from whisperbench.results.figure import Metric
+from whisperbench.results.kinds import Kind
 from whisperbench.results.passes import Found
 from whisperbench.results.scalars import Amount, Count, DeviceName, Figure, Line, Positive
 from whisperbench.units import counted
@@ -111,6 +112,11 @@ class Verdict(
     """Bounds of the growth, as shares of the base, where the rule is statistical."""
     limit: Figure | None = None
     """The most that it may be."""
+    kind: Kind | None = None
+    """Of the metric; None of what a limit has judged."""
+    unseen: Amount | None = None
+    """Of an inconclusive one, about the growth, as a share of the base, that may be hidden: more
+    would have shown. None where any may be hidden."""
     absent: Line | None = None
     """Of a missing one, the precision that it needs and that was not measured in this run."""
 

@@ -1,0 +1,90 @@
+"""How long base and head in turns would take, from what a run says of its own processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from statistics import median
+
+from whisperbench.results.passes import LatencyResult, MemoryResult, StartupResult
+from whisperbench.results.records import Measurement
+from whisperbench.units import counted
+
+PAIRS = 6
+"""Pairs of processes that are counted on, of `judge.sequential`'s looks the one in the middle."""
+
+WARM_UPS = 3
+"""Rounds that are timed and thrown away: a run does not say how many they were."""
+
+ROUNDS = 15
+"""Rounds of a figure that came from several processes, whose files do not keep the rounds."""
+
+_Loaded = tuple[str, str, str]
+"""Model, precision and attention: what a process has to load."""
+
+
+def remedy(head: Sequence[Measurement], base: Sequence[Measurement]) -> str:
+    """Say what would decide the wall time of a run, as a clause, with its minutes where known.
+
+    Args:
+        head: what the run measured.
+        base: what its baseline holds, for the start-up of a process where the head did not time it.
+    """
+    minutes = minutes_in_turns(head, base)
+    within = f" in about {counted(minutes, 'minute')}" if minutes is not None else ""
+    return f"whisperbench ab decides it{within}"
+
+
+def minutes_in_turns(head: Sequence[Measurement], base: Sequence[Measurement]) -> int | None:
+    """Estimate the minutes of `PAIRS` pairs of fresh processes, each of which times all of a run.
+
+    A process imports, then loads each model in each precision, makes its first call and times its
+    rounds. The two of a pair are counted as one after the other, because they take turns. The cost,
+    memory and quality passes are not counted.
+
+    Args:
+        head: what the run measured.
+        base: what its baseline holds.
+
+    Returns:
+        At least 1; None where nothing is timed, or neither says what importing and loading take.
+    """
+    timed = [row for row in head if isinstance(row.found, LatencyResult) and _typical_s(row)]
+    import_s = _import_s([*head, *base])
+    loads_s, first_calls_s = (_by_model([*base, *head], name) for name in ("load", "first call"))
+    loaded = {_loaded(row) for row in timed}
+    if not timed or import_s is None or not loaded <= loads_s.keys():
+        return None
+    start_s = import_s + sum(loads_s[each] + first_calls_s.get(each, 0.0) for each in loaded)
+    process_s = start_s + sum(_rounds_s(row) for row in timed)
+    return max(1, ceil(2 * PAIRS * process_s / 60))
+
+
+def _rounds_s(row: Measurement) -> float:
+    metric = row.metric("latency_s")
+    samples = metric.samples if metric is not None else None
+    warm_ups_s = WARM_UPS * _typical_s(row)
+    return warm_ups_s + (sum(samples) if samples else ROUNDS * _typical_s(row))
+
+
+def _typical_s(row: Measurement) -> float:
+    metric = row.metric("latency_s")
+    return median(metric.figures) if metric is not None else 0.0
+
+
+def _import_s(rows: Iterable[Measurement]) -> float | None:
+    """Return the seconds from a process's start until it has imported what it needs."""
+    found = [row.found for row in rows]
+    timed = [each.import_s for each in found if isinstance(each, StartupResult)]
+    watched = [each.ready_s for each in found if isinstance(each, MemoryResult)]
+    known = timed or [seconds for seconds in watched if seconds is not None]
+    return median(known) if known else None
+
+
+def _by_model(rows: Iterable[Measurement], benchmark: str) -> Mapping[_Loaded, float]:
+    """Return the seconds of a start-up benchmark by what it loaded; of several the last one."""
+    return {_loaded(row): _typical_s(row) for row in rows if row.benchmark == benchmark}
+
+
+def _loaded(row: Measurement) -> _Loaded:
+    return row.cell.model, row.cell.precision, row.cell.attention
