@@ -1,0 +1,1 @@
+"""Versions of code: git revisions, environments made of their locks, the suite for both sides."""
