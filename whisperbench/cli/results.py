@@ -52,13 +52,14 @@ def score(
         typer.echo(line)
 
 
-def _verdict_formats() -> Iterable[str]:
+def verdict_formats() -> Iterable[str]:
+    """Return the names of the formats that verdicts are written in."""
     from whisperbench.report.verdicts import FORMATS
 
     return FORMATS
 
 
-@app.command(cls=with_formats(_verdict_formats))
+@app.command(cls=with_formats(verdict_formats))
 def compare(
     base: Annotated[Path, typer.Argument(help="A run's JSON file, or a baseline's.")],
     head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],

@@ -1,0 +1,178 @@
+"""The command ab: base against head, in turns."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whisperbench.cli.program import Command, app, with_formats
+from whisperbench.cli.results import verdict_formats
+from whisperbench.errors import ExitCode, InputError, one_line
+
+if TYPE_CHECKING:
+    from whisperbench.ab.comparing import Course
+
+
+class _Comparing(with_formats(verdict_formats)):  # type: ignore[misc]
+    """A command behind whose `--` stand the arguments of pytest."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what is pytest's from being read as revisions."""
+        own, ctx.obj = _split(args)
+        return super().parse_args(ctx, own)
+
+
+def _split(args: list[str]) -> tuple[list[str], list[str]]:
+    """Split arguments at the first `--`."""
+    if "--" not in args:
+        return args, []
+    at = args.index("--")
+    return args[:at], args[at + 1 :]
+
+
+@app.command(cls=_Comparing)
+def ab(
+    context: typer.Context,
+    base: Annotated[
+        str | None, typer.Argument(metavar="[BASE]", help="A git revision.", show_default=False)
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[HEAD]", help="Another one; by default the work tree.", show_default=False
+        ),
+    ] = None,
+    repository: Annotated[
+        Path, typer.Option("--repository", metavar="DIR", help="Where both revisions are.")
+    ] = Path(),
+    pairs: Annotated[
+        str,
+        typer.Option(
+            "--pairs", metavar="auto|N", help="Pairs of processes at most; auto is 16."
+        ),
+    ] = "auto",
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="MINUTES", help="Begin no pair that would end later."),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Leave wall time out: counts, memory and words alone.")
+    ] = False,
+    base_python: Annotated[
+        Path | None,
+        typer.Option("--base-python", metavar="PATH", help="An interpreter in place of BASE."),
+    ] = None,
+    head_python: Annotated[
+        Path | None,
+        typer.Option("--head-python", metavar="PATH", help="An interpreter in place of HEAD."),
+    ] = None,
+    base_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--base-with",
+            metavar="REQUIREMENT",
+            help="What the base has otherwise, as in 'transformers==5.17.0'.",
+        ),
+    ] = None,
+    head_with: Annotated[
+        list[str] | None,
+        typer.Option("--head-with", metavar="REQUIREMENT", help="What the head has otherwise."),
+    ] = None,
+    written: Annotated[str, typer.Option("--format", help="How the verdicts are written.")] = "text",
+) -> None:
+    """Measure base and head on this machine, and say whether the head is worse.
+
+    Counts, GPU time, memory and words are decided by one execution a side, wall time by pairs of
+    processes that take turns. What stands behind -- is pytest's, as in: whisperbench ab main --
+    benchmarks/test_stages.py --model dummy:tiny
+    """
+    from whisperbench.ab.comparing import Asked, Course
+    from whisperbench.ab.resolving import Wish, resolved
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.record.processes import interrupted_by
+    from whisperbench.record.runs import alone
+    from whisperbench.report.verdicts import FORMATS, as_json
+    from whisperbench.results.run_file import write_whole
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    wish = Wish(
+        base=base,
+        head=head,
+        repository=repository,
+        base_python=base_python,
+        head_python=head_python,
+        base_with=tuple(base_with or ()),
+        head_with=tuple(head_with or ()),
+    )
+    largest = _pairs(pairs)
+    if budget is not None and not budget > 0:
+        raise InputError(f"--budget {budget:g}: must be more than 0 minutes")
+    course: Course | None = None
+    code: int = ExitCode.INTERRUPTED
+    with interrupted_by():
+        try:
+            with resolved(wish, say) as sides, alone() as lock:
+                folder = _folder()
+                asked = Asked(
+                    base=sides.base,
+                    head=sides.head,
+                    arguments=context.obj,
+                    folder=folder,
+                    suite=read_suite(sides.head.suite / "benchmarks" / "suite.toml"),
+                    largest=largest,
+                    budget_s=None if budget is None else 60 * budget,
+                    fast=fast,
+                )
+                for side in (sides.base, sides.head):
+                    say(f"{side.name}: {side.what}")
+                course = Course(asked, say, lock, remarks=list(sides.remarks))
+                course.run()
+                code = course.found.exit_code
+        except KeyboardInterrupt:
+            if course is not None:
+                course.faults.append("interrupted: this is what was known by then")
+        if course is None:
+            raise KeyboardInterrupt
+        found = course.found
+        write_whole(course.asked.folder / "verdicts.json", as_json(found).encode() + b"\n")
+        typer.echo(FORMATS[written](found))
+        say(f"all files: {course.asked.folder}")
+    raise typer.Exit(code)
+
+
+def _pairs(text: str) -> int:
+    """Read --pairs.
+
+    Raises:
+        InputError: it is neither auto nor a number of pairs that can decide anything.
+    """
+    from whisperbench.judge.sequential import FEWEST, MOST
+
+    if text == "auto":
+        return MOST
+    if not text.isdecimal() or not FEWEST <= int(text) <= MOST:
+        raise InputError(f"--pairs {text}: must be auto, or a number from {FEWEST} to {MOST}")
+    return int(text)
+
+
+def _folder() -> Path:
+    """Make the folder of all result files.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    from whisperbench.asked.checkout import RESULTS, has_checkout
+
+    place = RESULTS if has_checkout() else Path("results")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{stamp}-ab-", dir=place))
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written: {one_line(error.strerror)}") from error
