@@ -17,6 +17,7 @@ from whisperbench.judge.sequential import MOST
 from whisperbench.results.records import Run
 from whisperbench.units import counted
 
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What is compared, and how far it may go."""
@@ -83,8 +84,8 @@ class Course:
         with ended_at_exit([process]):
             run = process.finish()
         self.say(
-            f"{side.name}: counts, memory and words of {counted(len(run.measurements), 'benchmark')}"
-            f" in {self.clock() - started_s:.0f} s"
+            f"{side.name}: {counted(len(run.measurements), 'benchmark')} of counts, memory and "
+            f"words: {self.clock() - started_s:.0f} s"
         )
         return run
 

@@ -70,7 +70,7 @@ class SideProcess:
         self.side = side
         self.result = result.resolve()
         self._log = self.result.with_suffix(".log")
-        own = {PART_VARIABLE: part}
+        own: dict[str, str] = {PART_VARIABLE: part}
         if descriptors is not None:
             own[TURNS_VARIABLE] = ",".join(map(str, descriptors))
         inherited = [*(descriptors or ()), *([] if lock is None else [lock])]

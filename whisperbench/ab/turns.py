@@ -8,10 +8,12 @@ round, in swapped order, until both have all of theirs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -22,6 +24,7 @@ from whisperbench.measure.turns.messages import (
     Channel,
     Collected,
     Ended,
+    Enough,
     FromProcess,
     Go,
     GoOn,
@@ -30,8 +33,11 @@ from whisperbench.measure.turns.messages import (
     ToProcess,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+ROUNDS_S = 10.0
+"""After so long a benchmark has rounds enough, unless it has too few for a median."""
+
+FEWEST_ROUNDS = 10
+"""Of each process, behind its warm-up rounds: even, so that each is first as often as second."""
 
 LONGEST_SILENCE_S = 900.0
 """After so long a process that says nothing hangs: the longest round takes a fraction of it."""
@@ -63,8 +69,8 @@ class Live:
     channel: Talking
     ended: Callable[[], str]
     """Waits for its end and says how it was."""
-    remaining: list[str] | None = None
-    """Ids of the benchmarks that it has still to begin; None before it has said them."""
+    remaining: list[str] = field(default_factory=list)
+    """Ids of the benchmarks that it has still to begin, once it has said them."""
     at: str = ""
     """The benchmark that it is in."""
 
@@ -105,7 +111,6 @@ class Live:
         Raises:
             TurnsLostError: it says nothing, or something else.
         """
-        assert self.remaining is not None
         self.at = ""
         try:
             began: Began = self.channel.receive(Began, LONGEST_SILENCE_S)
@@ -146,14 +151,14 @@ def take_turns(
     cpus = choose_cpus(number, said[0].threads if said[0].on_host else 1)
     at = {live.name: live.next_benchmark() for live in both}
     while any(name is not None for name in at.values()):
+        met = list(both)
         if at["base"] == at["head"]:
             with _pinned([live.pid for live in both], cpus, pin):
-                _rounds(both, number, cpus)
+                _rounds(both, number, cpus, said[0].warmup_rounds + FEWEST_ROUNDS)
             for live in both:
                 live.tell(GoOn())
-            met = both
         else:
-            met = tuple(live for live in both if _lone(live, both, at))
+            met = [live for live in both if _lone(live, both, at)]
             for live in met:
                 other = head if live is base else base
                 live.tell(Alone(why=f"the {other.name} does not get as far as this"))
@@ -164,27 +169,34 @@ def _lone(live: Live, both: Sequence[Live], at: dict[str, str | None]) -> bool:
     """Whether the other process will not come to the benchmark that this one waits in."""
     name = at[live.name]
     other = both[1] if live is both[0] else both[0]
-    assert other.remaining is not None
     if name is None:
         return False
     if at[other.name] is None or name not in other.remaining:
         return True
     # The other comes to it, unless each waits for what the other one has still to do.
-    return at[other.name] in (live.remaining or ())
+    return at[other.name] in live.remaining
 
 
-def _rounds(both: Sequence[Live], number: int, cpus: tuple[int, ...]) -> None:
+def _rounds(
+    both: Sequence[Live],
+    number: int,
+    cpus: tuple[int, ...],
+    fewest: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Go on round by round, in swapped order, until both have all of theirs."""
     for live, other in zip(both, reversed(both), strict=True):
         live.tell(Start(cpus=cpus, partner=other.pid))
     said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
-    turn = number
+    rounds, started_s = 0, clock()
     while any(isinstance(each, Ready) for each in said.values()):
-        for live in both if turn % 2 else tuple(reversed(both)):
+        even = (rounds - fewest) % 2 == 0
+        enough = rounds >= fewest and even and clock() - started_s > ROUNDS_S
+        for live in both if (number + rounds) % 2 else tuple(reversed(both)):
             if isinstance(said[live.name], Ready):
-                live.tell(Go())
+                live.tell(Enough() if enough else Go())
                 said[live.name] = live.hear(Ready | Ended)  # type: ignore[arg-type]
-        turn += 1
+        rounds += 1
 
 
 def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
@@ -201,16 +213,16 @@ def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
 
 def can_pin() -> bool:
     """Whether this system can pin the threads of other processes."""
-    return hasattr(os, "sched_setaffinity") and os.path.isdir("/proc/self/task")  # noqa: PTH112
+    return hasattr(os, "sched_setaffinity") and Path("/proc/self/task").is_dir()
 
 
 def pin(pids: Sequence[int], cpus: Sequence[int]) -> None:
     """Pin all threads of processes to CPUs; threads that they start later inherit it."""
     for pid in pids:
         with suppress(OSError):  # it has ended, which the next message shows
-            for thread in os.listdir(f"/proc/{pid}/task"):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
                 with suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(thread), cpus)
+                    os.sched_setaffinity(int(thread.name), cpus)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import msgspec
@@ -97,6 +97,7 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         # A start-up round is a whole process: the option asks for fewer of them, never for more.
         startup_rounds = min(rounds, profile.startup_rounds)
         changes |= {"stage_rounds": rounds, "startup_rounds": startup_rounds}
+        changes |= {"turn_rounds": rounds, "turn_stage_rounds": rounds}
     return msgspec.structs.replace(profile, **changes)
 
 
@@ -185,6 +186,15 @@ def make_plan(
         heard=tuple(heard),
         heard_name=heard_name,
     )
+
+
+def in_turns(plan: Plan) -> Plan:
+    """Return the plan of a process that takes turns with another one over its rounds."""
+    profile = plan.profile
+    turns = msgspec.structs.replace(
+        profile, rounds=profile.turn_rounds, stage_rounds=profile.turn_stage_rounds
+    )
+    return replace(plan, profile=turns)
 
 
 def _ordered(

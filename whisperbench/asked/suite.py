@@ -52,6 +52,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Timed rounds of a whole transcription."""
     stage_rounds: PositiveInt
     """Timed rounds of a single stage, which is shorter and so takes more of them."""
+    turn_rounds: PositiveInt = 16
+    """Timed rounds of a whole transcription where base and head take turns: as many at most, and
+    fewer where they take long."""
+    turn_stage_rounds: PositiveInt = 60
+    """Likewise of a single stage. A pair is one replicate, and the better known the more rounds it
+    has."""
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
     cost_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
     """Tokens that the cost pass decodes: each costs the same, and a profile holds all of them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whisperbench.cli.program import Command, app, with_formats
+from whisperbench.cli.program import app, with_formats
 from whisperbench.cli.results import verdict_formats
 from whisperbench.errors import ExitCode, InputError, one_line
 
@@ -23,7 +23,8 @@ class _Comparing(with_formats(verdict_formats)):  # type: ignore[misc]
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep what is pytest's from being read as revisions."""
         own, ctx.obj = _split(args)
-        return super().parse_args(ctx, own)
+        rest: list[str] = super().parse_args(ctx, own)
+        return rest
 
 
 def _split(args: list[str]) -> tuple[list[str], list[str]]:
@@ -51,9 +52,7 @@ def ab(
     ] = Path(),
     pairs: Annotated[
         str,
-        typer.Option(
-            "--pairs", metavar="auto|N", help="Pairs of processes at most; auto is 16."
-        ),
+        typer.Option("--pairs", metavar="auto|N", help="Pairs of processes at most; auto is 16."),
     ] = "auto",
     budget: Annotated[
         float | None,
@@ -82,7 +81,9 @@ def ab(
         list[str] | None,
         typer.Option("--head-with", metavar="REQUIREMENT", help="What the head has otherwise."),
     ] = None,
-    written: Annotated[str, typer.Option("--format", help="How the verdicts are written.")] = "text",
+    written: Annotated[
+        str, typer.Option("--format", help="How the verdicts are written.")
+    ] = "text",
 ) -> None:
     """Measure base and head on this machine, and say whether the head is worse.
 

@@ -162,9 +162,7 @@ class Gate:
             return by_statistics(old, new, allowed, self._family)
         return by_growth(old, new, allowed, lambda: causes_of(base, head, new.name))
 
-    def allowed(
-        self, cell: Cell, metric: str, rule: Rule, *, in_turns: bool = False
-    ) -> Allowed:
+    def allowed(self, cell: Cell, metric: str, rule: Rule, *, in_turns: bool = False) -> Allowed:
         """Return what a figure may grow by here.
 
         Args:

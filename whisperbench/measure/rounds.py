@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -12,6 +13,10 @@ from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.results.passes import DeviceConditions
 from whisperbench.units import format_seconds
+
+
+class EnoughRoundsError(Exception):
+    """No further round is wanted: raised by a round in its own place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,8 @@ def take_rounds(
     """Take rounds until an attempt is free of trouble.
 
     Args:
-        one_round: runs a round; returns its seconds.
+        one_round: runs a round; returns its seconds. It raises EnoughRoundsError where fewer than
+            `rounds` are wanted.
         rounds: how many make an attempt.
         remeasurements: how many further attempts are allowed.
         telemetry: makes the readings of an attempt.
@@ -49,9 +55,10 @@ def take_rounds(
         readings = telemetry()
         readings.look()
         samples_s = []
-        for _ in range(rounds):
-            samples_s.append(one_round())
-            readings.look()
+        with suppress(EnoughRoundsError):
+            for _ in range(rounds):
+                samples_s.append(one_round())
+                readings.look()
         trouble = readings.trouble()
         if not trouble:
             conditions = msgspec.structs.replace(

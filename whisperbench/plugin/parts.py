@@ -63,7 +63,9 @@ def _belongs(item: pytest.Item, mine: Part) -> bool:
     return not wall
 
 
-def partner_of(items: Sequence[pytest.Item], accelerator: Accelerator) -> Partner | None:
+def partner_of(
+    items: Sequence[pytest.Item], accelerator: Accelerator, warmup_rounds: int
+) -> Partner | None:
     """Return whom this process takes turns with, having said what it will time; None for nobody.
 
     Raises:
@@ -77,7 +79,7 @@ def partner_of(items: Sequence[pytest.Item], accelerator: Accelerator) -> Partne
     try:
         read_fd, write_fd = map(int, said.split(","))
         found = Partner(Channel(read_fd, write_fd), accelerator)
-        found.introduce([item.nodeid for item in items if is_benchmark(item)])
+        found.introduce([item.nodeid for item in items if is_benchmark(item)], warmup_rounds)
     except (ValueError, OSError):
         raise pytest.UsageError(f"{TURNS_VARIABLE} is whisperbench ab's own: unset it") from None
     return found

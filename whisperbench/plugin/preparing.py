@@ -64,7 +64,7 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         data=data,
         checkpoints=checkpoints,
         remarks=tuple(said),
-        partner=partner_of(items, accelerator),
+        partner=partner_of(items, accelerator, plan.profile.warmup_rounds),
     )
 
 

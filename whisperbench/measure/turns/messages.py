@@ -33,6 +33,8 @@ class Collected(_Message, frozen=True, tag="collected"):
     """torch's, which is how many cores the host's part of an op uses."""
     on_host: bool
     """Whether the device is the host itself."""
+    warmup_rounds: int
+    """Of each benchmark."""
     benchmarks: tuple[str, ...]
     """Ids of its tests, in order."""
 
@@ -70,12 +72,16 @@ class Go(_Message, frozen=True, tag="go"):
     """It is your turn."""
 
 
+class Enough(_Message, frozen=True, tag="enough"):
+    """Both have as many rounds as there is time for."""
+
+
 class GoOn(_Message, frozen=True, tag="go on"):
     """The partner's rounds are over, too."""
 
 
 FromProcess = Collected | Began | Ready | Ended
-ToProcess = Start | Alone | Go | GoOn
+ToProcess = Start | Alone | Go | Enough | GoOn
 
 T = TypeVar("T")
 

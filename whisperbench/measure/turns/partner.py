@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.measure.rounds import EnoughRoundsError
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
     Channel,
     Collected,
     Ended,
+    Enough,
     Go,
     GoOn,
     Ready,
@@ -46,12 +48,13 @@ class Partner:
         """The process that may use the device beside this one."""
         return frozenset({self._start.partner})
 
-    def introduce(self, benchmarks: Sequence[str]) -> None:
+    def introduce(self, benchmarks: Sequence[str], warmup_rounds: int) -> None:
         """Say what will be timed here."""
         self._channel.send(
             Collected(
                 threads=self._accelerator.threads(),
                 on_host=self._accelerator.on_host,
+                warmup_rounds=warmup_rounds,
                 benchmarks=tuple(benchmarks),
             )
         )
@@ -81,8 +84,14 @@ class Partner:
             raise _out_of_step(answer)
 
     def wait(self) -> None:
-        """Wait for this process's turn, then run the reference loop."""
+        """Wait for this process's turn, then run the reference loop.
+
+        Raises:
+            EnoughRoundsError: there are no further rounds.
+        """
         answer = self._ask(Ready())
+        if isinstance(answer, Enough):
+            raise EnoughRoundsError
         if not isinstance(answer, Go):
             raise _out_of_step(answer)
         self._loops_s.append(self._loop())
@@ -96,7 +105,7 @@ class Partner:
         """Say something and wait for the answer.
 
         Raises:
-            KeyboardInterrupt: `whisperbench ab` is gone, and nobody waits for what is measured here.
+            KeyboardInterrupt: `whisperbench ab` is gone, and nobody waits for what is measured.
         """
         try:
             self._channel.send(message)
