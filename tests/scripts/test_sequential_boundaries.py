@@ -46,7 +46,7 @@ def test_a_boundary_that_was_touched_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check exits with 1 where the module is not what is derived."""
-    monkeypatch.setattr(sequential_boundaries, "ERRORS", {1: FALSE_ALARMS})
+    monkeypatch.setattr(sequential_boundaries, "ERRORS", {1: ERRORS[1]})
     monkeypatch.setattr("sys.argv", ["sequential_boundaries.py", "--check", "--draws", "20000"])
     assert main() == 0
     row = BY_FAMILY[1]
