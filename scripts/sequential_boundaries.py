@@ -1,6 +1,6 @@
 """Derive the boundaries of the sequential test, and write whisperbench/judge/boundaries.py.
 
-    python scripts/sequential_boundaries.py            # writes the module, in about two minutes
+    python scripts/sequential_boundaries.py            # writes the module, in a few minutes
     python scripts/sequential_boundaries.py --check    # derives anew, and compares the module
 
 Pairs are normal, so that Student's t of the first n of them depends on nothing that is unknown,
@@ -38,11 +38,13 @@ Row: TypeAlias = dict[int, float]
 
 MODULE = ROOT / "whisperbench" / "judge" / "boundaries.py"
 
-SPENT = {3: 0.01, 4: 0.05, 6: 0.2, 8: 0.4, 12: 0.7, 16: 1.0}
+SPENT_ON_ALARMS = {3: 0.002, 4: 0.01, 6: 0.15, 8: 0.35, 12: 0.65, 16: 1.0}
 """By pairs, how much of the error is spent by each look. With three and four pairs it is next to
 nothing: only the extreme is to be believed there, for there it matters most whether pairs are
 normal (docs/statistics.md)."""
-LOOKS = tuple(SPENT)
+SPENT_ON_MISSED = {3: 0.01, 4: 0.05, 6: 0.2, 8: 0.4, 12: 0.7, 16: 1.0}
+"""Likewise for `ok`, which is to come early where pairs hardly differ."""
+LOOKS = tuple(SPENT_ON_ALARMS)
 
 FAMILIES = (
     *(1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256),
@@ -51,6 +53,15 @@ FAMILIES = (
 DIGITS = 4
 AGREE = 0.01
 """By how much two derivations may differ by chance, as a share of a boundary."""
+
+
+class Error(NamedTuple):
+    """How often a rule may err."""
+
+    whole: float
+    """One-sided, over all looks together."""
+    spent: Row
+    """How much of it is spent by each look, as a share."""
 
 
 class Table(NamedTuple):
@@ -111,11 +122,11 @@ def rounded_up(boundary: float) -> float:
     return math.ceil(boundary * scale) / scale
 
 
-def derive(errors: dict[int, float], draws: int, seed: int) -> dict[int, Table]:
+def derive(errors: dict[int, Error], draws: int, seed: int) -> dict[int, Table]:
     """Return the boundaries of each error, by its name.
 
     Args:
-        errors: one-sided error of all looks together, by a name.
+        errors: how often rules may err, by a name.
         draws: simulated comparisons for each boundary.
         seed: of the random numbers.
     """
@@ -123,19 +134,22 @@ def derive(errors: dict[int, float], draws: int, seed: int) -> dict[int, Table]:
     tables = {name: Table({}, {}) for name in errors}
     for pairs in range(LOOKS[0], LOOKS[-1] + 1):
         deviations = Deviations(pairs, draws, rng)
-        before = max((SPENT[look] for look in LOOKS if look < pairs), default=0.0)
-        for name, error in errors.items():
+        for name, (whole, spent) in errors.items():
             interim, last = tables[name]
-            last[pairs] = deviations.boundary(interim, before * error, error)
+            before = whole * max((spent[look] for look in interim), default=0.0)
+            last[pairs] = deviations.boundary(interim, before, whole)
             if pairs in LOOKS[:-1]:
-                spent = SPENT[pairs] * error
-                interim[pairs] = deviations.boundary(dict(interim), before * error, spent)
+                by_now = whole * spent[pairs]
+                interim[pairs] = deviations.boundary(interim, before, by_now)
     return tables
 
 
 OF_TOLERANCE = 0
 """Name of the error of `ok`; the others are named by their family."""
-ERRORS = {OF_TOLERANCE: MISSED, **{family: FALSE_ALARMS / family for family in FAMILIES}}
+ERRORS = {
+    OF_TOLERANCE: Error(MISSED, SPENT_ON_MISSED),
+    **{family: Error(FALSE_ALARMS / family, SPENT_ON_ALARMS) for family in FAMILIES},
+}
 
 
 def source(tables: dict[int, Table]) -> str:

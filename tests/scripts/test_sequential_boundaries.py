@@ -16,8 +16,8 @@ from scripts.sequential_boundaries import (
     main,
     source,
 )
-from whisperbench.judge.boundaries import BY_FAMILY, LOOKS, OF_TOLERANCE
-from whisperbench.judge.statistics import FALSE_ALARMS
+from whisperbench.judge.boundaries import BY_FAMILY, LOOKS, OF_TOLERANCE, Boundaries
+from whisperbench.judge.statistics import FALSE_ALARMS, MISSED
 
 QUICK = (0, 1, 10, 256)
 """The tolerance's, and families from the least to a large one."""
@@ -46,7 +46,7 @@ def test_a_boundary_that_was_touched_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check exits with 1 where the module is not what is derived."""
-    monkeypatch.setattr(sequential_boundaries, "ERRORS", {1: FALSE_ALARMS})
+    monkeypatch.setattr(sequential_boundaries, "ERRORS", {1: ERRORS[1]})
     monkeypatch.setattr("sys.argv", ["sequential_boundaries.py", "--check", "--draws", "20000"])
     assert main() == 0
     row = BY_FAMILY[1]
@@ -55,14 +55,21 @@ def test_a_boundary_that_was_touched_is_found(
     assert "differ by at most 5." in capsys.readouterr().out
 
 
-def test_a_whole_comparison_errs_as_often_as_it_may() -> None:
-    """Simulated without any shortcut, t exceeds a boundary in 1 % of the comparisons."""
-    rng = np.random.default_rng(3)
-    pairs = rng.normal(size=(200_000, LOOKS[-1]))
-    boundaries = (*BY_FAMILY[1].interim, BY_FAMILY[1].last[-1])
+@pytest.mark.parametrize("largest", [3, 5, 10, 16])
+@pytest.mark.parametrize(
+    ("row", "error"), [(BY_FAMILY[1], FALSE_ALARMS), (OF_TOLERANCE, MISSED)], ids=["alarms", "ok"]
+)
+def test_whole_comparisons_err_as_often_as_they_may(
+    row: Boundaries, error: float, largest: int
+) -> None:
+    """Simulated without any shortcut, t exceeds a boundary just so often, at any last look."""
+    pairs = np.random.default_rng(3).normal(size=(200_000, largest))
+    interim = zip(LOOKS, row.interim, strict=False)
+    boundaries = {look: boundary for look, boundary in interim if look < largest}
+    boundaries[largest] = row.last[largest - LOOKS[0]]
     crossed = np.zeros(len(pairs), dtype=bool)
-    for look, boundary in zip(LOOKS, boundaries, strict=True):
+    for look, boundary in boundaries.items():
         seen = pairs[:, :look]
         crossed |= seen.mean(1) > boundary * seen.std(1, ddof=1) / look**0.5
-    error = (FALSE_ALARMS / len(pairs)) ** 0.5
-    assert crossed.mean() == pytest.approx(FALSE_ALARMS, abs=3 * error)
+    chance = (error / len(pairs)) ** 0.5
+    assert crossed.mean() == pytest.approx(error, abs=3 * chance)
