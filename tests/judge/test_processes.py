@@ -73,3 +73,22 @@ def test_a_base_of_few_processes_decides_nothing() -> None:
     for count in (1, 2):
         assert outcomes(a_wall(*times(1.3, count)), a_wall(*STEADY))["latency_s"] == "inconclusive"
     assert outcomes(a_wall(*times(1.3, 3)), a_wall(*STEADY))["latency_s"] == "improved"
+
+
+def test_the_growth_that_may_be_hidden_is_a_figure() -> None:
+    """What is not decided has it as a share, none where it is any; what is decided has none."""
+    wild = verdicts(a_wall(*STEADY), a_wall(1.0, 1.5, 0.7, 1.2, 0.9))["latency_s"]
+    assert wild.kind == "wall"
+    assert wild.unseen is not None
+    assert f"a growth under {100 * wild.unseen:.1f} % may stay unseen" in wild.sentence
+    single = verdicts(a_wall(*STEADY), a_wall(*times(1.1, 1)))["latency_s"]
+    assert 0.0 < (single.unseen or 0.0) < 0.1
+    few = verdicts(a_wall(1.0), a_wall(1.0))["latency_s"]
+    assert (few.unseen, few.sentence.partition(" tells too little")[0]) == (
+        None,
+        "1 process against 1",
+    )
+    wildest = verdicts(a_wall(1.0, 9.0, 90.0), a_wall(5.0, 1.0, 70.0))["latency_s"]
+    assert wildest.unseen is None
+    assert ": any growth may stay unseen" in wildest.sentence
+    assert verdicts(a_wall(*STEADY), a_wall(*STEADY))["latency_s"].unseen is None

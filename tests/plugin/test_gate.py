@@ -82,7 +82,10 @@ def test_undecided_wall_time_is_told_and_fails_nothing(
 
     Where suite.toml requires wall time, the same run leaves with 3.
     """
-    judged = (*QUICK, "--precision", "fp32", "-k", "transcribe")
+    judged = (
+        *("--model", "nano", "--precision", "fp32", "--clip", "yes"),
+        *("--tokens", "3", "--rounds", "1", "-k", "transcribe and fixed"),
+    )
     assert run_here(*judged).returncode == 0
     kept = tmp_path / "baseline.json"
     kept.write_bytes(baseline.merge([tmp_path / "run.json"]))

@@ -22,6 +22,7 @@ SAID = "0.5 to 0.6 s (+20.00 %), between -88.0 % and over +1000 %"
 def undecided(
     unseen: float | None = None,
     *,
+    few: bool = True,
     benchmark: str = "encoder",
     low: float = -0.1,
     head: float = 1.2,
@@ -36,7 +37,7 @@ def undecided(
         sentence=sentence,
         base=1.0,
         head=head,
-        interval=(low, 0.5) if unseen is not None else None,
+        interval=(low, 0.5) if unseen is not None or not few else None,
         kind=kind,
         unseen=unseen,
     )
@@ -65,8 +66,13 @@ FINE = Judged(
             f"figure, may be hidden; {AB}",
         ),
         (
-            [undecided(1e9)],
-            f"wall time of 1 figure is not decided: a growth under 1000 % may be hidden; {AB}",
+            [undecided(few=False), undecided(few=False, sentence="another")],
+            f"wall time of 2 figures is not decided: any growth may be hidden; {AB}",
+        ),
+        (
+            [undecided(0.3), undecided(few=False)],
+            "wall time of 2 figures is not decided: a growth under 30 % may be hidden; any growth "
+            f"may be hidden in 1 of them; {AB}",
         ),
         (
             [undecided(sentence=FEW)] * 4,

@@ -13,6 +13,9 @@ from whisperbench.results.metrics import can_be_zero
 from whisperbench.results.records import Judgement, Verdict
 from whisperbench.units import counted
 
+BEYOND = 10.0
+"""A growth that is not told from a larger one, as a share: eleven times the figure."""
+
 
 @dataclass(frozen=True)
 class Allowed:
@@ -90,6 +93,7 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
     bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
     predicted = ": where one more would lie" if len(new.figures) == 1 else ""
     said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
+    unseen = found.resolves if found.resolves < BEYOND else None
     if found.high < 0:
         return verdict_on("improved", said, old, new, interval=interval)
     if found.at_most <= allowed.share:
@@ -101,15 +105,14 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
             f"{said}: slower than one more process of the base would be, but some are slow as a "
             f"whole; record at least {FEWEST_HEADS} under another --name"
         )
-        return verdict_on(
-            "inconclusive", sentence, old, new, interval=interval, unseen=found.resolves
-        )
+        return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=unseen)
+    hidden = f"a growth under {percent(unseen)}" if unseen is not None else "any growth"
     sentence = (
-        f"{said}: a growth under {percent(found.resolves)} may stay unseen, and "
+        f"{said}: {hidden} may stay unseen, and "
         f"{percent(allowed.share)} is the tolerance; measure more processes, on a quieter machine, "
         "or base and head in turns"
     )
-    return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=found.resolves)
+    return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=unseen)
 
 
 def spread_of(metric: Metric) -> float:
@@ -141,12 +144,12 @@ def _processes(metric: Metric) -> str:
 
 
 def _signed(growth: float) -> str:
-    return f"{growth:+.1%}" if growth < 10 else "over +1000 %"
+    return f"{growth:+.1%}" if growth < BEYOND else "over +1000 %"
 
 
 def percent(share: float) -> str:
     """Write a share in percent; of a huge one, that it is."""
-    return f"{100 * share:.1f} %" if share < 10 else "1000 %"
+    return f"{100 * share:.1f} %" if share < BEYOND else "1000 %"
 
 
 def verdict_on(

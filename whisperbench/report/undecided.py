@@ -47,15 +47,17 @@ def _hidden(judged: Sequence[Judged]) -> Iterator[str]:
     if shares:
         least, most = (_percent(share) for share in (min(shares), max(shares)))
         if least == most:
-            yield f"a growth under {most} may be hidden"
+            yield f"a growth under {least} may be hidden"
         else:
             yield f"a growth under {least} to {most}, depending on the figure, may be hidden"
-    others = [each.verdict.sentence for each in judged if each.verdict.unseen is None]
-    reasons = list(dict.fromkeys(others))
-    if len(reasons) == 1:
-        yield reasons[0]
-    elif reasons:
-        yield f"any growth may be hidden in {len(others)} of them"
+    others = [each.verdict for each in judged if each.verdict.unseen is None]
+    # Too few processes are of the runs, not of the figure, so all say it in the same words.
+    reasons = {verdict.sentence for verdict in others if verdict.interval is None}
+    if len(reasons) == 1 and all(verdict.interval is None for verdict in others):
+        yield reasons.pop()
+    elif others:
+        which = f" in {len(others)} of them" if shares else ""
+        yield f"any growth may be hidden{which}"
 
 
 def _suspects(judged: Sequence[Judged]) -> Iterator[str]:
@@ -74,4 +76,4 @@ def _suspects(judged: Sequence[Judged]) -> Iterator[str]:
 
 def _percent(share: float) -> str:
     """Write a share in whole percent, rounded up: what is said to show must not be less."""
-    return f"{ceil(round(100 * share, 6))} %" if share < 10 else "1000 %"
+    return f"{ceil(round(100 * share, 6))} %"

@@ -116,7 +116,7 @@ class Verdict(
     """Of the metric; None of what a limit has judged."""
     unseen: Amount | None = None
     """Of an inconclusive one, about the growth, as a share of the base, that may be hidden: more
-    would have shown. None where any may be hidden."""
+    would have shown. None where any may be hidden, as far as the rule tells."""
     absent: Line | None = None
     """Of a missing one, the precision that it needs and that was not measured in this run."""
 
