@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -197,4 +198,18 @@ def _build(place: Path, recipe: _Recipe, tree: Tree, say: Say) -> Path:
 
 def _mib(folder: Path) -> float:
     """Return what the files of a folder take, in MiB; links count as links."""
-    return sum(path.lstat().st_size for path in folder.rglob("*")) / 2**20
+    return sum(map(_size, _files(str(folder)))) / 2**20
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield all files in a folder: pathlib takes ten times as long for its 60,000."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            else:
+                yield entry
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    return entry.stat(follow_symlinks=False).st_size
