@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.versions.repositories import write
@@ -41,10 +42,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for version in ("1.0", "2.0", "3.0"):
         make_wheel(folder, "small", version)
     make_wheel(folder, "other", "1.0", ["small<3"])
-    for installer in ("PIP", "UV"):
-        monkeypatch.setenv(f"{installer}_NO_INDEX", "1")
-        monkeypatch.setenv(f"{installer}_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    write(tmp_path, {"uv.toml": f'no-index = true\nfind-links = ["{folder}"]\n'})
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     return folder
 
 
@@ -117,6 +120,20 @@ def test_an_environment_is_made_once(tmp_path: Path, suite: Path, own_cache: Pat
     assert len(folders(own_cache)) == 1
 
 
+def test_what_nobody_asks_for_is_removed(tmp_path: Path, suite: Path, own_cache: Path) -> None:
+    """An environment that was not asked for in a month goes, and its time begins with each use."""
+    place = own_cache / "environments"
+    digests = ["0" * 20, "1" * 20]
+    for days, digest in zip((29, 31), digests, strict=True):
+        write(place / f"{digest}-abcdefgh", {"bin/python": "", "lib/small.py": ""})
+        write(place, {f"{digest}.whole": f"{digest}-abcdefgh"})
+        then_s = time.time() - days * 86400
+        os.utime(place / f"{digest}.whole", (then_s, then_s))
+    with pytest.raises(InputError, match="cannot be installed"):
+        environment_of(tree_of(tmp_path / "v1", {"constraints.txt": "small==9"}), suite, print)
+    assert folders(own_cache) == [place / f"{digests[0]}-abcdefgh"]
+
+
 @pytest.mark.usefixtures("pip_alone")
 def test_a_build_that_was_killed(tmp_path: Path, suite: Path, own_cache: Path) -> None:
     """What a kill left is never taken for an environment; who waited for it makes it whole."""
@@ -154,11 +171,14 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, suite: Path, own_ca
         stderr=subprocess.PIPE,
         text=True,
     ) as maker:
-        while not (own_cache.exists() and [*own_cache.glob("environments/*/pyvenv.cfg")]):
+        installers: list[psutil.Process] = []
+        while not any("pip" in child.cmdline() for child in installers):
             assert maker.poll() is None
             time.sleep(0.02)
+            installers = psutil.Process(maker.pid).children(recursive=True)
         maker.send_signal(signal.SIGINT)
         _, errors = maker.communicate()
+    assert not any(child.is_running() for child in installers)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert folders(own_cache) == []
     assert [*own_cache.glob("environments/*.whole")] == []

@@ -42,6 +42,15 @@ def test_a_revision_is_a_folder_for_a_while(repository: Path) -> None:
         assert again.name == tree.commit[:10]
 
 
+def test_two_revisions_at_once(repository: Path) -> None:
+    """A second revision takes nothing of the first one's."""
+    with checked_out(repository, "main~1") as base, checked_out(repository, "main") as head:
+        assert [(tree.folder / "ours.py").read_text() for tree in (base, head)] == [
+            "VALUE = 'old'\n",
+            "VALUE = 'new'\n",
+        ]
+
+
 def test_the_repository_is_only_read(repository: Path, tmp_path: Path) -> None:
     """No hook runs and no file of the repository changes, nor does what is staged."""
     ran = tmp_path / "ran"
@@ -217,6 +226,17 @@ def test_what_is_no_repository(tmp_path: Path) -> None:
     assert said == f"{tmp_path}: is not in a git repository: name one, or run the command in one"
     assert refusal(tmp_path, None) == said
     assert "there is no such folder" in refusal(tmp_path / "absent", "main")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_repository_of_another_user(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where git does not trust a repository, as in containers, the way to make it do so is told."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (repository, repository / ".git"):
+        os.chown(path, 12345, 12345)
+    assert refusal(repository, "main").endswith(f" --add safe.directory {repository}")
 
 
 def test_git_is_not_installed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,12 +164,15 @@ class Uv(Installer):
         return [self._program, "pip", "install", *options, *arguments]
 
     def _error(self, done: CompletedProcess[str]) -> str:
-        """Return its sentences: they go over several lines, and drawings hold them together."""
+        """Return all from its error on: the lines after it have the causes, some drawn as trees."""
         lines = [re.sub(r"^[\s×│├└╰─▶]+", "", line) for line in done.stderr.splitlines()]
-        told = [at for at, line in enumerate(done.stderr.splitlines()) if "×" in line]
-        if told:
-            return " ".join(filter(None, lines[told[-1] :]))
-        return last_line(done.stderr, "error:")
+        begins = [
+            at
+            for at, line in enumerate(done.stderr.splitlines())
+            if line.lstrip().startswith(("error:", "×"))
+        ]
+        told = " ".join(filter(None, lines[begins[0] :])) if begins else last_line(done.stderr)
+        return told.removeprefix("error:").strip()
 
 
 def _variables() -> dict[str, str]:
