@@ -20,6 +20,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def repository(tmp_path: Path) -> Path:
     """A repository with two commits, in a path with spaces: ours.py says old, then new."""
     folder = begin(tmp_path / "a repository")
-    commit(folder, ours_py="VALUE = 'old'\n")
-    commit(folder, ours_py="VALUE = 'new'\n")
+    commit(folder, {"ours.py": "VALUE = 'old'\n"})
+    commit(folder, {"ours.py": "VALUE = 'new'\n"})
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 _NOBODY = {
@@ -36,12 +37,17 @@ def begin(folder: Path) -> Path:
     return folder
 
 
-def commit(folder: Path, **files: str) -> str:
-    """Commit files, by names in which __ stands for / and _ for a dot, and return the hash."""
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files, by their paths in a folder."""
     for name, text in files.items():
-        path = folder / name.replace("__", "/").replace("_", ".")
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def commit(folder: Path, files: Mapping[str, str] | None = None) -> str:
+    """Write files, commit all that there is, and return the commit's hash."""
+    write(folder, files or {})
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "some change")
     return git(folder, "rev-parse", "HEAD")

@@ -9,6 +9,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -27,6 +28,8 @@ _ELSEWHERE = {
     *("PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"),
 }
 """Variables that would have packages installed into another place, or found in one."""
+
+_OF_OUR_FILE = re.compile(r"(?:-r )?\S*lock-requirements\.txt(?: \(line \d+\))?")
 
 _VERSIONS = """
 from importlib.metadata import distributions
@@ -107,20 +110,30 @@ class Installer(ABC):
 
     def _check(self, done: CompletedProcess[str], failed: str) -> None:
         if done.returncode:
-            raise InputError(f"{failed}: {self.name} says: {one_line(self._error(done))}")
+            # The lock's lines lie in a file of ours, whose place says nothing.
+            said = _OF_OUR_FILE.sub("the lock", self._error(done))
+            raise InputError(f"{failed}: {self.name} says: {one_line(said)}")
 
 
 class Pip(Installer):
-    """Python's own venv, and pip."""
+    """Python's own venv, and pip: the one that is here, or else a copy in each environment."""
 
     name = "pip"
 
+    def __init__(self) -> None:
+        self._here = find_spec("pip") is not None
+
     def _venv(self, folder: Path) -> list[str | Path]:
-        return [sys.executable, "-I", "-m", "venv", folder]
+        bare = ("--without-pip",) if self._here else ()
+        return [sys.executable, "-I", "-m", "venv", *bare, folder]
 
     def _add(self, folder: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
+        python = python_in(folder)
+        pip: list[str | Path] = [python, "-I", "-m", "pip"]
+        if self._here:
+            pip = [sys.executable, "-I", "-m", "pip", "--python", python]
         options = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
-        return [python_in(folder), "-I", "-m", "pip", "install", *options, *arguments]
+        return [*pip, "install", *options, *arguments]
 
     def _error(self, done: CompletedProcess[str]) -> str:
         """Return its last line of an error, after whose requirements are at odds if it says so."""
@@ -146,16 +159,20 @@ class Uv(Installer):
         return [self._program, "venv", "--no-project", "--python", sys.executable, folder]
 
     def _add(self, folder: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
-        target = ("--python", python_in(folder))
-        return [self._program, "pip", "install", "--no-progress", *target, *arguments]
+        # As pip does: else the first process that imports a module takes longer than all others.
+        options = ("--no-progress", "--compile-bytecode", "--python", python_in(folder))
+        return [self._program, "pip", "install", *options, *arguments]
 
     def _error(self, done: CompletedProcess[str]) -> str:
-        """Return its sentences: they go over several lines, and drawings hold them together."""
+        """Return all from its error on: the lines after it have the causes, some drawn as trees."""
         lines = [re.sub(r"^[\s×│├└╰─▶]+", "", line) for line in done.stderr.splitlines()]
-        told = [at for at, line in enumerate(done.stderr.splitlines()) if "×" in line]
-        if told:
-            return " ".join(filter(None, lines[told[-1] :]))
-        return last_line(done.stderr, "error:")
+        begins = [
+            at
+            for at, line in enumerate(done.stderr.splitlines())
+            if line.lstrip().startswith(("error:", "×"))
+        ]
+        told = " ".join(filter(None, lines[begins[0] :])) if begins else last_line(done.stderr)
+        return told.removeprefix("error:").strip()
 
 
 def _variables() -> dict[str, str]:

@@ -20,7 +20,7 @@ _OWN = re.compile(r"(?:(?:-e|--editable)[\s=]*)?(?:file:)?\./?(?:\[(?P<extras>[^
 _PLACE = re.compile(r"(?:(?:-f|-i)\s*|--(?:find-links|index-url|extra-index-url)[\s=]\s*)(.+)")
 """Where packages are looked for."""
 _LOCAL = re.compile(
-    r"(?:-e|--editable)[\s=]*(?!\w+\+)|[./~]|[^\s@;]*\.(?:whl|zip|tar\.gz)\b|[\w.-]*/|"
+    r"(?:-e|--editable)[\s=]*+(?!\w+\+)|[./~]|[^\s@;:]*\.(?:whl|zip|tar\.gz)\b|[\w.-]*/|"
     r"(?:[^@]*@\s*)?file:"
 )
 """A requirement that is a path: its text says nothing of what lies there."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from whisperbench.errors import InputError, printable
 from whisperbench.versions.git import asked, complaint, git
-from whisperbench.versions.scratch import scratch
+from whisperbench.versions.scratch import if_full, scratch
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _UNDER_WAY = {
@@ -149,6 +149,11 @@ def _require_repository(repository: Path) -> None:
         said = complaint(done)
         if "not a git repository" in said:
             said = "is not in a git repository: name one, or run the command in one"
+        elif "dubious ownership" in said:
+            said = (
+                "belongs to another user, and git reads it only where it was told to: "
+                f"git config --global --add safe.directory {repository.resolve()}"
+            )
         raise InputError(f"{repository}: {said}")
 
 
@@ -206,6 +211,7 @@ def _write_files(repository: Path, commit: str, folder: Path, index: Path, name:
     if done.returncode:
         raise InputError(
             f"{name}: its files cannot be written to {folder.parent.parent}: {complaint(done)}"
+            f"{if_full(folder)}"
         )
 
 

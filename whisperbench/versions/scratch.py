@@ -13,6 +13,9 @@ from filelock import FileLock, Timeout
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 
+LITTLE_ROOM_MIB = 1024
+"""An environment takes more."""
+
 
 @contextmanager
 def scratch(purpose: str) -> Iterator[Path]:
@@ -56,6 +59,22 @@ def _clear(place: Path) -> None:
         with suppress(Timeout, OSError), lock:
             shutil.rmtree(folder, ignore_errors=True)
             _lock_of(folder).unlink(missing_ok=True)
+
+
+def if_full(place: Path) -> str:
+    """Return what to add to a failure to write where there is little room, which is often why.
+
+    Args:
+        place: an existing folder.
+
+    Returns:
+        The room that is left, if less than `LITTLE_ROOM_MIB`; else nothing.
+    """
+    try:
+        free_mib = shutil.disk_usage(place).free / 2**20
+    except OSError:
+        return ""
+    return f"; {place} has {free_mib:,.0f} MiB free" if free_mib < LITTLE_ROOM_MIB else ""
 
 
 @contextmanager

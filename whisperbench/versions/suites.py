@@ -8,6 +8,7 @@ from pathlib import Path
 from whisperbench.asked.checkout import ROOT, require_checkout
 from whisperbench.errors import InputError, one_line
 from whisperbench.versions.revisions import Tree
+from whisperbench.versions.scratch import if_full
 
 _MARKS = ("benchmarks/suite.toml", "whisperbench/__init__.py")
 """What a folder has that holds the suite."""
@@ -29,7 +30,8 @@ def suite_for(head: Tree, destination: Path) -> Path:
 
     Args:
         head: the files of the head.
-        destination: a folder for the copy. What it has of these items must not be there yet.
+        destination: a folder for the copy, of the caller's `scratch`: what was copied before a
+            failure stays in it. What it has of these items must not be there yet.
 
     Returns:
         The copy's folder, which is `destination`.
@@ -53,7 +55,9 @@ def suite_for(head: Tree, destination: Path) -> Path:
             elif (source / name).exists():
                 shutil.copy2(source / name, destination / name)
     except (OSError, shutil.Error) as error:
-        raise InputError(f"{whose}: cannot be copied to {destination}: {_reason(error)}") from error
+        raise InputError(
+            f"{whose}: the suite cannot be copied: {_reason(error)}{if_full(destination.parent)}"
+        ) from error
     return destination
 
 
