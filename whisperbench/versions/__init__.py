@@ -1,0 +1,1 @@
+"""Versions: git revisions, releases of packages, and environments that hold one of them."""
