@@ -10,7 +10,7 @@ from pathlib import Path
 from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.record.processes import run_child
-from whisperbench.record.runs import RECORDER, alone
+from whisperbench.record.runs import RECORDER, alone_or_part
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
 
@@ -57,7 +57,7 @@ def run_suite(
     asked = rebased(arguments, suite)
     result = result.resolve()
     result.unlink(missing_ok=True)
-    with alone() as lock:
+    with alone_or_part() as lock:
         try:
             code, output = run_child(
                 [str(python), "-m", "pytest", *asked, "--result", str(result)],

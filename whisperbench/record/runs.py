@@ -96,18 +96,12 @@ def recorded() -> bool:
 def alone() -> Iterator[int | None]:
     """Record: while nobody else of this user records or measures, who would spoil each other.
 
-    Who does so already in this process goes on: a comparison holds the lock over all of its runs,
-    each of which asks for it.
-
     Yields:
         What holds the lock, for a child to inherit; None where the system has no such locks.
 
     Raises:
         InputError: somebody does.
     """
-    if _held:
-        yield _held[-1]
-        return
     with _lock(
         exclusive=True,
         refusal="the suite is running on this machine, or being recorded: wait until it is done",
@@ -117,6 +111,25 @@ def alone() -> Iterator[int | None]:
             yield lock
         finally:
             _held.pop()
+
+
+@contextmanager
+def alone_or_part() -> Iterator[int | None]:
+    """Record, as part of what holds the lock in this process where something does.
+
+    A comparison holds it over all of its runs, each of which asks for it.
+
+    Yields:
+        As `alone`.
+
+    Raises:
+        InputError: another process records or measures.
+    """
+    if _held:
+        yield _held[-1]
+        return
+    with alone() as lock:
+        yield lock
 
 
 @contextmanager
