@@ -40,6 +40,10 @@ class InputError(WhisperbenchError):
     """An option, a file or a setting that cannot be used as it is."""
 
 
+class NotInstallableError(InputError):
+    """A package that pip cannot install, or a tree that cannot be built."""
+
+
 class ModelError(WhisperbenchError):
     """A checkpoint that cannot be found, reached, trusted or loaded."""
 

@@ -41,7 +41,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "wheels"
     for version in ("1.0", "2.0", "3.0"):
         make_wheel(folder, "small", version)
-    make_wheel(folder, "other", "1.0", ["small<3"])
+    make_wheel(folder, "other", "1.0", needs=["small<3"])
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,16 +14,14 @@ from typing import Any
 
 from whisperbench.asked.checkout import BENCHMARKS
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
+from whisperbench.record.processes import run_child
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 
 RECORDER = "WHISPERBENCH_RECORDER"
 """Environment variable that a recorded run finds: the process id of what records it."""
 
-LAST_WORDS_S = 10.0
-"""How long a run may take to end once it was interrupted."""
-
-_FORWARDED = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""What ends a recorder as Ctrl-C does: a cancelled job, a closed terminal."""
+_held: list[int | None] = []
+"""What holds the lock of recordings in this process, while it does."""
 
 
 def record(
@@ -72,59 +68,17 @@ def _own_folder(folder: Path) -> Path:
 
 
 def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> tuple[int, str]:
-    """Run pytest, and return its exit status and what it wrote.
-
-    It inherits the lock, and so holds it for as long as it lives, whatever becomes of this process.
-    """
-    with (
-        _interrupted_by(_FORWARDED),
-        subprocess.Popen(
-            [sys.executable, "-m", "pytest", *arguments],
-            env=os.environ | {RECORDER: str(os.getpid()), "PYTHONIOENCODING": "utf-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            pass_fds=() if lock is None else (lock,),
-        ) as process,
-    ):
-        try:
-            output, _ = process.communicate()
-        except KeyboardInterrupt:
-            _end(process)
-            raise InvalidMeasurementError(
-                f"run {number} of {runs} was interrupted: no baseline is made"
-            ) from None
-    return process.returncode, output
-
-
-@contextmanager
-def _interrupted_by(signals: Sequence[int]) -> Iterator[None]:
-    """Let signals interrupt as Ctrl-C does."""
-    # nohup's are let be.
-    before = {
-        each: signal.signal(each, signal.default_int_handler)
-        for each in signals
-        if signal.getsignal(each) is not signal.SIG_IGN
-    }
+    """Run pytest, and return its exit status and what it wrote."""
     try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a run so that it can clear up. A terminal has interrupted it already; a kill has not."""
-    for _ in range(2):
-        try:
-            process.communicate(timeout=LAST_WORDS_S / 2)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        else:
-            return
-    process.kill()
+        return run_child(
+            [sys.executable, "-m", "pytest", *arguments],
+            environment=os.environ | {RECORDER: str(os.getpid()), "PYTHONIOENCODING": "utf-8"},
+            lock=lock,
+        )
+    except KeyboardInterrupt:
+        raise InvalidMeasurementError(
+            f"run {number} of {runs} was interrupted: no baseline is made"
+        ) from None
 
 
 def _is_benchmark(argument: str) -> bool:
@@ -152,6 +106,29 @@ def alone() -> Iterator[int | None]:
         exclusive=True,
         refusal="the suite is running on this machine, or being recorded: wait until it is done",
     ) as lock:
+        _held.append(lock)
+        try:
+            yield lock
+        finally:
+            _held.pop()
+
+
+@contextmanager
+def alone_or_part() -> Iterator[int | None]:
+    """Record, as part of what holds the lock in this process where something does.
+
+    A comparison holds it over all of its runs, each of which asks for it.
+
+    Yields:
+        As `alone`.
+
+    Raises:
+        InputError: another process records or measures.
+    """
+    if _held:
+        yield _held[-1]
+        return
+    with alone() as lock:
         yield lock
 
 

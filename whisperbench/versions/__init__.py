@@ -1,1 +1,1 @@
-"""Versions of code: git revisions, environments made of their locks, the suite for both sides."""
+"""Versions of code: git revisions, releases of packages, and environments that hold one of them."""

@@ -1,0 +1,1 @@
+"""Which release of a package made Whisper cost more: a search by counts, which do not wobble."""

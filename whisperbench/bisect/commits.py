@@ -1,0 +1,208 @@
+"""Bisection over the commits of a package's repository, which git walks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from whisperbench.bisect.git import Git
+from whisperbench.bisect.measuring import SKIPPED, Measurer
+from whisperbench.bisect.releases import Answer, following
+from whisperbench.bisect.search import Growth, changes, counts_of, grown
+from whisperbench.errors import InputError, InvalidMeasurementError, printable
+from whisperbench.results.environment import cache_folder
+from whisperbench.results.records import Run
+from whisperbench.versions.pip import pip_for
+
+_FIRST_BAD = re.compile(r"^([0-9a-f]{40,64}) is the first (?:'bad'|bad) commit", re.MULTILINE)
+_ONLY_SKIPPED = "only 'skip'ped commits left"
+
+
+def bisect_commits(
+    repository: Path,
+    package: str,
+    text: str,
+    measurer: Measurer,
+    *,
+    metric: str | None = None,
+    say: Callable[[str], None],
+) -> Answer:
+    """Find the commit of a repository that made a count grow, as `git bisect run` does.
+
+    The commits are checked out in a worktree of their own, which is removed at the end: the
+    repository's own files, its index and a bisection under way there stay as they are. No hook is
+    run, and nothing fetched.
+
+    Args:
+        repository: a clone of what builds the package.
+        package: the distribution that it builds.
+        text: GOOD..BAD, two revisions.
+        measurer: measures a tree.
+        metric: as in `releases.bisect_releases`.
+        say: told of each step.
+
+    Raises:
+        InputError: the repository, a revision or the package is none, GOOD is no ancestor of BAD,
+            or BAD is not worse.
+        InvalidMeasurementError: an end cannot be measured.
+    """
+    git = Git(folder=repository)
+    good, bad = _ends(git, text)
+    with _worktree(git, bad) as tree:
+        steps = _Steps(tree, package, measurer)
+        runs: dict[str, Run] = {}
+        for commit, which in ((good, "good"), (bad, "bad")):
+            try:
+                runs[commit] = steps.measure(commit)
+            except SKIPPED as error:
+                raise InvalidMeasurementError(
+                    f"the {which} end cannot be measured; name another revision: {error}"
+                ) from error
+            say(f"{steps.name(commit)}: measured")
+        growths = grown(
+            counts_of(runs[good]),
+            counts_of(runs[bad]),
+            (steps.name(good), steps.name(bad)),
+            metric,
+        )
+        say(following(growths, "commit"))
+        return _walk(steps, runs, growths[0], (good, bad), metric, say)
+
+
+class _Steps:
+    """Builds and measures commits in a worktree."""
+
+    def __init__(self, tree: Git, package: str, measurer: Measurer) -> None:
+        self.tree = tree
+        self._package = package
+        self._measurer = measurer
+
+    def name(self, commit: str) -> str:
+        """Name a commit in a sentence, with its subject."""
+        return printable(self.tree.run("log", "-1", "--format=%h (%s)", commit).strip())
+
+    def measure(self, commit: str) -> Run:
+        """Check a commit out, build it, and return its run.
+
+        Raises:
+            NotInstallableError: it cannot be built or installed.
+            InvalidMeasurementError: it cannot be run.
+            InputError: it builds another package.
+        """
+        self.tree.run("checkout", "--quiet", "--force", "--detach", commit)
+        # What an earlier build left would get into the wheel.
+        self.tree.run("clean", "-ffdxq")
+        python = self._measurer.python
+        with tempfile.TemporaryDirectory(prefix="whisperbench-wheel-") as folder:
+            wheel = pip_for(python).wheel_of(self.tree.folder, Path(folder), python)
+            built = wheel.name.partition("-")[0]
+            if _normal(built) != _normal(self._package):
+                raise InputError(
+                    f"the repository builds {built}, and not {printable(self._package)}: name the "
+                    "package that it builds"
+                )
+            return self._measurer.run_of(str(wheel), self.name(commit))
+
+
+def _walk(
+    steps: _Steps,
+    runs: dict[str, Run],
+    followed: Growth,
+    ends: tuple[str, str],
+    metric: str | None,
+    say: Callable[[str], None],
+) -> Answer:
+    """Let git choose commits until it names the first bad one."""
+    tree, (good, bad) = steps.tree, ends
+    said = tree.run("bisect", "start", bad, good)
+    while not ((first := _FIRST_BAD.search(said)) or _ONLY_SKIPPED in said):
+        commit = tree.run("rev-parse", "HEAD").strip()
+        verdict = "skip"
+        try:
+            runs[commit] = steps.measure(commit)
+            count = counts_of(runs[commit])[followed.place]
+            verdict = "bad" if count > followed.boundary else "good"
+            say(f"{steps.name(commit)}: {count:.10g}, {verdict}")
+        except SKIPPED as error:
+            say(f"skipped: {error}")
+        except KeyError:
+            say(f"skipped: {steps.name(commit)}: {followed.place} was not measured")
+        said = tree.run("bisect", verdict, commit, fails=True)
+    if first is None:
+        left = re.findall(r"^[0-9a-f]{40,64}$", said, re.MULTILINE)
+        names = ", ".join(steps.name(each) for each in left)
+        lines = [f"not decided: one of these is the first bad commit: {names}"]
+        return Answer(lines=tuple(lines), decided=False, first_bad="")
+    return Answer(
+        lines=tuple(_told(steps, runs, first[1], followed, metric)),
+        decided=True,
+        first_bad=first[1],
+    )
+
+
+def _told(
+    steps: _Steps, runs: dict[str, Run], first_bad: str, followed: Growth, metric: str | None
+) -> Iterator[str]:
+    """Name the first bad commit, and what it changed."""
+    parent = steps.tree.run("rev-parse", f"{first_bad}^1").strip()
+    yield f"{first_bad} is the first bad commit: {steps.name(first_bad)}"
+    try:
+        before = runs[parent] if parent in runs else steps.measure(parent)
+    except SKIPPED as error:
+        yield f"what it changed cannot be told: {error}"
+        return
+    for line in changes(before, runs[first_bad], followed.place, metric):
+        yield f"  {line}"
+
+
+def _ends(git: Git, text: str) -> tuple[str, str]:
+    """Find the two commits.
+
+    Raises:
+        InputError: this is no range, a revision is none, or good is no ancestor of bad.
+    """
+    good, dots, bad = (each.strip() for each in text.partition(".."))
+    if not (dots and good and bad) or bad.startswith("."):
+        raise InputError(f"{printable(text)!r} is no range: write GOOD..BAD, two revisions")
+    ends = git.commit(good), git.commit(bad)
+    if ends[0] == ends[1]:
+        raise InputError(f"{printable(text)}: both ends are the same commit")
+    if not git.is_ancestor(*ends):
+        newer = git.is_ancestor(ends[1], ends[0])
+        raise InputError(
+            f"{printable(text)}: {good} is {'newer than' if newer else 'no ancestor of'} {bad}; "
+            "write the older revision, which is good, first"
+        )
+    return ends
+
+
+@contextmanager
+def _worktree(git: Git, commit: str) -> Iterator[Git]:
+    """Give a worktree of its own, and remove it whatever happens.
+
+    Who bisects holds the lock of recordings, so that no other bisection's is taken away.
+    """
+    root = cache_folder().resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob("bisect-*/.git"):  # by one that was killed
+            shutil.rmtree(left.parent, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="bisect-", dir=root))
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written: {error.strerror}") from error
+    try:
+        git.run("worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+        yield Git(folder=folder)
+    finally:
+        git.run("worktree", "remove", "--force", str(folder), fails=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        git.run("worktree", "prune", fails=True)
+
+
+def _normal(name: str) -> str:
+    """Write a package's name as all of its spellings are alike (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

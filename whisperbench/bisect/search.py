@@ -1,0 +1,181 @@
+"""The search: which count is followed, what is called worse, and between which two it grew.
+
+It is pure. Counts do not wobble, so each step decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from whisperbench.errors import InputError, InvalidMeasurementError
+from whisperbench.judge.causes import causes_of
+from whisperbench.results.records import Measurement, Run, name_of
+from whisperbench.units import counted
+
+
+class Place(NamedTuple):
+    """What a count is of."""
+
+    benchmark: str
+    cell: str
+    metric: str
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        return f"{self.metric} of {self.cell}"
+
+
+Counts = Mapping[Place, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """A count that is higher at the bad end than at the good one."""
+
+    place: Place
+    good: float
+    bad: float
+
+    @property
+    def share(self) -> float:
+        """The growth as a share; infinite over nothing."""
+        return self.bad / self.good - 1 if self.good else math.inf
+
+    @property
+    def boundary(self) -> float:
+        """Half of the way: what is over it is bad.
+
+        Somewhere between two neighbours a count passes it, however many of them it grew in and
+        whether it shrank meanwhile. A boundary at the good end's count would find the first growth,
+        however small, and miss the one that matters.
+        """
+        return (self.good + self.bad) / 2
+
+    def part(self, before: float, after: float) -> float:
+        """Return what a step makes up of the growth, as a share."""
+        return (after - before) / (self.bad - self.good)
+
+
+def counts_of(run: Run) -> Counts:
+    """Return the exact figures of a run that are better when they are lower, by place."""
+    return {
+        Place(row.benchmark, name_of(row.cell), metric.name): metric.figures[0]
+        for row in run.measurements
+        for metric in row.metrics
+        if metric.kind == "exact" and metric.better == "lower" and not metric.derived
+    }
+
+
+def grown(good: Counts, bad: Counts, names: tuple[str, str], wanted: str | None) -> list[Growth]:
+    """Return what grew from one end to the other, the largest share first.
+
+    Args:
+        good: counts of the good end.
+        bad: of the bad one.
+        names: of the two, for sentences.
+        wanted: a metric's name, or a pattern such as `decode_*`; None for all.
+
+    Raises:
+        InvalidMeasurementError: one of them has no counts.
+        InputError: there is no such metric, or none of what is asked for grew.
+    """
+    for counts, name in zip((good, bad), names, strict=True):
+        if not counts:
+            raise InvalidMeasurementError(
+                f"{name}: no counts were measured; name benchmarks that count, such as "
+                "benchmarks/test_cost.py"
+            )
+    pattern = wanted or "*"
+    both = [place for place in good if place in bad and fnmatchcase(place.metric, pattern)]
+    if not both:
+        known = ", ".join(sorted({place.metric for place in good if place in bad}))
+        raise InputError(f"--metric {pattern}: no count of both is called so; there are: {known}")
+    found = [
+        Growth(place=place, good=good[place], bad=bad[place])
+        for place in both
+        if bad[place] > good[place]
+    ]
+    if not found:
+        less = sum(bad[place] < good[place] for place in both)
+        which = f"{less} of them shrank" if less else "all are equal"
+        raise InputError(
+            f"{names[1]} is not worse than {names[0]}: none of {counted(len(both), 'count')} grew, "
+            f"{which}; there is nothing to look for"
+        )
+    # What there was nothing of comes last: any growth of it is infinite.
+    return sorted(found, key=lambda each: (not each.good, -each.share, each.place))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Two that the growth lies between."""
+
+    good: int
+    """The last that is known to be good,"""
+    bad: int
+    """and the first that is known to be bad."""
+    skipped: tuple[int, ...]
+    """Those between them, which could not be measured."""
+
+
+def search(number: int, worse: Callable[[int], bool | None]) -> Found:
+    """Find where what is worse begins, in about log2 steps.
+
+    Args:
+        number: of candidates. The first is known to be good, the last to be bad.
+        worse: tells of a candidate whether it is bad; None where that cannot be said.
+    """
+    good, bad = 0, number - 1
+    skipped: set[int] = set()
+    while left := [each for each in range(good + 1, bad) if each not in skipped]:
+        middle = min(left, key=lambda each: (abs(2 * each - good - bad), each))
+        verdict = worse(middle)
+        if verdict is None:
+            skipped.add(middle)
+        elif verdict:
+            bad = middle
+        else:
+            good = middle
+    between = tuple(sorted(each for each in skipped if good < each < bad))
+    return Found(good=good, bad=bad, skipped=between)
+
+
+def most_steps(number: int) -> int:
+    """Return how many candidates are measured at most, both ends apart, if none is skipped.
+
+    >>> most_steps(16), most_steps(2), most_steps(41)
+    (4, 0, 6)
+    """
+    return max(0, math.ceil(math.log2(number - 1)))
+
+
+def measurement_at(run: Run, place: Place) -> Measurement | None:
+    """Find the measurement that a count is of."""
+    return next(
+        (
+            row
+            for row in run.measurements
+            if (row.benchmark, name_of(row.cell)) == (place.benchmark, place.cell)
+        ),
+        None,
+    )
+
+
+def changes(before: Run, after: Run, followed: Place, wanted: str | None) -> Iterator[str]:
+    """Say what grew in a step, and what it is made of: the followed count first."""
+    one, two = counts_of(before), counts_of(after)
+    places: Sequence[Place] = [
+        place
+        for place in sorted(one.keys() & two.keys(), key=lambda each: (each != followed, each))
+        if two[place] > one[place] and fnmatchcase(place.metric, wanted or "*")
+    ]
+    for place in places:
+        share = f" ({two[place] / one[place] - 1:+.2%})" if one[place] else ""
+        base, head = (measurement_at(run, place) for run in (before, after))
+        causes = causes_of(base, head, place.metric) if base and head else []
+        made_of = f": {'; '.join(causes)}" if causes else ""
+        yield f"{place}: {one[place]:.10g} to {two[place]:.10g}{share}{made_of}"

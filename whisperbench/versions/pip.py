@@ -1,0 +1,161 @@
+"""pip, run in a process of its own for another interpreter; what goes wrong becomes one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from whisperbench.errors import InputError, NotInstallableError, one_line
+
+_QUIETLY = ("--disable-pip-version-check", "--no-input", "--no-color")
+
+_WHEREABOUTS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP")
+"""What would make an interpreter find other packages than its own."""
+
+_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_DRY_RUN")
+"""What would make pip install into another place. What says where packages come from is kept."""
+
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+
+_BUNDLED = """
+import ensurepip, pathlib
+print(max(pathlib.Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")))
+"""
+
+
+def bare_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment variables but those that lead to other packages."""
+    left_out = {*_WHEREABOUTS, *_ELSEWHERE}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return kept | {"PYTHONIOENCODING": "utf-8"} | dict(more or {})
+
+
+def run_python(python: Path, *arguments: str) -> str:
+    """Run a little program in another interpreter, and return what it printed.
+
+    Raises:
+        InputError: it does not run, or fails, or the disk is full.
+    """
+    try:
+        done = _run([str(python), *arguments], bare_environment())
+    except OSError as error:
+        raise InputError(f"{python}: is no Python: {one_line(error.strerror)}") from error
+    if done.returncode:
+        _require_space(done.stderr, str(python))
+        raise InputError(f"{python}: does not run {arguments[0]}: {last_error(done.stderr)}")
+    return done.stdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pip:
+    """A pip, which installs into whichever interpreter it is told to."""
+
+    host: Path | None
+    """The interpreter that has it."""
+    wheel: Path | None = None
+    """Where none has, the one that comes with Python's own ensurepip."""
+
+    def install(self, python: Path, arguments: Sequence[str], name: str) -> None:
+        """Install into an environment.
+
+        Args:
+            python: its interpreter.
+            arguments: of `pip install`.
+            name: what is installed, for sentences.
+
+        Raises:
+            NotInstallableError: pip refuses or fails, with the last error that it wrote.
+            InputError: the disk is full.
+        """
+        self._call(python, ["install", "--no-compile", "--prefer-binary", *arguments], name)
+
+    def wheel_of(self, source: Path, folder: Path, python: Path) -> Path:
+        """Build the wheel of a folder of source into another folder, and return its path.
+
+        Raises:
+            NotInstallableError: it cannot be built.
+            InputError: the disk is full.
+        """
+        arguments = ["wheel", "--no-deps", "--wheel-dir", str(folder), str(source)]
+        self._call(python, arguments, str(source))
+        return max(folder.glob("*.whl"), key=lambda path: path.stat().st_mtime_ns)
+
+    def versions(self, package: str, python: Path) -> str:
+        """Return what `pip index versions` prints: the releases that could be installed.
+
+        Raises:
+            InputError: there is no such package, or no index answers.
+        """
+        try:
+            return self._call(python, ["index", "versions", package], package)
+        except NotInstallableError as error:
+            raise InputError(str(error)) from error
+
+    def _call(self, python: Path, arguments: Sequence[str], name: str) -> str:
+        more: dict[str, str] = {}
+        if self.host is not None:
+            command = [str(self.host), "-m", "pip", "--python", str(python)]
+        else:
+            command, more = [str(python), "-m", "pip"], {"PYTHONPATH": str(self.wheel)}
+        done = _run([*command, *_QUIETLY, *arguments], bare_environment(more))
+        if done.returncode == 0:
+            return done.stdout
+        text = f"{done.stdout}\n{done.stderr}"
+        _require_space(text, name)
+        raise NotInstallableError(f"{name}: pip cannot install it: {last_error(text)}")
+
+
+def pip_for(python: Path) -> Pip:
+    """Find a pip: the interpreter's own, ours, or the one that Python brings along.
+
+    Raises:
+        InputError: there is none.
+    """
+    for host in (python, Path(sys.executable)):
+        if _run([str(host), "-m", "pip", "--version"], bare_environment()).returncode == 0:
+            return Pip(host=host)
+    try:
+        return Pip(host=None, wheel=Path(run_python(python, "-c", _BUNDLED).strip()))
+    except InputError:
+        raise InputError(
+            f"{python}: has no pip, and neither has the Python that runs this; install pip into "
+            "one of them"
+        ) from None
+
+
+def _require_space(text: str, name: str) -> None:
+    if any(each in text for each in _NO_SPACE):
+        raise InputError(f"{name}: cannot be installed: the disk is full, or the quota is used up")
+
+
+def last_error(text: str) -> str:
+    r"""Find the line that says what went wrong: pip's last error, or else the last line.
+
+    >>> last_error("Collecting x\nERROR: No matching distribution found for x")
+    'No matching distribution found for x'
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.lower().startswith("error:") and "ResolutionImpossible" not in line
+    ]
+    return one_line((errors or lines or ["it said nothing"])[-1])
+
+
+def _run(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
