@@ -1,0 +1,1 @@
+"""Versions of code: git revisions, environments, releases of packages, and what differs in them."""
