@@ -24,6 +24,8 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
+from whisperbench.measure.reach import recording, run_recorded
+
 PRELOAD = (
     "torch",
     "transformers",
@@ -53,6 +55,8 @@ def start_process(
     Returns:
         The process, and the connection to it.
     """
+    if recording():  # what a server has imported for it, nobody would have seen
+        target, arguments, forked = run_recorded, (target, *arguments), False
     forked = forked and "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     if forked:

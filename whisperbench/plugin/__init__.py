@@ -1,6 +1,7 @@
 """The pytest side of the suite: the one package that imports pytest."""
 
 pytest_plugins = [
+    "whisperbench.plugin.reach",  # first, for what is imported later is to be seen
     "whisperbench.plugin.options",
     "whisperbench.plugin.needs",
     "whisperbench.plugin.session",

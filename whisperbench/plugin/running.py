@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whisperbench.errors import ExitCode, printable
+from whisperbench.measure.reach import recording
 from whisperbench.output import legible
 from whisperbench.plugin.collecting import require_cells_once
 from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
@@ -56,7 +57,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     require_cells_once(session.items)
     ours.prepared = prepare(config, ours, session.items)
     ours.judging = read_baseline(config, ours, ours.prepared.device_key)
-    ours.result = writable_result(config, ours.prepared)
+    if not recording():
+        ours.result = writable_result(config, ours.prepared)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -83,7 +85,7 @@ def _finish(session: pytest.Session) -> None:
     elif value_of(session.config, "baseline") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = int(ExitCode.INVALID)
     if ours is None or ours.result is None:
-        return  # it was refused, and nothing was measured
+        return  # it was refused, or no figure of it is to be kept
     whole = write_result(session.config, ours, ours.result)
     # What was asked for and not measured is not a pass.
     if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):

@@ -23,6 +23,7 @@ from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
+from whisperbench.measure.reach import recorded_child
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
@@ -158,4 +159,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with recorded_child():
+        main()
