@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisperbench.ab.pairs import Measured, why_whole
+from whisperbench.ab.reaching import reach_of
 from whisperbench.ab.sides import Side, SideProcess, ended_at_exit
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.judge.comparison import Comparison, hold_against
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import MOST
+from whisperbench.measure.reach import VARIABLE as REACH_VARIABLE
+from whisperbench.measure.reach import read_entered
+from whisperbench.results.passes import CostResult
 from whisperbench.results.records import Run
 from whisperbench.units import counted
+from whisperbench.versions.revisions import Tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,8 @@ class Asked:
     """In which no pair is begun that would end after it."""
     fast: bool = False
     """Whether wall time is left out."""
+    trees: tuple[Tree, Tree] | None = None
+    """The files of base and head, where they are revisions."""
 
 
 @dataclass
@@ -63,6 +70,7 @@ class Course:
         started_s = self.clock()
         runs = tuple(self._count(side) for side in (self.asked.base, self.asked.head))
         self._counts = hold_against(runs[0], runs[1], self.asked.suite)
+        self._reach(runs[1])
         if self.asked.fast:
             return
         self._measured = Measured(
@@ -75,6 +83,31 @@ class Course:
             whole=why_whole(*runs),
         )
         self._take_pairs(self._measured, started_s)
+
+    def _reach(self, counted_run: Run) -> None:
+        """Find out what the head's cost pass runs of the code that differs."""
+        if not any(isinstance(row.found, CostResult) for row in counted_run.measurements):
+            self.remarks.append(
+                "no cost was counted, so it is not known which of the changed functions were run"
+            )
+            return
+        path = self.asked.folder / "head-entered.json"
+        process = SideProcess(
+            self.asked.head,
+            "cost",
+            self.asked.arguments,
+            self.asked.folder / "head-entered-run.json",
+            lock=self.lock,
+            variables={REACH_VARIABLE: str(path.resolve())},
+        )
+        with ended_at_exit([process]):
+            process.require_end()
+        sides = self.asked.base, self.asked.head
+        found, remarks = reach_of(
+            (sides[0].python, sides[1].python), self.asked.trees, read_entered(path)
+        )
+        self.remarks += remarks
+        (self.faults if found.unreached else self.remarks).append(found.sentence)
 
     def _count(self, side: Side) -> Run:
         """Run all but wall time on a side, once."""

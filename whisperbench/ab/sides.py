@@ -112,6 +112,15 @@ class SideProcess:
             raise SideError(f"the {self.side.name}'s process {self.how_it_ended()}")
         return read_run(self.result)
 
+    def require_end(self) -> None:
+        """Wait for its end, where it keeps no result.
+
+        Raises:
+            SideError: it failed.
+        """
+        if self._process.wait():
+            raise SideError(f"the {self.side.name}'s process {self.how_it_ended()}")
+
     def how_it_ended(self) -> str:
         """Wait for its end, and say how it was, as "exited with 4: no such option"."""
         code = self._process.wait()

@@ -129,6 +129,7 @@ def ab(
                     largest=largest,
                     budget_s=None if budget is None else 60 * budget,
                     fast=fast,
+                    trees=sides.trees,
                 )
                 for side in (sides.base, sides.head):
                     say(f"{side.name}: {side.what}")

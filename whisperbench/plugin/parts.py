@@ -60,7 +60,7 @@ def _belongs(item: pytest.Item, mine: Part) -> bool:
     if mine == "wall":
         # What takes a fresh process for each round has no process that could take turns.
         return wall and FRESH_PROCESS not in needs_of(item)
-    return not wall
+    return not wall and (mine == "counts" or "count_cost" in getattr(item, "fixturenames", ()))
 
 
 def partner_of(

@@ -12,8 +12,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-Part = Literal["counts", "wall"]
-"""`counts`: all but wall time; one execution decides. `wall`: wall time of loaded models."""
+Part = Literal["counts", "cost", "wall"]
+"""`counts`: all but wall time; one execution decides. `cost`: of these what is counted exactly.
+`wall`: wall time of loaded models."""
 
 PART_VARIABLE = "WHISPERBENCH_PART"
 """Environment variable of a process that runs one part of the suite alone."""
