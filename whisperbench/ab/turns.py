@@ -33,10 +33,14 @@ from whisperbench.measure.turns.messages import (
     ToProcess,
 )
 
-ROUNDS_S = 10.0
+SETTLE_S = 4.0
+"""For so long the first benchmark of a pair has further warm-up rounds. On an H200's host the first
+seconds of a pinned process were of two speeds, 12 and 20 ms for the same front end."""
+
+ROUNDS_S = 6.0
 """After so long a benchmark has rounds enough, unless it has too few for a median."""
 
-FEWEST_ROUNDS = 10
+FEWEST_ROUNDS = 8
 """Of each process, behind its warm-up rounds: even, so that each is first as often as second."""
 
 LONGEST_SILENCE_S = 900.0
@@ -169,11 +173,13 @@ def take_turns(
         live.remaining = list(collected.benchmarks)
     cpus = choose_cpus(number, said[0].threads if said[0].on_host else 1)
     at = {live.name: live.next_benchmark() for live in both}
+    settle_s = SETTLE_S
     while any(name is not None for name in at.values()):
         met = list(both)
         if at["base"] == at["head"]:
             with _pinned([live.pid for live in both], cpus, pin):
-                _rounds(both, number, cpus, said[0].warmup_rounds + FEWEST_ROUNDS)
+                _rounds(both, number, cpus, said[0].warmup_rounds + FEWEST_ROUNDS, settle_s)
+            settle_s = 0.0
             for live in both:
                 live.tell(GoOn())
         else:
@@ -201,21 +207,25 @@ def _rounds(
     number: int,
     cpus: tuple[int, ...],
     fewest: int,
+    settle_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Go on round by round, in swapped order, until both have all of theirs."""
     for live, other in zip(both, reversed(both), strict=True):
         live.tell(Start(cpus=cpus, partner=other.pid))
     said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
-    rounds, started_s = 0, clock()
+    turn, rounds, started_s = number, 0, clock()
     while any(isinstance(each, Ready) for each in said.values()):
+        spent_s = clock() - started_s - settle_s
         even = (rounds - fewest) % 2 == 0
-        enough = rounds >= fewest and even and clock() - started_s > ROUNDS_S
-        for live in both if (number + rounds) % 2 else tuple(reversed(both)):
+        enough = rounds >= fewest and even and spent_s > ROUNDS_S
+        answer = Enough() if enough else Go(settling=spent_s < 0)
+        for live in both if turn % 2 else tuple(reversed(both)):
             if isinstance(said[live.name], Ready):
-                live.tell(Enough() if enough else Go())
+                live.tell(answer)
                 said[live.name] = live.hear(Ready | Ended)  # type: ignore[arg-type]
-        rounds += 1
+        turn += 1
+        rounds += spent_s >= 0
 
 
 def choose_cpus(number: int, threads: int) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     turn_rounds: PositiveInt = 16
     """Timed rounds of a whole transcription where base and head take turns: as many at most, and
     fewer where they take long."""
-    turn_stage_rounds: PositiveInt = 60
+    turn_stage_rounds: PositiveInt = 40
     """Likewise of a single stage. A pair is one replicate, and the better known the more rounds it
     has."""
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]

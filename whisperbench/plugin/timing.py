@@ -90,6 +90,8 @@ class Timing:
         with garbage_held(), self._turns():
             for _ in range(self._prepared.plan.profile.warmup_rounds):
                 one_round()
+            while self._partner is not None and self._partner.settling:
+                one_round()
             taken = self._take(one_round, rounds)
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, group, taken.samples_s)

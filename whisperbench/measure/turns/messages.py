@@ -72,6 +72,9 @@ class Alone(_Message, frozen=True, tag="alone"):
 class Go(_Message, frozen=True, tag="go"):
     """It is your turn."""
 
+    settling: bool = False
+    """Whether the round is one more warm-up round."""
+
 
 class Enough(_Message, frozen=True, tag="enough"):
     """Both have as many rounds as there is time for."""

@@ -38,6 +38,8 @@ class Partner:
         self._accelerator = accelerator
         self._start = Start(cpus=(), partner=0)
         self._loops_s: list[float] = []
+        self.settling = False
+        """Whether the last round was a warm-up round beyond those of the profile."""
 
     @cached_property
     def _loop(self) -> Callable[[], float]:
@@ -94,6 +96,7 @@ class Partner:
             raise EnoughRoundsError
         if not isinstance(answer, Go):
             raise _out_of_step(answer)
+        self.settling = answer.settling
         self._loops_s.append(self._loop())
 
     def turns(self, rounds: int) -> Turns:
