@@ -11,13 +11,16 @@ from whisperbench.results.records import Measurement
 from whisperbench.units import counted
 
 PAIRS = 6
-"""Pairs of processes that are counted on, of `judge.sequential`'s looks the one in the middle."""
+"""Pairs that are counted on: of the numbers after which a figure may be decided, a middle one."""
 
 WARM_UPS = 3
-"""Rounds that are timed and thrown away: a run does not say how many they were."""
+"""Rounds of a process that are thrown away, as many as suite.toml's profiles have at most."""
 
-ROUNDS = 15
-"""Rounds of a figure that came from several processes, whose files do not keep the rounds."""
+FEWEST_ROUNDS = 10
+"""Rounds that each process of a pair then takes at least,"""
+
+LEAST_S = 10.0
+"""and goes on until a benchmark has taken so long, in both processes together."""
 
 _Loaded = tuple[str, str, str]
 """Model, precision and attention: what a process has to load."""
@@ -38,16 +41,16 @@ def remedy(head: Sequence[Measurement], base: Sequence[Measurement]) -> str:
 def minutes_in_turns(head: Sequence[Measurement], base: Sequence[Measurement]) -> int | None:
     """Estimate the minutes of `PAIRS` pairs of fresh processes, each of which times all of a run.
 
-    A process imports, then loads each model in each precision, makes its first call and times its
-    rounds. The two of a pair are counted as one after the other, because they take turns. The cost,
-    memory and quality passes are not counted.
+    The two of a pair start side by side: each imports, loads each model in each precision and makes
+    a first call. Then they take turns, so that their rounds are counted one after the other. The
+    cost, memory and quality passes are not counted.
 
     Args:
         head: what the run measured.
         base: what its baseline holds.
 
     Returns:
-        At least 1; None where nothing is timed, or neither says what importing and loading take.
+        None where nothing is timed, or neither says what importing and loading take.
     """
     timed = [row for row in head if isinstance(row.found, LatencyResult) and _typical_s(row)]
     import_s = _import_s([*head, *base])
@@ -56,15 +59,8 @@ def minutes_in_turns(head: Sequence[Measurement], base: Sequence[Measurement]) -
     if not timed or import_s is None or not loaded <= loads_s.keys():
         return None
     start_s = import_s + sum(loads_s[each] + first_calls_s.get(each, 0.0) for each in loaded)
-    process_s = start_s + sum(_rounds_s(row) for row in timed)
-    return max(1, ceil(2 * PAIRS * process_s / 60))
-
-
-def _rounds_s(row: Measurement) -> float:
-    metric = row.metric("latency_s")
-    samples = metric.samples if metric is not None else None
-    warm_ups_s = WARM_UPS * _typical_s(row)
-    return warm_ups_s + (sum(samples) if samples else ROUNDS * _typical_s(row))
+    rounds_s = sum(max(LEAST_S, 2 * (WARM_UPS + FEWEST_ROUNDS) * _typical_s(row)) for row in timed)
+    return ceil(PAIRS * (start_s + rounds_s) / 60)
 
 
 def _typical_s(row: Measurement) -> float:
