@@ -9,7 +9,7 @@ from pathlib import Path
 
 from whisperbench.ab.pairs import Measured, why_whole
 from whisperbench.ab.reaching import reach_of
-from whisperbench.ab.sides import Side, SideProcess, ended_at_exit
+from whisperbench.ab.sides import NothingSelectedError, Side, SideProcess, ended_at_exit
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.judge.comparison import Comparison, hold_against
@@ -68,9 +68,13 @@ class Course:
             InputError: the sides cannot be compared at all.
         """
         started_s = self.clock()
-        runs = tuple(self._count(side) for side in (self.asked.base, self.asked.head))
-        self._counts = hold_against(runs[0], runs[1], self.asked.suite)
-        self._reach(runs[1])
+        runs: tuple[Run, ...] = ()
+        try:
+            runs = tuple(self._count(side) for side in (self.asked.base, self.asked.head))
+            self._counts = hold_against(runs[0], runs[1], self.asked.suite)
+            self._reach(runs[1])
+        except NothingSelectedError:
+            self.remarks.append("no benchmark of counts, memory or words was selected")
         if self.asked.fast:
             return
         self._measured = Measured(
@@ -80,7 +84,7 @@ class Course:
             folder=self.asked.folder,
             pairs=Pairs(self.asked.suite.tolerance, self.asked.largest),
             lock=self.lock,
-            whole=why_whole(*runs),
+            whole=why_whole(runs),
         )
         self._take_pairs(self._measured, started_s)
 
@@ -138,6 +142,9 @@ class Course:
             before = measured.whole
             try:
                 measured.take()
+            except NothingSelectedError:
+                self.remarks.append("no benchmark of wall time was selected")
+                return
             except InvalidMeasurementError as error:
                 self.faults.append(f"pair {measured.pairs.count + 1}: {error}")
                 return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from whisperbench.ab.sides import Side, SideProcess, ended_at_exit, ids_of
-from whisperbench.ab.turns import Live, can_pin, open_channel, pin, take_turns
+from whisperbench.ab.turns import Live, TurnsNotBegunError, can_pin, open_channel, pin, take_turns
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.rules import percent
 from whisperbench.results.passes import LatencyResult
@@ -47,6 +48,7 @@ class Measured:
         """Measure the next pair of what is not decided.
 
         Raises:
+            NothingSelectedError: there is nothing to time.
             InvalidMeasurementError: a process ended or hung.
         """
         number = self.pairs.count + 1
@@ -127,7 +129,8 @@ class Measured:
                 processes.append(process)
                 lives.append(Live(side.name, process.pid, channel, process.how_it_ended))
             base, head = lives
-            take_turns(base, head, number, pin)
+            with suppress(TurnsNotBegunError):  # finish() says why
+                take_turns(base, head, number, pin)
             return processes[0].finish(), processes[1].finish()
 
     def _whole(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
@@ -147,20 +150,20 @@ def _reasons(run: Run) -> str:
     return " ".join(entry.reason for entry in run.info.manifest)
 
 
-def why_whole(base: Run, head: Run) -> str:
+def why_whole(runs: Sequence[Run]) -> str:
     """Say why two live processes cannot take turns; "" where they can.
 
     Args:
-        base: what it took of memory, where that was measured.
-        head: likewise.
+        runs: of base and head, with what they took of memory where that was measured; or none.
     """
     if not can_pin():
         return "this system does not let processes be pinned to cores"
-    taken_mib = sum(map(_peak_mib, (base, head)))
-    if taken_mib > head.machine.memory_mib:
+    taken_mib = sum(map(_peak_mib, runs))
+    room_mib = min((run.machine.memory_mib for run in runs), default=0)
+    if taken_mib > room_mib:
         return (
-            f"both sides do not fit into memory at once: {taken_mib:.0f} of "
-            f"{head.machine.memory_mib} MiB"
+            f"both sides do not fit into memory at once: they take {taken_mib:.0f} of "
+            f"{room_mib} MiB"
         )
     return ""
 

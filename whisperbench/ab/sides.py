@@ -18,9 +18,16 @@ from whisperbench.record.processes import LAST_WORDS_S
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
 
+NOTHING_COLLECTED = 5
+"""pytest's exit code where no test was selected."""
+
 
 class SideError(InvalidMeasurementError):
     """A side's process has failed; the message says which, and how."""
+
+
+class NothingSelectedError(Exception):
+    """The arguments of pytest select nothing of this part of the suite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +112,11 @@ class SideProcess:
         """Wait for its end, and return what it has measured, failed benchmarks included.
 
         Raises:
+            NothingSelectedError: it was to measure nothing.
             SideError: it wrote no result.
         """
-        self._process.wait()
+        if self._process.wait() == NOTHING_COLLECTED:
+            raise NothingSelectedError
         if not self.result.exists():
             raise SideError(f"the {self.side.name}'s process {self.how_it_ended()}")
         return read_run(self.result)

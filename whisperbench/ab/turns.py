@@ -45,6 +45,10 @@ LONGEST_SILENCE_S = 900.0
 T = TypeVar("T")
 
 
+class TurnsNotBegunError(Exception):
+    """One of the two has ended before it said what it would time."""
+
+
 class TurnsLostError(InvalidMeasurementError):
     """One of the two has ended before its time, or does not answer."""
 
@@ -105,6 +109,20 @@ class Live:
                 f"the {self.name}'s process has said what cannot be understood{self._where()}"
             ) from None
 
+    def introduced(self) -> Collected:
+        """Wait until it says what it is going to time.
+
+        Raises:
+            TurnsNotBegunError: it has ended.
+            TurnsLostError: it says nothing, or something else.
+        """
+        try:
+            return self.channel.receive(Collected, LONGEST_SILENCE_S)
+        except EOFError:
+            raise TurnsNotBegunError from None
+        except (TimeoutError, msgspec.DecodeError):
+            return self.hear(Collected)  # says what is wrong
+
     def next_benchmark(self) -> str | None:
         """Wait until it has loaded its next benchmark; None where it has no more.
 
@@ -142,10 +160,11 @@ def take_turns(
         pin: pins processes to CPUs; given process ids and the numbers of the CPUs.
 
     Raises:
+        TurnsNotBegunError: one of them had nothing to time, or could not begin.
         TurnsLostError: one of them ended or hung.
     """
     both = (base, head)
-    said = [live.hear(Collected) for live in both]
+    said = [live.introduced() for live in both]
     for live, collected in zip(both, said, strict=True):
         live.remaining = list(collected.benchmarks)
     cpus = choose_cpus(number, said[0].threads if said[0].on_host else 1)
