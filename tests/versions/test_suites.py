@@ -137,3 +137,10 @@ def test_a_copy_that_cannot_be_made(tmp_path: Path, repository: Path) -> None:
             with pytest.raises(InputError, match="the suite cannot be copied: ") as caught:
                 suite_for(head, tmp_path / place)
             assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_pythonpath_cannot_name(tmp_path: Path) -> None:
+    """A folder whose path would read as two is refused, and not looked for in vain."""
+    odd = Tree(name="odd", folder=tmp_path / f"a{os.pathsep}b", commit=None, dirty=False)
+    with pytest.raises(InputError, match="PYTHONPATH parts two folders"):
+        own_paths(odd)

@@ -9,13 +9,13 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from whisperbench.errors import InputError, one_line
 from whisperbench.versions.children import last_line, run
 from whisperbench.versions.locks import REQUIREMENTS, Lock
+from whisperbench.versions.pip import bare_environment, last_error, pip_for, run_python
 
 _INDEXES = re.compile(
     r"(?:PIP|UV)_(?:CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX|INDEX_URL|"
@@ -23,11 +23,8 @@ _INDEXES = re.compile(
 )
 """Variables that say where packages come from, and which of them."""
 
-_ELSEWHERE = {
-    *("PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_ROOT", "PIP_TARGET", "PIP_USER"),
-    *("PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"),
-}
-"""Variables that would have packages installed into another place, or found in one."""
+_ELSEWHERE = {"UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"}
+"""Variables that would have uv install into another place."""
 
 _OF_OUR_FILE = re.compile(r"(?:-r )?\S*lock-requirements\.txt(?: \(line \d+\))?")
 
@@ -46,7 +43,7 @@ def python_in(folder: Path) -> Path:
 def installer() -> Installer:
     """Return uv where it is on PATH, or else venv and pip."""
     found = shutil.which("uv")
-    return Pip() if found is None else Uv(found)
+    return VenvAndPip() if found is None else Uv(found)
 
 
 class Installer(ABC):
@@ -74,39 +71,35 @@ class Installer(ABC):
             InputError: it cannot be made, or something cannot be installed.
             OSError: a file cannot be written, or the installer not be started.
         """
-        self._check(self._run(self._venv(folder), folder), f"{whose}: no environment can be made")
+        self._check(self._make(folder), f"{whose}: no environment can be made")
         constraints = folder / "lock-constraints.txt"
         constraints.write_text(_text(lock.constraints), encoding="utf-8")
-        wanted: list[str | Path] = ["-c", constraints]
+        wanted = ["-c", str(constraints)]
         if lock.name == REQUIREMENTS:
             requirements = folder / "lock-requirements.txt"
             requirements.write_text(_text(lock.requirements), encoding="utf-8")
-            wanted += ["-r", requirements]
-        elif lock.requirements:
+            wanted += ["-r", str(requirements)]
+        else:
             wanted += [part for line in lock.requirements for part in shlex.split(line)]
         failed = f"{whose}: its {lock.name} cannot be installed with what the suite needs"
         if lock.hashed and lock.name == REQUIREMENTS:
             # What the suite needs has no hashes there, and the installer wants all or none.
-            self._check(self._run(self._add(folder, wanted), folder), failed)
-            versions = run([python_in(folder), "-I", "-c", _VERSIONS], environment=_variables())
-            constraints.write_text(versions.stdout, encoding="utf-8")
-            wanted = ["-c", constraints]
-        self._check(self._run(self._add(folder, [*wanted, *needs]), folder), failed)
+            self._check(self._add(folder, wanted), failed)
+            constraints.write_text(run_python(python_in(folder), "-c", _VERSIONS), encoding="utf-8")
+            wanted = ["-c", str(constraints)]
+        self._check(self._add(folder, [*wanted, *needs]), failed)
 
     @abstractmethod
-    def _venv(self, folder: Path) -> list[str | Path]:
-        """Return the command that makes an empty environment."""
+    def _make(self, folder: Path) -> CompletedProcess[str]:
+        """Make an environment without packages in an empty folder."""
 
     @abstractmethod
-    def _add(self, folder: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
-        """Return the command that installs into it."""
+    def _add(self, folder: Path, arguments: Sequence[str]) -> CompletedProcess[str]:
+        """Install into it: what pip and uv both call requirements, -r and -c."""
 
     @abstractmethod
     def _error(self, done: CompletedProcess[str]) -> str:
         """Return what it says of a failure."""
-
-    def _run(self, command: Sequence[str | Path], folder: Path) -> CompletedProcess[str]:
-        return run(command, environment=_variables(), folder=folder)
 
     def _check(self, done: CompletedProcess[str], failed: str) -> None:
         if done.returncode:
@@ -115,36 +108,21 @@ class Installer(ABC):
             raise InputError(f"{failed}: {self.name} says: {one_line(said)}")
 
 
-class Pip(Installer):
-    """Python's own venv, and pip: the one that is here, or else a copy in each environment."""
+class VenvAndPip(Installer):
+    """Python's own venv, which needs no pip in it, and a pip beside it."""
 
     name = "pip"
 
-    def __init__(self) -> None:
-        self._here = find_spec("pip") is not None
+    def _make(self, folder: Path) -> CompletedProcess[str]:
+        command: list[str | Path] = [sys.executable, "-I", "-m", "venv", "--without-pip", folder]
+        return run(command, environment=_variables())
 
-    def _venv(self, folder: Path) -> list[str | Path]:
-        bare = ("--without-pip",) if self._here else ()
-        return [sys.executable, "-I", "-m", "venv", *bare, folder]
-
-    def _add(self, folder: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
-        python = python_in(folder)
-        pip: list[str | Path] = [python, "-I", "-m", "pip"]
-        if self._here:
-            pip = [sys.executable, "-I", "-m", "pip", "--python", python]
-        options = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
-        return [*pip, "install", *options, *arguments]
+    def _add(self, folder: Path, arguments: Sequence[str]) -> CompletedProcess[str]:
+        pip = pip_for(Path(sys.executable))
+        return pip.run(python_in(folder), ["install", "--progress-bar=off", *arguments])
 
     def _error(self, done: CompletedProcess[str]) -> str:
-        """Return its last line of an error, after whose requirements are at odds if it says so."""
-        # Its very last line of a conflict is no more than a link to its manual.
-        told = done.stderr.partition("ERROR: ResolutionImpossible")[0]
-        said = last_line(told or done.stdout, "ERROR:", "Error:", "error:")
-        _, _, conflict = done.stdout.partition("The conflict is caused by:")
-        between = [line.strip() for line in conflict.strip().partition("\n\n")[0].splitlines()]
-        # Most of those that it lists allow what the few with an upper bound forbid.
-        bounds = [line for line in between if re.search(r"<|==|!=|~=", line)]
-        return f"{'; '.join(bounds)}: {said}" if bounds else said
+        return last_error(f"{done.stdout}\n{done.stderr}")
 
 
 class Uv(Installer):
@@ -155,13 +133,16 @@ class Uv(Installer):
     def __init__(self, program: str) -> None:
         self._program = program
 
-    def _venv(self, folder: Path) -> list[str | Path]:
-        return [self._program, "venv", "--no-project", "--python", sys.executable, folder]
+    def _make(self, folder: Path) -> CompletedProcess[str]:
+        own = ("--no-project", "--python", sys.executable)
+        command: list[str | Path] = [self._program, "venv", *own, folder]
+        return run(command, environment=_variables(), folder=folder)
 
-    def _add(self, folder: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
+    def _add(self, folder: Path, arguments: Sequence[str]) -> CompletedProcess[str]:
         # As pip does: else the first process that imports a module takes longer than all others.
         options = ("--no-progress", "--compile-bytecode", "--python", python_in(folder))
-        return [self._program, "pip", "install", *options, *arguments]
+        command: list[str | Path] = [self._program, "pip", "install", *options, *arguments]
+        return run(command, environment=_variables(), folder=folder)
 
     def _error(self, done: CompletedProcess[str]) -> str:
         """Return all from its error on: the lines after it have the causes, some drawn as trees."""
@@ -176,7 +157,7 @@ class Uv(Installer):
 
 
 def _variables() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if name not in _ELSEWHERE}
+    return {name: text for name, text in bare_environment().items() if name not in _ELSEWHERE}
 
 
 def _text(lines: Sequence[str]) -> str:

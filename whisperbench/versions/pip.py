@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from whisperbench.errors import InputError, NotInstallableError, one_line
+from whisperbench.versions.children import run
 
 _QUIETLY = ("--disable-pip-version-check", "--no-input", "--no-color")
 
@@ -20,6 +22,8 @@ _ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", 
 """What would make pip install into another place. What says where packages come from is kept."""
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
+
+_BOUND = re.compile(r"<|==|!=|~=")
 
 _BUNDLED = """
 import ensurepip, pathlib
@@ -41,7 +45,7 @@ def run_python(python: Path, *arguments: str) -> str:
         InputError: it does not run, or fails, or the disk is full.
     """
     try:
-        done = _run([str(python), *arguments], bare_environment())
+        done = run([python, *arguments], environment=bare_environment())
     except OSError as error:
         raise InputError(f"{python}: is no Python: {one_line(error.strerror)}") from error
     if done.returncode:
@@ -95,13 +99,25 @@ class Pip:
         except NotInstallableError as error:
             raise InputError(str(error)) from error
 
-    def _call(self, python: Path, arguments: Sequence[str], name: str) -> str:
+    def run(self, python: Path, arguments: Sequence[str]) -> CompletedProcess[str]:
+        """Run pip for an environment to its end, whatever that is.
+
+        Args:
+            python: the environment's interpreter.
+            arguments: of pip.
+
+        Raises:
+            OSError: pip cannot be started.
+        """
         more: dict[str, str] = {}
         if self.host is not None:
-            command = [str(self.host), "-m", "pip", "--python", str(python)]
+            command = [str(self.host), "-I", "-m", "pip", "--python", str(python)]
         else:
             command, more = [str(python), "-m", "pip"], {"PYTHONPATH": str(self.wheel)}
-        done = _run([*command, *_QUIETLY, *arguments], bare_environment(more))
+        return run([*command, *_QUIETLY, *arguments], environment=bare_environment(more))
+
+    def _call(self, python: Path, arguments: Sequence[str], name: str) -> str:
+        done = self.run(python, arguments)
         if done.returncode == 0:
             return done.stdout
         text = f"{done.stdout}\n{done.stderr}"
@@ -116,7 +132,8 @@ def pip_for(python: Path) -> Pip:
         InputError: there is none.
     """
     for host in (python, Path(sys.executable)):
-        if _run([str(host), "-m", "pip", "--version"], bare_environment()).returncode == 0:
+        asked: list[str | Path] = [host, "-I", "-m", "pip", "--version"]
+        if run(asked, environment=bare_environment()).returncode == 0:
             return Pip(host=host)
     try:
         return Pip(host=None, wheel=Path(run_python(python, "-c", _BUNDLED).strip()))
@@ -144,18 +161,12 @@ def last_error(text: str) -> str:
         for line in lines
         if line.lower().startswith("error:") and "ResolutionImpossible" not in line
     ]
-    return one_line((errors or lines or ["it said nothing"])[-1])
+    said = (errors or lines or ["it said nothing"])[-1]
+    bounds = list(filter(_BOUND.search, _at_odds(text)))
+    return one_line(f"{'; '.join(bounds)}: {said}" if bounds else said)
 
 
-def _run(
-    command: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        errors="replace",
-    )
+def _at_odds(text: str) -> list[str]:
+    """Return the requirements that pip says cannot be met together."""
+    _, _, listed = text.partition("The conflict is caused by:")
+    return [line.strip() for line in listed.strip().partition("\n\n")[0].splitlines()]

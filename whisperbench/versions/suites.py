@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from whisperbench.asked.checkout import ROOT, require_checkout
 from whisperbench.errors import InputError, one_line
+from whisperbench.results.environment import CACHE_VARIABLE
 from whisperbench.versions.revisions import Tree
 from whisperbench.versions.scratch import if_full
 
@@ -70,7 +72,15 @@ def own_paths(tree: Tree) -> tuple[Path, ...]:
     """Return the folders in which the packages of a tree lie, for PYTHONPATH.
 
     They are its top and, where there is one, src.
+
+    Raises:
+        InputError: PYTHONPATH cannot name them.
     """
+    if os.pathsep in str(tree.folder):
+        raise InputError(
+            f"{tree.folder}: has a {os.pathsep} in its path, where PYTHONPATH parts two folders: "
+            f"move it (of a revision, {CACHE_VARIABLE})"
+        )
     source = tree.folder / "src"
     return (source, tree.folder) if source.is_dir() else (tree.folder,)
 
