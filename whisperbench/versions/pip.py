@@ -21,6 +21,9 @@ _ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", 
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
+_BUILD_ENDS = "[end of output]"
+"""What pip writes under the output of a build that failed."""
+
 _BUNDLED = """
 import ensurepip, pathlib
 print(max(pathlib.Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")))
@@ -133,12 +136,16 @@ def _require_space(text: str, name: str) -> None:
 
 
 def last_error(text: str) -> str:
-    r"""Find the line that says what went wrong: pip's last error, or else the last line.
+    r"""Find the line that says what went wrong.
+
+    What a build that failed wrote last, or else pip's last error, or else the last line.
 
     >>> last_error("Collecting x\nERROR: No matching distribution found for x")
     'No matching distribution found for x'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if _BUILD_ENDS in lines[1:]:
+        return one_line(lines[lines.index(_BUILD_ENDS) - 1])
     errors = [
         line.partition(":")[2].strip()
         for line in lines
