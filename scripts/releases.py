@@ -55,7 +55,7 @@ Counts = Mapping[str, Mapping[str, float]]
 
 
 def measure(folder: Path) -> None:
-    """Measure what is not measured yet: each minor version's last release first."""
+    """Measure what is not measured yet, in the order of `_all`."""
     from whisperbench.bisect.measuring import SKIPPED
     from whisperbench.record.elsewhere import run_suite
     from whisperbench.versions.layers import layered
@@ -63,30 +63,39 @@ def measure(folder: Path) -> None:
 
     python = Path(sys.executable)
     folder.mkdir(parents=True, exist_ok=True)
-    for package in RANGES:
-        for release in _in_order(package, python):
-            result = folder / f"{package}-{release}.json"
-            skipped = result.with_suffix(".skipped")
-            if result.exists() or skipped.exists():
-                continue
-            name, started_s = f"{package} {release}", time.monotonic()
-            cells = (*CELL, "--precision", ",".join(PRECISIONS[package]))
-            try:
-                environment = layered(python, [requirement_of(package, release)], print, name=name)
-                run_suite(environment.python, ROOT, cells, result, name=name)
-            except SKIPPED as error:
-                skipped.write_text(f"{error}\n", encoding="utf-8")
-                print(f"skipped: {error}", flush=True)
-            print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
+    for package, release in _all(python):
+        result = folder / f"{package}-{release}.json"
+        skipped = result.with_suffix(".skipped")
+        if result.exists() or skipped.exists():
+            continue
+        name, started_s = f"{package} {release}", time.monotonic()
+        cells = (*CELL, "--precision", ",".join(PRECISIONS[package]))
+        try:
+            environment = layered(python, [requirement_of(package, release)], print, name=name)
+            run_suite(environment.python, ROOT, cells, result, name=name)
+        except SKIPPED as error:
+            skipped.write_text(f"{error}\n", encoding="utf-8")
+            print(f"skipped: {error}", flush=True)
+        print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
 
 
-def _in_order(package: str, python: Path) -> list[Version]:
+def _all(python: Path) -> list[tuple[str, Version]]:
+    """Return all releases of all packages.
+
+    The ends come first, then the last release of each minor version, then what is left, so that
+    what is measured by any time says most.
+    """
     from whisperbench.versions.releases import releases_of
 
-    first, last = map(Version, RANGES[package])
-    found = [each for each in releases_of(python, package) if first <= each <= last]
-    last_of_minor = {each.release[:2]: each for each in found}
-    return sorted(found, key=lambda each: (each not in last_of_minor.values(), each))
+    ranked: list[tuple[int, int, str, Version]] = []
+    for package, ends in RANGES.items():
+        first, last = map(Version, ends)
+        found = [each for each in releases_of(python, package) if first <= each <= last]
+        of_minor = {each.release[:2]: each for each in found}.values()
+        for each in found:
+            rank = 0 if each in (first, last) else 1 if each in of_minor else 2
+            ranked.append((rank, len(found), package, each))
+    return [(package, release) for _, _, package, release in sorted(ranked)]
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -230,18 +239,20 @@ def _sentences(data: Mapping[str, Any]) -> Iterator[str]:
                 if by:
                     amounts.setdefault(by, []).append(precision)
             said.append(_amount(column, amounts) + (f" ({'; '.join(causes)})" if causes else ""))
-        yield f"- **{change['to']}** takes {', '.join(said)} than {change['from']}."
+        yield f"- Compared with {change['from']}, **{change['to']}** takes {'; '.join(said)}."
 
 
 def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
     """Write how much more or fewer there are of something, by precision."""
     stage, _, count = column.partition("_")
     where = "a token" if stage == "decode" else "in the encoder"
-    each = [
-        f"{abs(by):.10g} {'more' if by > 0 else 'fewer'} in {' and in '.join(sorted(precisions))}"
-        for by, precisions in sorted(amounts.items())
-    ]
-    return f"of {_THINGS[count]} {where} {' and '.join(each)}"
+    said = []
+    what = f" {_THINGS[count]} {where}"
+    for by, precisions in sorted(amounts.items()):
+        how = "more" if by > 0 else "fewer"
+        said.append(f"{abs(by):.10g} {how}{what} in {' and in '.join(sorted(precisions))}")
+        what = ""
+    return " and ".join(said)
 
 
 START, END = "<!-- made by scripts/releases.py -->", "<!-- end -->"

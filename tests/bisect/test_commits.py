@@ -9,10 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.bisect.test_releases import made_up
 from whisperbench.bisect.commits import bisect_commits
 from whisperbench.bisect.measuring import Measurer
+from whisperbench.cli import app
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.results.records import Run
 
@@ -106,6 +108,23 @@ def test_the_commit_and_its_cause(repository: Path, tmp_path: Path) -> None:
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert not list((tmp_path / "cache").glob("bisect-*"))
     assert not (tmp_path / "hooked").exists()
+
+
+@pytest.mark.parametrize(("checked_out", "code"), [("v3", 0), ("v5", 125), ("v8", 1)])
+def test_a_step_of_git_bisect_run(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, checked_out: str, code: int
+) -> None:
+    """Where a bisection is under way the command judges what is checked out, in git's codes."""
+    monkeypatch.setattr(Measurer, "run_of", Counting.run_of)
+    git(repository, "bisect", "start", "main", "v0")
+    git(repository, "checkout", "-q", checked_out)
+    command = ["bisect", "planted", "v0..main", "--git", str(repository)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == code, done.output
+    # Any code under 128 but 125 would make the commit a bad one.
+    done = CliRunner().invoke(app, ["bisect", "another", *command[2:]])
+    assert done.exit_code == 255
+    assert "the repository builds planted, and not another" in done.output
 
 
 def test_revisions_that_are_none(repository: Path, tmp_path: Path) -> None:

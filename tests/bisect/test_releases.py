@@ -115,6 +115,25 @@ def test_one_that_cannot_be_measured() -> None:
             bench.bisect(9)
 
 
+def test_ctrl_c_says_what_is_known() -> None:
+    """Who interrupts a search reads between which two releases it was."""
+
+    class Interrupted(Bench):
+        def __call__(self, release: Version) -> Run:
+            if len(self.measured) == 4:
+                raise KeyboardInterrupt
+            return super().__call__(release)
+
+    bench = Interrupted({f"1.{each}": 100.0 + 10 * (each > 4) for each in range(16)})
+    said: list[str] = []
+    releases = [Version(f"1.{each}") for each in range(16)]
+    with pytest.raises(KeyboardInterrupt):
+        bisect("planted", releases, bench, say=said.append)
+    assert said[-1] == (
+        "so far: planted 1.3 is good and planted 1.7 is bad; the same command goes on from there"
+    )
+
+
 @pytest.mark.parametrize(
     ("package", "text", "line"),
     [
