@@ -183,8 +183,29 @@ def _causes(one: Run, two: Run) -> dict[str, list[str]]:
         for precision in sorted(before.keys() & after.keys()):
             base, head = before[precision], after[precision]
             if _counts_of(base)[column] != _counts_of(head)[column]:
-                found.setdefault(column, causes_of(base, head, metric))
+                causes = causes_of(base, head, metric)
+                found.setdefault(column, [*causes, *_largest(base, head, column, causes)])
     return found
+
+
+def _largest(base: Measurement, head: Measurement, column: str, named: list[str]) -> list[str]:
+    """Name the Python function whose calls changed most, where what is new is named before it."""
+    from whisperbench.results.passes import CostResult
+
+    stage, _, count = column.partition("_")
+    if count != "python_calls":
+        return []
+    assert isinstance(base.found, CostResult)
+    assert isinstance(head.found, CostResult)
+    before, after = (
+        found.calls["encoder" if stage == "encoder" else "decode"]
+        for found in (base.found, head.found)
+    )
+    changes = {name: after.get(name, 0) - before.get(name, 0) for name in before | after}
+    name = max(changes, key=lambda each: (abs(changes[each]), each))
+    tokens = (head.cell.tokens or 1) if stage == "decode" else 1
+    cause = f"{changes[name] / tokens:+.4g} {name}{' a token' if tokens > 1 else ''}"
+    return [] if cause in named else [cause]
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[str]:

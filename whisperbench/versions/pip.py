@@ -24,6 +24,8 @@ _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _BUILD_ENDS = "[end of output]"
 """What pip writes under the output of a build that failed."""
 
+_HAS_PIP = "import importlib.util; print(importlib.util.find_spec('pip') is not None)"
+
 _BUNDLED = """
 import ensurepip, pathlib
 print(max(pathlib.Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")))
@@ -119,7 +121,7 @@ def pip_for(python: Path) -> Pip:
         InputError: there is none.
     """
     for host in (python, Path(sys.executable)):
-        if _run([str(host), "-m", "pip", "--version"], bare_environment()).returncode == 0:
+        if run_python(host, "-c", _HAS_PIP).strip() == "True":
             return Pip(host=host)
     try:
         return Pip(host=None, wheel=Path(run_python(python, "-c", _BUNDLED).strip()))
