@@ -128,6 +128,9 @@ def test_an_interrupted_one_is_never_taken_for_whole(
     (found.python.parents[1] / layers.COMPLETE).unlink()
     (planted,) = found.python.parents[1].rglob("planted.py")
     planted.unlink()
+    other = make_wheel(own, "other", "1.0")
+    layered(PYTHON, [str(other)], print)
+    assert not found.python.parents[1].exists(), "the next start clears it away"
     said: list[str] = []
     assert layered(PYTHON, [str(wheel)], said.append) == found
     assert said

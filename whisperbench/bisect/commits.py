@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from whisperbench.bisect.git import Git
 from whisperbench.bisect.measuring import SKIPPED, Measurer
@@ -17,6 +18,9 @@ from whisperbench.errors import InputError, InvalidMeasurementError, printable
 from whisperbench.results.environment import cache_folder
 from whisperbench.results.records import Run
 from whisperbench.versions.pip import pip_for
+
+Verdict = Literal["good", "bad", "skip"]
+"""Of a commit, in git's words."""
 
 _FIRST_BAD = re.compile(r"^([0-9a-f]{40,64}) is the first (?:'bad'|bad) commit", re.MULTILINE)
 _ONLY_SKIPPED = "only 'skip'ped commits left"
@@ -51,35 +55,86 @@ def bisect_commits(
         InvalidMeasurementError: an end cannot be measured.
     """
     git = Git(folder=repository)
-    good, bad = _ends(git, text)
-    with _worktree(git, bad) as tree:
-        steps = _Steps(tree, package, measurer)
+    ends = _ends(git, text)
+    with _worktree(git, ends[1]) as tree:
+        steps = _Steps(tree, package, measurer, say)
+        runs, followed = steps.measure_ends(ends, metric)
+        return _walk(steps, runs, followed, ends, metric)
+
+
+def judge_checkout(
+    repository: Path,
+    package: str,
+    text: str,
+    measurer: Measurer,
+    *,
+    metric: str | None = None,
+    say: Callable[[str], None],
+) -> Verdict:
+    """Judge the commit that is checked out in a repository: a step of a bisection of somebody's.
+
+    The ends are measured once and kept, as all runs are.
+
+    Raises:
+        InputError: as `bisect_commits`.
+        InvalidMeasurementError: an end cannot be measured.
+    """
+    git = Git(folder=repository)
+    commit, ends = git.commit("HEAD"), _ends(git, text)
+    with _worktree(git, commit) as tree:
+        steps = _Steps(tree, package, measurer, say)
+        _, followed = steps.measure_ends(ends, metric)
+        return steps.judge(commit, followed, {})
+
+
+class _Steps:
+    """Builds, measures and judges commits in a worktree."""
+
+    def __init__(
+        self, tree: Git, package: str, measurer: Measurer, say: Callable[[str], None]
+    ) -> None:
+        self.tree = tree
+        self._package = package
+        self._measurer = measurer
+        self._say = say
+
+    def measure_ends(
+        self, ends: tuple[str, str], metric: str | None
+    ) -> tuple[dict[str, Run], Growth]:
+        """Measure both ends; return their runs, and the count that is followed between them.
+
+        Raises:
+            InvalidMeasurementError: one of them cannot be measured.
+            InputError: the bad one is not worse.
+        """
         runs: dict[str, Run] = {}
-        for commit, which in ((good, "good"), (bad, "bad")):
+        for commit, which in zip(ends, ("good", "bad"), strict=True):
             try:
-                runs[commit] = steps.measure(commit)
+                runs[commit] = self.measure(commit)
             except SKIPPED as error:
                 raise InvalidMeasurementError(
                     f"the {which} end cannot be measured; name another revision: {error}"
                 ) from error
-            say(f"{steps.name(commit)}: measured")
-        growths = grown(
-            counts_of(runs[good]),
-            counts_of(runs[bad]),
-            (steps.name(good), steps.name(bad)),
-            metric,
-        )
-        say(following(growths, "commit"))
-        return _walk(steps, runs, growths[0], (good, bad), metric, say)
+            self._say(f"{self.name(commit)}: measured")
+        good, bad = (counts_of(runs[each]) for each in ends)
+        growths = grown(good, bad, (self.name(ends[0]), self.name(ends[1])), metric)
+        self._say(following(growths, "commit"))
+        return runs, growths[0]
 
-
-class _Steps:
-    """Builds and measures commits in a worktree."""
-
-    def __init__(self, tree: Git, package: str, measurer: Measurer) -> None:
-        self.tree = tree
-        self._package = package
-        self._measurer = measurer
+    def judge(self, commit: str, followed: Growth, runs: dict[str, Run]) -> Verdict:
+        """Measure a commit, add its run to those that there are, and say what it is."""
+        try:
+            runs[commit] = self.measure(commit)
+        except SKIPPED as error:
+            self._say(f"skipped: {error}")
+            return "skip"
+        count = counts_of(runs[commit]).get(followed.place)
+        if count is None:
+            self._say(f"skipped: {self.name(commit)}: {followed.place} was not measured")
+            return "skip"
+        verdict: Verdict = "bad" if count > followed.boundary else "good"
+        self._say(f"{self.name(commit)}: {count:.10g}, {verdict}")
+        return verdict
 
     def name(self, commit: str) -> str:
         """Name a commit in a sentence, with its subject."""
@@ -114,23 +169,13 @@ def _walk(
     followed: Growth,
     ends: tuple[str, str],
     metric: str | None,
-    say: Callable[[str], None],
 ) -> Answer:
     """Let git choose commits until it names the first bad one."""
     tree, (good, bad) = steps.tree, ends
     said = tree.run("bisect", "start", bad, good)
     while not ((first := _FIRST_BAD.search(said)) or _ONLY_SKIPPED in said):
         commit = tree.run("rev-parse", "HEAD").strip()
-        verdict = "skip"
-        try:
-            runs[commit] = steps.measure(commit)
-            count = counts_of(runs[commit])[followed.place]
-            verdict = "bad" if count > followed.boundary else "good"
-            say(f"{steps.name(commit)}: {count:.10g}, {verdict}")
-        except SKIPPED as error:
-            say(f"skipped: {error}")
-        except KeyError:
-            say(f"skipped: {steps.name(commit)}: {followed.place} was not measured")
+        verdict = steps.judge(commit, followed, runs)
         said = tree.run("bisect", verdict, commit, fails=True)
     if first is None:
         left = re.findall(r"^[0-9a-f]{40,64}$", said, re.MULTILINE)

@@ -78,6 +78,15 @@ class Git:
             raise InputError(f"{self.folder}: has no one revision {printable(revision)!r}{hint}")
         return lines[0]
 
+    def is_bisecting(self) -> bool:
+        """Whether a bisection is under way in it.
+
+        Raises:
+            InputError: this is no repository.
+        """
+        path = self.run("rev-parse", "--git-path", "BISECT_START").rstrip("\n")
+        return (self.folder / path).exists()
+
     def is_ancestor(self, one: str, other: str) -> bool:
         """Whether a commit is among those that another one is made of."""
         return not self.run("rev-list", "--max-count=1", one, f"^{other}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,9 +19,13 @@ from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
 from whisperbench.versions.layers import layered
 
-DEFAULT = ("benchmarks/test_cost.py", "--model", "dummy:tiny", "--precision", "int8")
+DEFAULT = (
+    *("benchmarks/test_cost.py", "--model", "dummy:tiny"),
+    *("--precision", "int8", "--device", "cpu"),
+)
 """What is measured where nothing else is asked for: a real architecture that needs no download, in
-the precision that goes through most of transformers and through bitsandbytes as well."""
+the precision that goes through most of transformers and through bitsandbytes as well, on the device
+that every machine has."""
 
 _SUITE = ("benchmarks", "fixtures", "whisperbench", "conftest.py")
 
@@ -70,7 +76,9 @@ class Measurer:
     def _kept(self, layer: str) -> Path:
         """Return the place of a run: of these packages, this suite and these arguments."""
         if not self._digest:
-            text = json.dumps([list(self.arguments), list(_contents(self.suite))])
+            # What is counted depends on the device, and a cache folder may be several machines'.
+            where = [platform.node(), os.environ.get("CUDA_VISIBLE_DEVICES")]
+            text = json.dumps([list(self.arguments), where, list(_contents(self.suite))])
             self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         folder = cache_folder().resolve() / "bisect"
         try:

@@ -124,7 +124,17 @@ def bisect(
         say(f"{names[index]}: {count:.10g}, {'bad' if bad else 'good'}")
         return bad
 
-    found = search(len(releases), worse)
+    try:
+        found = search(len(releases), worse)
+    except KeyboardInterrupt:
+        known = {index: counts_of(run)[followed.place] for index, run in runs.items()}
+        bad = min(index for index, count in known.items() if count > followed.boundary)
+        good = max(index for index, count in known.items() if count <= followed.boundary)
+        say(
+            f"so far: {names[good]} is good and {names[bad]} is bad; the same command goes on from "
+            "there"
+        )
+        raise
     return Answer(
         lines=tuple(_answer(package, releases, found, runs, followed, metric)),
         decided=not found.skipped,

@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +93,9 @@ def layered(
     parent = _parent(python)
     pip = pip_for(parent.python)
     root = _layers_folder()
-    with _scratch(root) as scratch:
+    _clear(root)
+    with tempfile.TemporaryDirectory(prefix="whisperbench-wheel-") as own:
+        scratch = Path(own)
         asked = [_settled(each, parent, pip, scratch) for each in _plain(requirements)]
         name = name or ", ".join(each.name for each in asked)
         digest = _digest(parent, asked)
@@ -192,14 +194,14 @@ def _unwritable(path: Path, error: OSError) -> InputError:
     )
 
 
-@contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
-    """Give a folder for wheels that are built, and remove it."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="wheel-", dir=root) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise _unwritable(root, error) from error
+def _clear(root: Path) -> None:
+    """Remove what a process that was killed has left half built."""
+    for folder in root.iterdir():
+        if not folder.is_dir() or (folder / COMPLETE).exists():
+            continue
+        with suppress(Timeout), FileLock(f"{folder}.lock", timeout=0):
+            if not (folder / COMPLETE).exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

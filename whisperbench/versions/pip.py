@@ -25,6 +25,11 @@ _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 _BOUND = re.compile(r"<|==|!=|~=")
 
+_BUILD_ENDS = "[end of output]"
+"""What pip writes under the output of a build that failed."""
+
+_HAS_PIP = "import importlib.util; print(importlib.util.find_spec('pip') is not None)"
+
 _BUNDLED = """
 import ensurepip, pathlib
 print(max(pathlib.Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")))
@@ -132,8 +137,7 @@ def pip_for(python: Path) -> Pip:
         InputError: there is none.
     """
     for host in (python, Path(sys.executable)):
-        asked: list[str | Path] = [host, "-I", "-m", "pip", "--version"]
-        if run(asked, environment=bare_environment()).returncode == 0:
+        if run_python(host, "-c", _HAS_PIP).strip() == "True":
             return Pip(host=host)
     try:
         return Pip(host=None, wheel=Path(run_python(python, "-c", _BUNDLED).strip()))
@@ -150,12 +154,16 @@ def _require_space(text: str, name: str) -> None:
 
 
 def last_error(text: str) -> str:
-    r"""Find the line that says what went wrong: pip's last error, or else the last line.
+    r"""Find the line that says what went wrong.
+
+    What a build that failed wrote last, or else pip's last error, or else the last line.
 
     >>> last_error("Collecting x\nERROR: No matching distribution found for x")
     'No matching distribution found for x'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if _BUILD_ENDS in lines[1:]:
+        return one_line(lines[lines.index(_BUILD_ENDS) - 1])
     errors = [
         line.partition(":")[2].strip()
         for line in lines
