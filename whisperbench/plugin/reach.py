@@ -7,6 +7,7 @@ a result nor a verdict.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                 f"{option} with {VARIABLE}: recording what is entered slows a run down, so no "
                 "figure of it is kept or judged; drop one of the two"
             )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Build the smallest dummy anew where one is asked for: the cache keeps that from running."""
+    from whisperbench.plugin.options import usage_errors
+    from whisperbench.plugin.session import session_of
+    from whisperbench.whisper.dummy import ensure_dummy
+
+    ours = session_of(session.config)
+    if ours is None or not recording() or session.config.option.collectonly:
+        return
+    if any(key.model.kind == "dummy" for key in ours.plan.checkpoints.values()):
+        with tempfile.TemporaryDirectory() as folder, usage_errors():
+            ensure_dummy("tiny:1", Path(folder))
 
 
 def result_beside() -> Path | None:
