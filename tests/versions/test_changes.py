@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import venv
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from whisperbench.errors import InputError
+from whisperbench.judge.reach import reach
+from whisperbench.measure.reach import Recording
 from whisperbench.results.reach import MODULE, Entered
 from whisperbench.versions import changes
 from whisperbench.versions.changes import changes_of_interpreters, changes_of_trees
@@ -177,3 +180,51 @@ def test_an_interpreter_that_does_not_run_is_refused(tmp_path: Path) -> None:
     broken.chmod(0o755)
     with pytest.raises(InputError, match=r"did not tell what it imports from: no"):
         installed_in(broken)
+
+
+MODULE_CODE = """LIMIT = 1
+
+class Layer:
+    scale = 2
+
+    def forward(self, x):
+        return [self.scale * each for each in x]
+
+    def backward(self, x):
+        return x
+
+def helper(x=1):
+    return x
+"""
+
+EDITS = (
+    ("LIMIT = 1", "LIMIT = 2", True),
+    ("scale = 2", "scale = 3", True),
+    ("* each", "* each + 0", True),
+    ("        return x\n", "        return x * 1\n", False),
+    ("x=1", "x=2", True),
+    ("    return x\n", "    return abs(x)\n", False),
+    ("    def backward(self, x):\n        return x\n", "", True),
+)
+
+
+@pytest.mark.parametrize(("old", "new", "reached"), EDITS)
+def test_a_change_is_reached_where_a_run_may_notice_it(
+    tmp_path: Path, old: str, new: str, reached: bool
+) -> None:
+    """Bodies and definitions that an import runs are reached, and of functions those called."""
+    assert old in MODULE_CODE
+    cut = MODULE_CODE.rpartition(old)
+    base = write(tmp_path / "base", a_py=MODULE_CODE)
+    head = write(tmp_path / "head", a_py=cut[0] + new + cut[2])
+    spec = importlib.util.spec_from_file_location("a", head / "a.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    recording = Recording()
+    spec.loader.exec_module(module)
+    module.Layer().forward([1])
+    entered = recording.stop()
+    found = reach(changes_of_trees(base, head, entered), entered)
+    assert found.changed == 1
+    assert found.unreached is not reached

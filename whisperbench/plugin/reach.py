@@ -6,22 +6,22 @@ a result nor a verdict.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whisperbench.errors import ExitCode, WhisperbenchError, printable
-from whisperbench.measure.reach import VARIABLE, record_from_here, write_entered
-
-if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
+from whisperbench.measure.reach import VARIABLE, record_from_here, recording, write_entered
+from whisperbench.results.run_file import clips_beside
 
 record_from_here()
 
 _KEEPING = ("--baseline", "--benchmark-json", "--benchmark-save", "--benchmark-autosave")
 """Options that keep or judge figures."""
-
-_SAID = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,34 +41,56 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what was entered. A run that did not measure all that it was asked for has not passed.
-
-    It would be said to reach less than it does.
-    """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Build the smallest dummy anew where one is asked for: the cache keeps that from running."""
+    from whisperbench.plugin.options import usage_errors
     from whisperbench.plugin.session import session_of
+    from whisperbench.whisper.dummy import ensure_dummy
 
+    ours = session_of(session.config)
+    if ours is None or not recording() or session.config.option.collectonly:
+        return
+    if any(key.model.kind == "dummy" for key in ours.plan.checkpoints.values()):
+        with tempfile.TemporaryDirectory() as folder, usage_errors():
+            ensure_dummy("tiny:1", Path(folder))
+
+
+def result_beside() -> Path | None:
+    """Return where a run that is recorded writes its result, which it removes; None elsewhere.
+
+    It is written, for what writes it is to be seen as well.
+    """
+    return Path(f"{os.environ[VARIABLE]}.result") if recording() else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Write what was entered, when everything else of the run is done, and remove its result."""
+    try:
+        return (yield)
+    finally:
+        _finish(session)
+
+
+def _finish(session: pytest.Session) -> None:
+    """Write what was entered, and say so."""
+    result = result_beside()
+    if result is None:
+        return
     try:
         entered = write_entered()
     except WhisperbenchError as error:
-        session.config.stash[_SAID] = f"ERROR: {printable(error)}"
+        said = f"ERROR: {printable(error)}"
         session.exitstatus = int(ExitCode.USAGE)
-        return
-    if entered is None:
-        return
-    session.config.stash[_SAID] = (
-        f"reach: {entered.count()} functions of {len(entered.functions)} files were entered; no "
-        "result is written, for recording them slows a run down"
-    )
-    ours = session_of(session.config)
-    if session.exitstatus == pytest.ExitCode.OK and ours is not None and ours.unmeasured():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Say that it was written."""
-    if _SAID in config.stash:
-        terminalreporter.section("whisperbench")
-        terminalreporter.write_line(config.stash[_SAID])
+    else:
+        assert entered is not None  # noqa: S101 - it was recorded
+        said = (
+            f"reach: {entered.count()} functions of {len(entered.functions)} files were entered; "
+            "no result is kept, for recording them slows a run down"
+        )
+    finally:
+        for file in (result, clips_beside(result)):
+            file.unlink(missing_ok=True)
+    if (terminal := session.config.pluginmanager.get_plugin("terminalreporter")) is not None:
+        terminal.write_line(said)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whisperbench.errors import ExitCode, printable
-from whisperbench.measure.reach import recording
 from whisperbench.output import legible
 from whisperbench.plugin.collecting import require_cells_once
 from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
 from whisperbench.plugin.options import value_of
 from whisperbench.plugin.preparing import prepare
+from whisperbench.plugin.reach import result_beside
 from whisperbench.plugin.result_file import writable_result, write_result
 from whisperbench.plugin.session import begin, is_benchmark, session_of
 from whisperbench.report.summary import summarise
@@ -57,8 +57,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     require_cells_once(session.items)
     ours.prepared = prepare(config, ours, session.items)
     ours.judging = read_baseline(config, ours, ours.prepared.device_key)
-    if not recording():
-        ours.result = writable_result(config, ours.prepared)
+    ours.result = result_beside() or writable_result(config, ours.prepared)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -85,7 +84,7 @@ def _finish(session: pytest.Session) -> None:
     elif value_of(session.config, "baseline") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = int(ExitCode.INVALID)
     if ours is None or ours.result is None:
-        return  # it was refused, or no figure of it is to be kept
+        return  # it was refused, and nothing was measured
     whole = write_result(session.config, ours, ours.result)
     # What was asked for and not measured is not a pass.
     if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):
