@@ -177,8 +177,8 @@ def show(name: str, folder: Path, seconds: float) -> None:
     alarms = sum(any(growth > 0.05 for growth in growths) for growths in pairs.values())
     told = ", ".join(f"{times} {what}" for what, times in sorted(counts.items()))
     print(
-        f"{name}: exit {verdicts['exit_code']}, {len(pairs)} pairs, {seconds / 60:.1f} min: {told}; "
-        f"median:5% fails {alarms} of {len(pairs)} pairs"
+        f"{name}: exit {verdicts['exit_code']}, {len(pairs)} pairs, {seconds / 60:.1f} min: "
+        f"{told}; median:5% fails {alarms} of {len(pairs)} pairs"
     )
     for each in verdicts["verdicts"]:
         if each["verdict"] not in ("ok", "inconclusive"):
@@ -222,8 +222,8 @@ def _show_spread(name: str, figures: Sequence[Timed], *, own: bool = False) -> N
     middle = fmean(map(math.log, p50s))
     between = 100 * math.sqrt(fmean((math.log(p50) - middle) ** 2 for p50 in p50s))
     print(
-        f"{name}: {len(figures)} | {1e3 * median(p50s):.3g} | {_rms(turns):.2f}, {_rms(loops):.2f}, "
-        f"{_rms(medians):.2f}" + (f" | {between:.1f}" if own else "")
+        f"{name}: {len(figures)} | {1e3 * median(p50s):.3g} | {_rms(turns):.2f}, "
+        f"{_rms(loops):.2f}, {_rms(medians):.2f}" + (f" | {between:.1f}" if own else "")
     )
 
 

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.turns.messages import (
     Alone,
@@ -32,16 +33,6 @@ from whisperbench.measure.turns.messages import (
     Start,
     ToProcess,
 )
-
-SETTLE_S = 4.0
-"""For so long the first benchmark of a pair has further warm-up rounds. On an H200's host the first
-seconds of a pinned process were of two speeds, 12 and 20 ms for the same front end."""
-
-ROUNDS_S = 6.0
-"""After so long a benchmark has rounds enough, unless it has too few for a median."""
-
-FEWEST_ROUNDS = 8
-"""Of each process, behind its warm-up rounds: even, so that each is first as often as second."""
 
 LONGEST_SILENCE_S = 900.0
 """After so long a process that says nothing hangs: the longest round takes a fraction of it."""

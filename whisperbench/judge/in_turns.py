@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from statistics import median
 
+from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
 from whisperbench.results.passes import LatencyResult, MemoryResult, StartupResult
 from whisperbench.results.records import Measurement
 from whisperbench.units import counted
@@ -15,12 +16,6 @@ PAIRS = 6
 
 WARM_UPS = 3
 """Rounds of a process that are thrown away, as many as suite.toml's profiles have at most."""
-
-FEWEST_ROUNDS = 10
-"""Rounds that each process of a pair then takes at least,"""
-
-LEAST_S = 10.0
-"""and goes on until a benchmark has taken so long, in both processes together."""
 
 _Loaded = tuple[str, str, str]
 """Model, precision and attention: what a process has to load."""
@@ -35,7 +30,9 @@ def remedy(head: Sequence[Measurement], base: Sequence[Measurement]) -> str:
     """
     minutes = minutes_in_turns(head, base)
     within = f" in about {counted(minutes, 'minute')}" if minutes is not None else ""
-    return f"whisperbench ab decides it{within}"
+    cold = any(isinstance(row.found, StartupResult) for row in head)
+    but = ", but for load and first call" if cold else ""
+    return f"whisperbench ab decides it{within}{but}"
 
 
 def minutes_in_turns(head: Sequence[Measurement], base: Sequence[Measurement]) -> int | None:
@@ -58,8 +55,9 @@ def minutes_in_turns(head: Sequence[Measurement], base: Sequence[Measurement]) -
     loaded = {_loaded(row) for row in timed}
     if not timed or import_s is None or not loaded <= loads_s.keys():
         return None
-    start_s = import_s + sum(loads_s[each] + first_calls_s.get(each, 0.0) for each in loaded)
-    rounds_s = sum(max(LEAST_S, 2 * (WARM_UPS + FEWEST_ROUNDS) * _typical_s(row)) for row in timed)
+    start_s = import_s + SETTLE_S
+    start_s += sum(loads_s[each] + first_calls_s.get(each, 0.0) for each in loaded)
+    rounds_s = sum(max(ROUNDS_S, 2 * (WARM_UPS + FEWEST_ROUNDS) * _typical_s(row)) for row in timed)
     return ceil(PAIRS * (start_s + rounds_s) / 60)
 
 

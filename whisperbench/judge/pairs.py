@@ -148,7 +148,8 @@ class Pairs:
                 f"{percent(self._tolerance(cell, new))} is the tolerance"
             )
         interval = (found.low, found.high) if bounds else None
-        return verdict_on(outcome, sentence, old, new, interval=interval)
+        unseen = found.unseen if bounds and outcome == "inconclusive" else None
+        return verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
 
 
 def _key(row: Measurement) -> Key:

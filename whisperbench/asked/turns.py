@@ -1,0 +1,14 @@
+"""How long base and head take turns over a benchmark, where `whisperbench ab` compares them."""
+
+from __future__ import annotations
+
+ROUNDS_S = 6.0
+"""After so long a benchmark has rounds enough, in both processes together, unless it has too few
+for a median."""
+
+FEWEST_ROUNDS = 8
+"""Of each process, behind its warm-up rounds: even, so that each is first as often as second."""
+
+SETTLE_S = 4.0
+"""For so long the first benchmark of a pair has further warm-up rounds. On an H200's host the first
+seconds of a pinned process were of two speeds, 12 and 20 ms for the same front end."""
