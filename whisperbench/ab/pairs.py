@@ -157,8 +157,9 @@ class Measured:
                     )
                 )
             base, head = processes
+            base_live, head_live = lives
             try:
-                take_turns(*lives, number, pin)
+                take_turns(base_live, head_live, number, pin)
             except TurnsNotBegunError as error:
                 _say_why(error.ended, base, head)
             return base.finish(), head.finish()

@@ -142,9 +142,9 @@ class Pairs:
         )
         sentence = f"{_signed(found.growth)}{bounds} ({found.pairs} pairs {how})"
         if outcome == "inconclusive":
-            unseen = f"under {percent(found.unseen)}" if bounds else "of any size"
+            hidden = f"under {percent(found.unseen)}" if bounds else "of any size"
             sentence += (
-                f": a growth {unseen} may stay unseen, and "
+                f": a growth {hidden} may stay unseen, and "
                 f"{percent(self._tolerance(cell, new))} is the tolerance"
             )
         interval = (found.low, found.high) if bounds else None
