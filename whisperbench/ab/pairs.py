@@ -28,7 +28,7 @@ from whisperbench.ab.turns import (
     pin,
     take_turns,
 )
-from whisperbench.judge.pairs import Pairs
+from whisperbench.judge.pairs import Key, Pairs
 from whisperbench.judge.rules import percent
 from whisperbench.results.passes import LatencyResult
 from whisperbench.results.records import WITH_FIGURES, Run
@@ -56,7 +56,7 @@ class Measured:
     """Of benchmarks, by their ids."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why they failed the last time."""
-    _keys: dict[str, tuple[str, object]] = field(default_factory=dict)
+    _keys: dict[str, Key] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _loops_ms: list[float] = field(default_factory=list)
 
@@ -80,16 +80,22 @@ class Measured:
         """Return the ids of the benchmarks that another pair may still decide."""
         still_open = self.pairs.open()
         undecided = {name for name, key in self._keys.items() if key in still_open}
-        again = {name for name in self.failures if name not in self._keys} | undecided
+        again = undecided | self._without_figure()
         return {name for name in again if self.failures[name] < ATTEMPTS}
 
     def unmeasured(self) -> list[str]:
         """Name the benchmarks that gave no figure, or none any more, with the last reason."""
+        none = self._without_figure()
         return [
             self.reasons[name]
             for name, times in self.failures.items()
-            if name not in self._keys or times >= ATTEMPTS
+            if name in none or times >= ATTEMPTS
         ]
+
+    def _without_figure(self) -> set[str]:
+        """Return the ids of the benchmarks that have failed in all pairs so far."""
+        measured = self.pairs.measured()
+        return {name for name in self.failures if self._keys.get(name) not in measured}
 
     def host(self) -> list[str]:
         """Say how steady the host was, by the reference loop before each round."""
