@@ -292,7 +292,7 @@ def test_garbage_is_told_at_once(after: bytes) -> None:
     nothing = Scripted("base", [])
 
     def garbage(channel: Channel) -> None:
-        os.write(channel._write_fd, b"no json\n" + after)  # noqa: SLF001 - no message
+        os.write(channel._write_fd, b"no json\n" + after)  # noqa: SLF001
         with suppress(EOFError):
             channel.receive(Start)
         channel.close()
