@@ -60,6 +60,7 @@ PLANTED = (
     Planted(
         "whisperbench/measure/cost/trace.py", "import whisperbench.measure.quality.hearing", PASSES
     ),
+    Planted("whisperbench/measure/turns/new.py", "import whisperbench.measure.latency", PASSES),
     Planted("whisperbench/plugin/terminal.py", "import typer", PRINTS),
     Planted("whisperbench/whisper/new.py", "def tell(): import click", PRINTS),
     Planted("fixtures/cost.py", "import whisperbench.report", REPORTS),
@@ -67,10 +68,14 @@ PLANTED = (
     Planted("whisperbench/results/records.py", "import whisperbench.asked", LAYERS),
     Planted("whisperbench/asked/plan.py", "import whisperbench.devices", LAYERS),
     Planted("whisperbench/cli/results.py", "import whisperbench.plugin", LAYERS),
+    Planted("whisperbench/ab/turns.py", "import whisperbench.bisect", LAYERS),
+    Planted("whisperbench/bisect/search.py", "import whisperbench.cli", LAYERS),
+    Planted("whisperbench/versions/git.py", "import whisperbench.report", LAYERS),
     Planted("whisperbench/new.py", "", LAYERS),
     Planted("whisperbench/new/__init__.py", "", LAYERS),
     Planted("whisperbench/asked/models.py", "import torch", TORCH),
     Planted("whisperbench/record/new.py", "def load(): import transformers", TORCH),
+    Planted("whisperbench/ab/new.py", "import torch", TORCH),
     Planted("fixtures/new.py", "import torch", TORCH),
     Planted("whisperbench/results/new.py", "import pytest", PYTEST),
     Planted("whisperbench/measure/cost/new.py", "import pytest_benchmark", PYTEST),

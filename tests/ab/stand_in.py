@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-SLEEP, KILL, CRASH, REFUSE, FAIL, NO_ROOM = "sleep", "kill", "crash", "refuse", "fail", "no room"
+SLEEP, HANG, KILL, CRASH, REFUSE = "sleep", "hang", "kill", "crash", "refuse"
+FAIL, NO_ROOM = "fail", "no room"
 """What can become of a process, or of a benchmark."""
+
+REASONS = {NO_ROOM: "out of memory: it takes 9 GiB"}
 
 COUNTED, TOKEN, ENCODER = "benchmarks/test_cost.py::a", "benchmarks/t.py::a", "benchmarks/t.py::b"
 """Ids of benchmarks. Those of wall time are timed in this order."""
@@ -85,10 +88,12 @@ class _Played:
     def at(self, more: str = "") -> str:
         """Do what is planned at a place; return it, where it concerns the benchmark alone."""
         place = f"{self.place} {more}".strip()
+        planned = self.plan.at.get(place, "")
+        if planned == HANG:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         with Path(self.plan.told).open("a") as file:
             file.write(f"{place} {os.getpid()}\n")
-        planned = self.plan.at.get(place, "")
-        if planned == SLEEP:
+        if planned in (SLEEP, HANG):
             time.sleep(60)
         if planned == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -159,9 +164,8 @@ class _Played:
             ToProcess,
         )
 
-        planned = self.at(f"load {name}")
-        if planned:
-            return "out of memory: it takes 9 GiB" if planned == NO_ROOM else "it did not load"
+        if planned := self.at(f"load {name}"):
+            return REASONS.get(planned, "it did not load")
         if not isinstance(channel, Channel):
             return ""
 
@@ -178,7 +182,7 @@ class _Played:
             if planned := self.at(f"round {name}"):
                 break
         ask(Ended())
-        return "it broke" if planned else ""
+        return REASONS.get(planned, "it broke") if planned else ""
 
     def _write(self, rows: Mapping[str, Measurement], failures: Mapping[str, str]) -> None:
         from tests.runs import make_run, make_run_file

@@ -277,7 +277,7 @@ def test_a_process_that_ends_is_named(name: str, place: str, where: str) -> None
     "dying", [("base",), ("head",), ("base", "head")], ids=["base", "head", "both"]
 )
 def test_a_process_that_never_began(dying: tuple[str, ...]) -> None:
-    """It is known which of them ended before it said anything: of the other one nothing is asked."""
+    """It is known which of them ended before it said anything; nothing is asked of the other."""
     base, head = (
         Scripted(each, ["a"], dies="start" if each in dying else "") for each in ("base", "head")
     )
