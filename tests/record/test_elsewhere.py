@@ -85,6 +85,16 @@ def test_a_suite_measures_a_sides_own_code(tmp_path: Path, monkeypatch: pytest.M
             "base: the run exited with 4 and measured nothing: ERROR: no cells",
         ),
         (
+            [
+                "echo 'ERROR: usage: python -m pytest [options]'",
+                "echo 'python -m pytest: error: unrecognized arguments: --x'",
+                "echo '  rootdir: /x'",
+                "exit 4",
+            ],
+            "base: the run exited with 4 and measured nothing: python -m pytest: error: "
+            "unrecognized arguments: --x",
+        ),
+        (
             ["echo 'ImportError: libx.so'", "exit 1"],
             "base: the run exited with 1 and measured nothing: ImportError: libx.so",
         ),

@@ -152,5 +152,6 @@ def last_words(output: str) -> str:
         for line in lines
         if line.startswith(("ERROR: ", "E  ", "whisperbench: ", "INTERNALERROR> "))
         or "Error: " in line
+        or ": error: " in line  # how argparse ends its usage
     ]
     return one_line((telling or lines or ["it said nothing"])[-1])

@@ -1,0 +1,104 @@
+"""Pairs as they come: which benchmarks the next one is for, and when whole processes alternate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.ab.stand_in import ENCODER, FAIL, TOKEN, Plan, interpreter, told
+from tests.runs import CPU_MACHINE, MACHINE, make_cell, make_memory, make_run
+from whisperbench.ab import pairs as measuring
+from whisperbench.ab.pairs import Measured, why_whole
+from whisperbench.ab.sides import NothingSelectedError, Side
+from whisperbench.judge.pairs import Pairs
+from whisperbench.results.records import Machine, Run
+
+
+def measured(folder: Path, base: Plan, head: Plan, whole: str = "") -> Measured:
+    """Prepare pairs of sides that play by plans."""
+    sides = [
+        Side(name=name, python=interpreter(folder / name, plan), suite=folder)
+        for name, plan in (("base", base), ("head", head))
+    ]
+    results = folder / "results"
+    results.mkdir()
+    return Measured(
+        base=sides[0],
+        head=sides[1],
+        arguments=("benchmarks",),
+        folder=results,
+        pairs=Pairs(),
+        lock=None,
+        whole=whole,
+    )
+
+
+def loaded(made: Measured, number: int) -> list[str]:
+    """Return the benchmarks that the head loaded in a pair."""
+    beginning = f"wall {number} load "
+    places = [place for place, _ in told(made.head.python)]
+    return [each.removeprefix(beginning) for each in places if each.startswith(beginning)]
+
+
+def test_a_pair_is_for_what_is_not_decided(tmp_path: Path) -> None:
+    """What a look has decided is not run again; what has failed twice is not, either."""
+    gone = Plan(at={f"wall {number} load {TOKEN}": FAIL for number in (1, 2)})
+    made = measured(tmp_path, gone, Plan())
+    made.take()
+    assert made.wanted() == {TOKEN, ENCODER}
+    assert made.unmeasured() == [f"base, pair 1: failed: {TOKEN}: it did not load"]
+    made.take()
+    assert made.wanted() == {ENCODER}
+    made.take()
+    assert loaded(made, 3) == [ENCODER]
+    assert made.wanted() == set()
+    assert [each.verdict.verdict for each in made.pairs.judged()] == ["ok"]
+    assert made.unmeasured() == [f"base, pair 2: failed: {TOKEN}: it did not load"]
+
+
+def test_the_reference_loop_says_how_steady_the_host_was(tmp_path: Path) -> None:
+    """Of pairs in turns the range of its loops is told; of whole processes there is none."""
+    made = measured(tmp_path, Plan(), Plan())
+    assert made.host() == []
+    made.take()
+    (line,) = made.host()
+    assert line.startswith("the reference loop took 1.00 to 1.00 ms, ")
+
+
+def test_whole_processes_run_one_after_the_other(tmp_path: Path) -> None:
+    """A reason to take no turns is enough: no channel is opened, and the figures are by process."""
+    made = measured(tmp_path, Plan(), Plan(), whole="this system does not let them be pinned")
+    made.take()
+    assert loaded(made, 1) == [TOKEN, ENCODER]
+    assert not [place for place, _ in told(made.head.python) if " round " in place]
+    assert made.host() == []
+    assert made.pairs.judged()[0].verdict.sentence.endswith("and 5.0 % is the tolerance")
+    assert "(1 pairs of whole processes)" in made.pairs.judged()[0].verdict.sentence
+
+
+@pytest.mark.parametrize("whole", ["", "they do not fit"])
+def test_nothing_to_time(tmp_path: Path, whole: str) -> None:
+    """Where both sides select nothing of wall time, that is what is said."""
+    made = measured(tmp_path, Plan(seconds={}), Plan(seconds={}), whole)
+    with pytest.raises(NothingSelectedError):
+        made.take()
+
+
+def taking(mib: float, machine: Machine = MACHINE) -> Run:
+    """Make up a run whose largest process took so much of the device."""
+    rows = [make_memory(make_cell(), {"peak_process_mib": each}) for each in (1.0, mib)]
+    return make_run(*rows, machine=machine)
+
+
+def test_why_whole_processes_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that take more than the device has together, or that cannot be pinned; else they turn."""
+    room = MACHINE.memory_mib
+    assert why_whole([taking(room / 2), taking(room / 2)]) == ""
+    assert why_whole([taking(room / 2), taking(room / 2 + 10)]).startswith("both sides do not fit")
+    small = msgspec.structs.replace(CPU_MACHINE, memory_mib=100)
+    assert why_whole([taking(60.0, small), taking(60.0)]).endswith("they take 120 of 100 MiB")
+    assert why_whole([]) == ""
+    monkeypatch.setattr(measuring, "can_pin", lambda: False)
+    assert why_whole([]) == "this system does not let processes be pinned to cores"
