@@ -75,7 +75,7 @@ def test_whole_processes_run_one_after_the_other(tmp_path: Path) -> None:
     assert not [place for place, _ in told(made.head.python) if " round " in place]
     assert made.host() == []
     assert made.pairs.judged()[0].verdict.sentence.endswith("and 5.0 % is the tolerance")
-    assert "(1 pairs of whole processes)" in made.pairs.judged()[0].verdict.sentence
+    assert "(1 pair of whole processes)" in made.pairs.judged()[0].verdict.sentence
 
 
 @pytest.mark.parametrize("whole", ["", "they do not fit"])

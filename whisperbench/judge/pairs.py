@@ -23,6 +23,7 @@ from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Kind
 from whisperbench.results.passes import LatencyResult, Turns
 from whisperbench.results.records import Cell, Judged, Judgement, Measurement, Run, Verdict
+from whisperbench.units import counted
 
 Key = tuple[str, Cell]
 """A benchmark and its cell, as the head has it."""
@@ -163,7 +164,7 @@ class Pairs:
             if found.high < math.expm1(UNBOUNDED)
             else ""
         )
-        sentence = f"{_signed(found.growth)}{bounds} ({found.pairs} pairs {how})"
+        sentence = f"{_signed(found.growth)}{bounds} ({counted(found.pairs, 'pair')} {how})"
         if outcome == "inconclusive":
             hidden = f"under {percent(found.unseen)}" if bounds else "of any size"
             sentence += (
