@@ -24,6 +24,7 @@ from tests.ab.stand_in import (
     FAIL,
     HANG,
     KILL,
+    MEMORY,
     NO_ROOM,
     REFUSE,
     SLEEP,
@@ -294,6 +295,20 @@ def test_a_benchmark_that_one_side_lacks(bench: Bench, side: int, name: str, whe
     assert f"wall 3 load {TOKEN}" not in places
     wall = {each["benchmark"]: each["verdict"] for each in ended.verdicts()["verdicts"]}
     assert wall[ENCODER] == "ok"
+
+
+def test_a_count_that_the_base_lacks(bench: Bench) -> None:
+    """What fails on one side is said with its reason, and is no pass; all else is compared."""
+    bench.base.at = {"counts": FAIL}
+    ended = bench.run("--fast")
+    assert ended.code == 4
+    assert f"base, failed: {MEMORY}: it broke" in ended.out
+    found = {each["metric"]: each["verdict"] for each in ended.verdicts()["verdicts"]}
+    assert found == {
+        "encoder_aten_ops": "ok",
+        "decode_aten_ops": "ok",
+        "peak_process_mib": "new",
+    }
 
 
 @pytest.mark.parametrize("when", ["load", "round"])

@@ -52,6 +52,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*BOTH, "--budget", "-1"], "--budget -1: must be more than 0 minutes"),
         ([*BOTH, "--budget", "nan"], "--budget nan: must be more than 0 minutes"),
         ([*BOTH, "--pairs", "3", "--pairs", "4"], "--pairs was given 2 times; give it once"),
+        ([*BOTH, "--", "-q", "--result=x.json"], "--result behind --: drop it, for all files go"),
+        ([*BOTH, "--", "--baseline", "x"], "--baseline behind --: drop it, for the head is held"),
         (["--base-with", "-r x", *BOTH], "'-r x' is no requirement: give one such as "),
         (["--base-with", "", *BOTH], "no requirement is named: give one such as "),
     ],

@@ -29,7 +29,7 @@ def start(folder: Path, *lines: str, name: str = "base", **more: tuple[int, int]
         (["kill -SEGV $$"], "was ended by SIGSEGV"),
         (["kill -40 $$"], "was ended by "),
         (["echo ERROR: no such model", "exit 4"], "exited with 4: no such model (all of its out"),
-        (["exit 0"], "exited with 0: it said nothing (all of its output: "),
+        (["exit 0"], "measured nothing: it said nothing (all of its output: "),
     ],
 )
 def test_how_a_process_ended(tmp_path: Path, lines: list[str], said: str) -> None:

@@ -183,8 +183,8 @@ class Course:
             longest_s = max(longest_s, self.clock() - begun_s)
             self.say(
                 f"pair {measured.pairs.count} of at most {self.asked.largest}: "
-                f"{self.clock() - begun_s:.0f} s; not decided: "
-                f"{counted(len(measured.wanted()), 'benchmark')}"
+                f"{self.clock() - begun_s:.0f} s; "
+                f"{counted(len(measured.wanted()), 'benchmark')} left for further pairs"
             )
 
     @property

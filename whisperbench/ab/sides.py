@@ -137,7 +137,8 @@ class SideProcess:
             why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
             return f"was ended by {_name_of(-code)}{why}"
         said = last_words(self._log.read_text("utf-8", "replace")).removeprefix("ERROR: ")
-        return f"exited with {code}: {said} (all of its output: {self._log})"
+        how = f"exited with {code}" if code else "measured nothing"
+        return f"{how}: {said} (all of its output: {self._log})"
 
     def end(self) -> None:
         """End it so that it can clear up; kill it where it does not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,7 @@ def ab(
         base_with=tuple(base_with or ()),
         head_with=tuple(head_with or ()),
     )
+    _require_free(context.obj)
     largest = _pairs(pairs)
     if budget is not None and not budget > 0:
         raise InputError(f"--budget {budget:g}: must be more than 0 minutes")
@@ -147,6 +148,25 @@ def ab(
         write_whole(course.asked.folder / "verdicts.json", as_json(found).encode() + b"\n")
         say(f"all files: {course.asked.folder}")
     raise typer.Exit(code)
+
+
+TAKEN = {
+    "--result": "all files go into one folder of results",
+    "--baseline": "the head is held against the base",
+}
+"""Options of pytest that have no meaning here, and why."""
+
+
+def _require_free(arguments: Sequence[str]) -> None:
+    """Refuse options of pytest whose part the command plays itself.
+
+    Raises:
+        InputError: there is one.
+    """
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option in TAKEN:
+            raise InputError(f"{option} behind --: drop it, for {TAKEN[option]}")
 
 
 def _pairs(text: str) -> int:
