@@ -15,7 +15,7 @@ import msgspec
 
 from whisperbench.asked.suite import Tolerance
 from whisperbench.judge.compare import Gate
-from whisperbench.judge.rules import doubted, percent, verdict_on
+from whisperbench.judge.rules import BEYOND, doubted, percent, verdict_on
 from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
@@ -142,13 +142,14 @@ class Pairs:
         )
         sentence = f"{_signed(found.growth)}{bounds} ({found.pairs} pairs {how})"
         if outcome == "inconclusive":
-            unseen = f"under {percent(found.unseen)}" if bounds else "of any size"
+            size = f"under {percent(found.unseen)}" if found.unseen < BEYOND else "of any size"
             sentence += (
-                f": a growth {unseen} may stay unseen, and "
+                f": a growth {size} may stay unseen, and "
                 f"{percent(self._tolerance(cell, new))} is the tolerance"
             )
         interval = (found.low, found.high) if bounds else None
-        unseen = found.unseen if bounds and outcome == "inconclusive" else None
+        told = outcome == "inconclusive" and found.unseen < BEYOND
+        unseen = found.unseen if told else None
         return verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
 
 
