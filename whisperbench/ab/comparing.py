@@ -9,9 +9,15 @@ from pathlib import Path
 
 from whisperbench.ab.pairs import Measured, why_whole
 from whisperbench.ab.reaching import reach_of
-from whisperbench.ab.sides import NothingSelectedError, Side, SideProcess, ended_at_exit
+from whisperbench.ab.sides import (
+    NothingSelectedError,
+    Side,
+    SideError,
+    SideProcess,
+    ended_at_exit,
+)
 from whisperbench.asked.suite import Suite
-from whisperbench.errors import InvalidMeasurementError
+from whisperbench.errors import WhisperbenchError
 from whisperbench.judge.comparison import Comparison, hold_against
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import MOST
@@ -68,13 +74,13 @@ class Course:
             InputError: the sides cannot be compared at all.
         """
         started_s = self.clock()
-        runs: tuple[Run, ...] = ()
-        try:
-            runs = tuple(self._count(side) for side in (self.asked.base, self.asked.head))
+        runs = self._count_both()
+        if runs:
             self._counts = hold_against(runs[0], runs[1], self.asked.suite)
-            self._reach(runs[1])
-        except NothingSelectedError:
-            self.remarks.append("no benchmark of counts, memory or words was selected")
+            try:
+                self._reach(runs[1])
+            except WhisperbenchError as error:  # the verdicts on counts stand
+                self.faults.append(f"what the head runs of the code that differs: {error}")
         if self.asked.fast:
             return
         self._measured = Measured(
@@ -87,6 +93,26 @@ class Course:
             whole=why_whole(runs),
         )
         self._take_pairs(self._measured, started_s)
+
+    def _count_both(self) -> tuple[Run, ...]:
+        """Run all but wall time on both sides, once; nothing where nothing of that is selected.
+
+        Raises:
+            SideError: a side failed, or selects nothing where the other one does.
+        """
+        runs, nothing = [], []
+        for side in (self.asked.base, self.asked.head):
+            try:
+                runs.append(self._count(side))
+            except NothingSelectedError:
+                nothing.append(side.name)
+        if nothing and runs:
+            raise SideError(
+                f"the {nothing[0]} alone selects no benchmark of counts, memory or words"
+            )
+        if nothing:
+            self.remarks.append("no benchmark of counts, memory or words was selected")
+        return tuple(runs)
 
     def _reach(self, counted_run: Run) -> None:
         """Find out what the head's cost pass runs of the code that differs."""
@@ -134,10 +160,14 @@ class Course:
             begun_s = self.clock()
             budget_s = self.asked.budget_s
             if budget_s is not None and begun_s - started_s + longest_s > budget_s:
-                self.remarks.append(
-                    f"the budget of {budget_s / 60:g} minutes ended after "
-                    f"{counted(measured.pairs.count, 'pair')}"
-                )
+                ended = f"the budget of {budget_s / 60:g} minutes ended"
+                if measured.pairs.count:
+                    self.remarks.append(f"{ended} after {counted(measured.pairs.count, 'pair')}")
+                else:
+                    self.faults.append(
+                        f"{ended} before the first pair, so that no wall time was measured: raise "
+                        "--budget, or leave wall time out with --fast"
+                    )
                 return
             before = measured.whole
             try:
@@ -145,7 +175,7 @@ class Course:
             except NothingSelectedError:
                 self.remarks.append("no benchmark of wall time was selected")
                 return
-            except InvalidMeasurementError as error:
+            except WhisperbenchError as error:
                 self.faults.append(f"pair {measured.pairs.count + 1}: {error}")
                 return
             if measured.whole != before or (measured.whole and measured.pairs.count == 1):

@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import NoReturn
 
-from whisperbench.ab.sides import Side, SideProcess, ended_at_exit, ids_of
-from whisperbench.ab.turns import Live, TurnsNotBegunError, can_pin, open_channel, pin, take_turns
-from whisperbench.judge.pairs import Pairs
+from whisperbench.ab.sides import (
+    NothingSelectedError,
+    Side,
+    SideError,
+    SideProcess,
+    ended_at_exit,
+    ids_of,
+)
+from whisperbench.ab.turns import (
+    LEFT_ALONE,
+    Live,
+    TurnsNotBegunError,
+    can_pin,
+    open_channel,
+    pin,
+    take_turns,
+)
+from whisperbench.judge.pairs import Key, Pairs
 from whisperbench.judge.rules import percent
 from whisperbench.results.passes import LatencyResult
 from whisperbench.results.records import WITH_FIGURES, Run
@@ -40,7 +56,7 @@ class Measured:
     """Of benchmarks, by their ids."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why they failed the last time."""
-    _keys: dict[str, tuple[str, object]] = field(default_factory=dict)
+    _keys: dict[str, Key] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _loops_ms: list[float] = field(default_factory=list)
 
@@ -64,16 +80,22 @@ class Measured:
         """Return the ids of the benchmarks that another pair may still decide."""
         still_open = self.pairs.open()
         undecided = {name for name, key in self._keys.items() if key in still_open}
-        again = {name for name in self.failures if name not in self._keys} | undecided
+        again = undecided | self._without_figure()
         return {name for name in again if self.failures[name] < ATTEMPTS}
 
     def unmeasured(self) -> list[str]:
         """Name the benchmarks that gave no figure, or none any more, with the last reason."""
+        none = self._without_figure()
         return [
             self.reasons[name]
             for name, times in self.failures.items()
-            if name not in self._keys or times >= ATTEMPTS
+            if name in none or times >= ATTEMPTS
         ]
+
+    def _without_figure(self) -> set[str]:
+        """Return the ids of the benchmarks that have failed in all pairs so far."""
+        measured = self.pairs.measured()
+        return {name for name in self.failures if self._keys.get(name) not in measured}
 
     def host(self) -> list[str]:
         """Say how steady the host was, by the reference loop before each round."""
@@ -87,14 +109,14 @@ class Measured:
 
     def _keep(self, number: int, runs: tuple[Run, Run]) -> None:
         self.pairs.add(*runs)
+        failed: dict[str, list[str]] = {}
         for side, run in zip((self.base, self.head), runs, strict=True):
             for entry in run.info.manifest:
                 if entry.deselected:
                     continue
                 self._asked.add(entry.benchmark)
                 if entry.outcome not in WITH_FIGURES:
-                    self.failures[entry.benchmark] += 1
-                    self.reasons[entry.benchmark] = (
+                    failed.setdefault(entry.benchmark, []).append(
                         f"{side.name}, pair {number}: {entry.outcome}: {entry.benchmark}: "
                         f"{entry.reason}"
                     )
@@ -103,6 +125,11 @@ class Measured:
                 for row in run.measurements
                 if isinstance(row.found, LatencyResult) and row.found.turns is not None
             ]
+        for name, reasons in failed.items():
+            # Of a side that is left alone the reason is the other one's.
+            own = [reason for reason in reasons if not reason.endswith(LEFT_ALONE)]
+            self.failures[name] += 1
+            self.reasons[name] = (own or reasons)[0]
         names = ids_of(self._result(number, self.head))
         for name, row in zip(names, runs[1].measurements, strict=True):
             self._keys[name] = (row.benchmark, row.cell)
@@ -113,25 +140,35 @@ class Measured:
     def _in_turns(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
         processes: list[SideProcess] = []
         lives: list[Live] = []
-        with ended_at_exit(processes):
+        with ended_at_exit(processes), ExitStack() as open_channels:
             for side in (self.base, self.head):
                 channel, theirs = open_channel()
-                process = SideProcess(
-                    side,
-                    "wall",
-                    arguments,
-                    self._result(number, side),
-                    descriptors=theirs,
-                    lock=self.lock,
-                )
-                for descriptor in theirs:
-                    os.close(descriptor)
+                open_channels.callback(channel.close)
+                try:
+                    process = SideProcess(
+                        side,
+                        "wall",
+                        arguments,
+                        self._result(number, side),
+                        descriptors=theirs,
+                        lock=self.lock,
+                    )
+                finally:
+                    for descriptor in theirs:
+                        os.close(descriptor)
                 processes.append(process)
-                lives.append(Live(side.name, process.pid, channel, process.how_it_ended))
-            base, head = lives
-            with suppress(TurnsNotBegunError):  # finish() says why
-                take_turns(base, head, number, pin)
-            return processes[0].finish(), processes[1].finish()
+                lives.append(
+                    Live(
+                        side.name, process.pid, channel, process.how_it_ended, process.result.exists
+                    )
+                )
+            base, head = processes
+            base_live, head_live = lives
+            try:
+                take_turns(base_live, head_live, number, pin)
+            except TurnsNotBegunError as error:
+                _say_why(error.ended, base, head)
+            return base.finish(), head.finish()
 
     def _whole(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
         """Run both sides after each other: in the order of ABBA, over two pairs."""
@@ -144,6 +181,27 @@ class Measured:
             with ended_at_exit([process]):
                 runs[side.name] = process.finish()
         return runs["base"], runs["head"]
+
+
+def _say_why(ended: Sequence[str], base: SideProcess, head: SideProcess) -> NoReturn:
+    """Say why processes have ended before they named what they would time.
+
+    Raises:
+        NothingSelectedError: there is nothing to time, on either side.
+        SideError: one of them failed, or only one of them has something to time.
+    """
+    nothing = []
+    for process in (base, head):
+        if process.side.name in ended:
+            try:
+                process.finish()
+            except NothingSelectedError:
+                nothing.append(process.side.name)
+    if len(nothing) == 2:
+        raise NothingSelectedError
+    if nothing:
+        raise SideError(f"the {nothing[0]} alone selects no benchmark of wall time")
+    raise SideError(f"the {ended[0]}'s process took no turns")
 
 
 def _reasons(run: Run) -> str:

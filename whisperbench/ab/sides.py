@@ -135,7 +135,7 @@ class SideProcess:
         code = self._process.wait()
         if code < 0:
             why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
-            return f"was ended by {signal.Signals(-code).name}{why}"
+            return f"was ended by {_name_of(-code)}{why}"
         said = last_words(self._log.read_text("utf-8", "replace")).removeprefix("ERROR: ")
         return f"exited with {code}: {said} (all of its output: {self._log})"
 
@@ -149,8 +149,19 @@ class SideProcess:
                 self._process.wait(timeout=LAST_WORDS_S / 2)
             except subprocess.TimeoutExpired:
                 continue
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
         self._process.kill()
         self._process.wait()
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one that the system has no name for
+        return f"signal {number}"
 
 
 @contextmanager
@@ -159,8 +170,15 @@ def ended_at_exit(processes: Sequence[SideProcess]) -> Iterator[None]:
     try:
         yield
     finally:
+        impatient = False
         for process in processes:
-            process.end()
+            try:
+                (process.kill if impatient else process.end)()
+            except KeyboardInterrupt:  # a second Ctrl-C waits for nobody
+                impatient = True
+                process.kill()
+        if impatient:
+            raise KeyboardInterrupt
 
 
 class _Row(msgspec.Struct):

@@ -37,11 +37,19 @@ from whisperbench.measure.turns.messages import (
 LONGEST_SILENCE_S = 900.0
 """After so long a process that says nothing hangs: the longest round takes a fraction of it."""
 
+LEFT_ALONE = "does not get as far as this"
+"""What is said of the other process where a benchmark is one's alone."""
+
 T = TypeVar("T")
 
 
 class TurnsNotBegunError(Exception):
-    """One of the two has ended before it said what it would time."""
+    """One or both of the two have ended before they said what they would time."""
+
+    def __init__(self, ended: Sequence[str]) -> None:
+        """Name those that have ended."""
+        super().__init__(*ended)
+        self.ended = tuple(ended)
 
 
 class TurnsLostError(InvalidMeasurementError):
@@ -57,6 +65,9 @@ class Talking(Protocol):
     def receive(self, kind: type[T], timeout_s: float | None = None) -> T:
         """Wait for a message."""
 
+    def close(self) -> None:
+        """Be gone for who listens at the other end."""
+
 
 @dataclass
 class Live:
@@ -68,6 +79,8 @@ class Live:
     channel: Talking
     ended: Callable[[], str]
     """Waits for its end and says how it was."""
+    has_result: Callable[[], bool]
+    """Whether it has written what it measured, which it does last of all."""
     remaining: list[str] = field(default_factory=list)
     """Ids of the benchmarks that it has still to begin, once it has said them."""
     at: str = ""
@@ -91,9 +104,50 @@ class Live:
             TurnsLostError: it has ended, or says nothing.
         """
         try:
-            return self.channel.receive(kind, LONGEST_SILENCE_S)
+            return self._receive(kind)
         except EOFError:
             raise self._lost() from None
+
+    def introduced(self) -> Collected | None:
+        """Wait until it says what it is going to time; None where it has ended before.
+
+        Raises:
+            TurnsLostError: it says nothing, or something else.
+        """
+        try:
+            return self._receive(Collected)
+        except EOFError:
+            return None
+
+    def next_benchmark(self) -> str | None:
+        """Wait until it has loaded its next benchmark; None where it has no more.
+
+        Raises:
+            TurnsLostError: it has ended before its time, says nothing, or something else.
+        """
+        before, self.at = self.at, ""
+        try:
+            began = self._receive(Began)
+        except EOFError:
+            how = self.ended()
+            if not self.has_result():
+                after = f", after {before}" if before else ", before its first benchmark"
+                raise TurnsLostError(f"the {self.name}'s process {how}{after}") from None
+            return None
+        self.at = began.benchmark
+        if began.benchmark in self.remaining:
+            del self.remaining[: self.remaining.index(began.benchmark) + 1]
+        return began.benchmark
+
+    def _receive(self, kind: type[T]) -> T:
+        """Wait for a message.
+
+        Raises:
+            EOFError: it has ended.
+            TurnsLostError: it says nothing, or something else.
+        """
+        try:
+            return self.channel.receive(kind, LONGEST_SILENCE_S)
         except TimeoutError:
             raise TurnsLostError(
                 f"the {self.name}'s process has said nothing for {LONGEST_SILENCE_S:.0f} s"
@@ -104,38 +158,6 @@ class Live:
                 f"the {self.name}'s process has said what cannot be understood{self._where()}"
             ) from None
 
-    def introduced(self) -> Collected:
-        """Wait until it says what it is going to time.
-
-        Raises:
-            TurnsNotBegunError: it has ended.
-            TurnsLostError: it says nothing, or something else.
-        """
-        try:
-            return self.channel.receive(Collected, LONGEST_SILENCE_S)
-        except EOFError:
-            raise TurnsNotBegunError from None
-        except (TimeoutError, msgspec.DecodeError):
-            return self.hear(Collected)  # says what is wrong
-
-    def next_benchmark(self) -> str | None:
-        """Wait until it has loaded its next benchmark; None where it has no more.
-
-        Raises:
-            TurnsLostError: it says nothing, or something else.
-        """
-        self.at = ""
-        try:
-            began: Began = self.channel.receive(Began, LONGEST_SILENCE_S)
-        except EOFError:
-            return None
-        except (TimeoutError, msgspec.DecodeError):
-            return self.hear(Began).benchmark  # says what is wrong
-        self.at = began.benchmark
-        if began.benchmark in self.remaining:
-            del self.remaining[: self.remaining.index(began.benchmark) + 1]
-        return began.benchmark
-
     def _lost(self) -> TurnsLostError:
         return TurnsLostError(f"the {self.name}'s process {self.ended()}{self._where()}")
 
@@ -144,7 +166,11 @@ class Live:
 
 
 def take_turns(
-    base: Live, head: Live, number: int, pin: Callable[[Sequence[int], Sequence[int]], None]
+    base: Live,
+    head: Live,
+    number: int,
+    pin: Callable[[Sequence[int], Sequence[int]], None],
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Let two processes go through their benchmarks in turns.
 
@@ -153,6 +179,7 @@ def take_turns(
         head: another one.
         number: of the pair, from 1: it decides who begins, and on which core.
         pin: pins processes to CPUs; given process ids and the numbers of the CPUs.
+        clock: tells the time in seconds.
 
     Raises:
         TurnsNotBegunError: one of them had nothing to time, or could not begin.
@@ -160,16 +187,20 @@ def take_turns(
     """
     both = (base, head)
     said = [live.introduced() for live in both]
-    for live, collected in zip(both, said, strict=True):
-        live.remaining = list(collected.benchmarks)
-    cpus = choose_cpus(number, said[0].threads if said[0].on_host else 1)
+    first, second = said
+    if first is None or second is None:
+        raise TurnsNotBegunError(
+            [live.name for live, each in zip(both, said, strict=True) if each is None]
+        )
+    base.remaining, head.remaining = list(first.benchmarks), list(second.benchmarks)
+    cpus = choose_cpus(number, first.threads if first.on_host else 1)
     at = {live.name: live.next_benchmark() for live in both}
     settle_s = SETTLE_S
     while any(name is not None for name in at.values()):
         met = list(both)
         if at["base"] == at["head"]:
             with _pinned([live.pid for live in both], cpus, pin):
-                _rounds(both, number, cpus, said[0].warmup_rounds + FEWEST_ROUNDS, settle_s)
+                _rounds(both, number, cpus, first.warmup_rounds + FEWEST_ROUNDS, settle_s, clock)
             settle_s = 0.0
             for live in both:
                 live.tell(GoOn())
@@ -177,7 +208,7 @@ def take_turns(
             met = [live for live in both if _lone(live, both, at)]
             for live in met:
                 other = head if live is base else base
-                live.tell(Alone(why=f"the {other.name} does not get as far as this"))
+                live.tell(Alone(why=f"the {other.name} {LEFT_ALONE}"))
         at |= {live.name: live.next_benchmark() for live in met}
 
 
@@ -199,7 +230,7 @@ def _rounds(
     cpus: tuple[int, ...],
     fewest: int,
     settle_s: float,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float],
 ) -> None:
     """Go on round by round, in swapped order, until both have all of theirs."""
     for live, other in zip(both, reversed(both), strict=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,10 +118,9 @@ def ab(
         raise InputError(f"--budget {budget:g}: must be more than 0 minutes")
     course: Course | None = None
     code: int = ExitCode.INTERRUPTED
-    with interrupted_by():
+    with interrupted_by(), _folder() as folder:
         try:
             with resolved(wish, say) as sides, alone() as lock:
-                folder = _folder()
                 asked = Asked(
                     base=sides.base,
                     head=sides.head,
@@ -142,8 +143,8 @@ def ab(
         if course is None:
             raise KeyboardInterrupt
         found = course.found
-        write_whole(course.asked.folder / "verdicts.json", as_json(found).encode() + b"\n")
         typer.echo(FORMATS[written](found))
+        write_whole(course.asked.folder / "verdicts.json", as_json(found).encode() + b"\n")
         say(f"all files: {course.asked.folder}")
     raise typer.Exit(code)
 
@@ -163,8 +164,9 @@ def _pairs(text: str) -> int:
     return int(text)
 
 
-def _folder() -> Path:
-    """Make the folder of all result files.
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make the folder of all result files; where none came into it, it goes again.
 
     Raises:
         InputError: it cannot be made.
@@ -175,6 +177,11 @@ def _folder() -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{stamp}-ab-", dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=f"{stamp}-ab-", dir=place))
     except OSError as error:
         raise InputError(f"{place}: cannot be written: {one_line(error.strerror)}") from error
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()

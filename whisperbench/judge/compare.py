@@ -30,7 +30,7 @@ _CIRCUMSTANCES = (
 )
 """What may differ between two machines of one device key, and is said."""
 
-_Identity = tuple[str, str, str, str, int, str, bool]
+Identity = tuple[str, str, str, str, int, str, bool]
 
 
 def compare(base: Run, head: Run, tolerances: Sequence[Tolerance] = ()) -> list[Judged]:
@@ -65,12 +65,12 @@ class Gate:
         self._tolerances = [row for row in tolerances if matches(machine.device_key, row.devices)]
         self._used: set[int] = set()
         self._names: set[str] = set()
-        self._left: dict[_Identity, Measurement] = {}
+        self._left: dict[Identity, Measurement] = {}
         for row in base.measurements:
-            if self._left.setdefault(_identity(row), row) is not row:
+            if self._left.setdefault(identity_of(row), row) is not row:
                 raise _twice("base", row)
         self._known = dict(self._left)
-        self._seen: set[_Identity] = set()
+        self._seen: set[Identity] = set()
         self._checkpoints: dict[str, str] = {}
         # Of the base alone, so that a cell is judged alike, by itself and with the others.
         self._family = sum(
@@ -83,7 +83,7 @@ class Gate:
         Raises:
             InputError: it was judged before.
         """
-        identity = _identity(head)
+        identity = identity_of(head)
         if identity in self._seen:
             raise _twice("head", head)
         self._seen.add(identity)
@@ -219,7 +219,7 @@ class Gate:
         return found
 
 
-def _identity(row: Measurement) -> _Identity:
+def identity_of(row: Measurement | Judged) -> Identity:
     """Return what pairs a cell of the base with one of the head, whatever else they differ in."""
     cell = row.cell
     natural = cell.tokens is None

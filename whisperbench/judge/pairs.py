@@ -14,11 +14,13 @@ from statistics import fmean, median
 import msgspec
 
 from whisperbench.asked.suite import Tolerance
-from whisperbench.judge.compare import Gate
-from whisperbench.judge.rules import BEYOND, doubted, percent, verdict_on
+from whisperbench.errors import InputError
+from whisperbench.judge.boundaries import BY_FAMILY
+from whisperbench.judge.compare import Gate, Identity, identity_of
+from whisperbench.judge.rules import BEYOND, percent, verdict_on
 from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide
 from whisperbench.results.figure import Metric
-from whisperbench.results.kinds import KINDS
+from whisperbench.results.kinds import KINDS, Kind
 from whisperbench.results.passes import LatencyResult, Turns
 from whisperbench.results.records import Cell, Judged, Judgement, Measurement, Run, Verdict
 
@@ -26,10 +28,15 @@ Key = tuple[str, Cell]
 """A benchmark and its cell, as the head has it."""
 
 
+NOT_MEASURED = ("new", "missing")
+"""Verdicts on a figure that one side has not measured, which a later pair may."""
+
+
 @dataclass
 class _Figure:
     """A figure of wall time, pair by pair."""
 
+    key: Key
     metrics: list[tuple[Metric, Metric]] = field(default_factory=list)
     """The base's and the head's."""
     growths: list[float] = field(default_factory=list)
@@ -50,8 +57,9 @@ class Pairs:
         """
         self._tolerances = tolerances
         self._largest = largest
-        self._figures: dict[tuple[Key, str], _Figure] = {}
-        self._else: list[Judged] = []
+        self._figures: dict[tuple[Identity, str], _Figure] = {}
+        self._else: dict[tuple[Identity, str, Kind | None], Judged] = {}
+        """What is not of wall time is decided by one execution, and so is what has no partner."""
         self._family = 0
         self._gate: Gate | None = None
         self.count = 0
@@ -60,53 +68,68 @@ class Pairs:
         """Take in a pair.
 
         Raises:
-            InputError: a run measured a cell twice.
+            InputError: a run measured a cell twice, or there are more figures than can be judged.
         """
+        gate = Gate(base, head.machine, self._tolerances)
+        judged = gate.judge_all(head.measurements)
+        # As many as were asked for, measured or not: the family is that of the first pair.
+        if not self._family:
+            asked = sum(not entry.deselected for entry in head.info.manifest)
+            self._family = max(1, asked, sum(map(_is_by_pairs, judged)))
+            if self._family > max(BY_FAMILY):
+                raise InputError(
+                    f"{self._family} figures of wall time are more than the {max(BY_FAMILY)} that "
+                    "can be judged together: compare fewer cells at a time"
+                )
         self.count += 1
         if self._gate is None:
-            self._gate = Gate(base, head.machine, self._tolerances)
-            judged = self._gate.judge_all(head.measurements)
-            # What is not of wall time is decided by one execution, and so is what has no partner.
-            self._else = [each for each in judged if not _is_by_pairs(each)]
-        known = {_key(row): row for row in base.measurements}
-        for row in head.measurements:
-            if (partner := known.get(_key(row))) is not None:
-                self._add(partner, row)
-        # As many as were asked for, measured or not: the family is that of the first pair.
-        asked = sum(not entry.deselected for entry in head.info.manifest)
-        self._family = self._family or max(1, asked, len(self._figures))
+            self._gate = gate
+        olds = {identity_of(row): row for row in base.measurements}
+        news = {identity_of(row): row for row in head.measurements}
+        for each in judged:
+            identity = identity_of(each)
+            place = identity, each.verdict.metric
+            if _is_by_pairs(each):
+                self._add(place, olds[identity], news[identity])
+            elif place not in self._figures:
+                self._else.setdefault((*place, each.verdict.kind), each)
+            elif each.verdict.verdict not in NOT_MEASURED:
+                self._figures[place].doubt = each.verdict
 
-    def _add(self, base: Measurement, head: Measurement) -> None:
-        known = {metric.name: metric for metric in base.metrics}
-        for new in head.metrics:
-            old = known.get(new.name)
-            if old is None or new.derived or not KINDS[new.kind].statistical:
-                continue
-            figure = self._figures.setdefault((_key(head), new.name), _Figure())
-            if (doubt := doubted(old, new)) is not None:
-                figure.doubt = doubt
-                continue
-            growth = _growth(old, new, _turns(base), _turns(head))
-            figure.in_turns &= _turns(base) is not None
-            figure.metrics.append((old, new))
-            figure.growths.append(growth if new.better == "lower" else -growth)
+    def _add(self, place: tuple[Identity, str], base: Measurement, head: Measurement) -> None:
+        """Take in a figure that both sides have and that can be compared."""
+        if (before := self._else.get((*place, "wall"))) is not None:
+            if before.verdict.verdict not in NOT_MEASURED:
+                return
+            del self._else[*place, "wall"]
+        old, new = base.metric(place[1]), head.metric(place[1])
+        assert old is not None  # noqa: S101 - it was judged
+        assert new is not None  # noqa: S101 - likewise
+        figure = self._figures.setdefault(place, _Figure((head.benchmark, head.cell)))
+        growth = _growth(old, new, _turns(base), _turns(head))
+        figure.in_turns &= _turns(base) is not None
+        figure.metrics.append((old, new))
+        figure.growths.append(growth if new.better == "lower" else -growth)
 
     def judged(self) -> list[Judged]:
         """Return a verdict for each figure, by the pairs so far."""
-        found = list(self._else)
-        for (key, _), figure in self._figures.items():
-            found.append(Judged(*key, self._verdict(key[1], figure)))
-        return found
-
-    def open(self) -> list[Key]:
-        """Return the benchmarks and cells of which a figure is not decided and may still be."""
-        return list(
-            dict.fromkeys(
-                key
-                for (key, _), figure in self._figures.items()
-                if figure.doubt is None and self._decision(key[1], figure).next_look is not None
-            )
+        by_pairs = (
+            Judged(*figure.key, self._verdict(figure.key[1], figure))
+            for figure in self._figures.values()
         )
+        return [*self._else.values(), *by_pairs]
+
+    def measured(self) -> set[Key]:
+        """Return the benchmarks and cells that both sides of a pair have measured."""
+        return {figure.key for figure in self._figures.values()}
+
+    def open(self) -> set[Key]:
+        """Return the benchmarks and cells of which a figure is not decided and may still be."""
+        return {
+            figure.key
+            for figure in self._figures.values()
+            if figure.doubt is None and self._decision(figure.key[1], figure).next_look is not None
+        }
 
     def circumstances(self) -> list[str]:
         """Return what else has changed between the two sides."""
@@ -151,10 +174,6 @@ class Pairs:
         told = outcome == "inconclusive" and found.unseen < BEYOND
         unseen = found.unseen if told else None
         return verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
-
-
-def _key(row: Measurement) -> Key:
-    return row.benchmark, row.cell
 
 
 def _is_by_pairs(each: Judged) -> bool:
