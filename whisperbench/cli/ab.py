@@ -136,6 +136,7 @@ def ab(
                     say(f"{side.name}: {side.what}")
                 course = Course(asked, say, lock, remarks=list(sides.remarks))
                 course.run()
+                course.faults += sides.edited()
                 code = course.found.exit_code
         except KeyboardInterrupt:
             if course is not None:
