@@ -275,7 +275,7 @@ def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
     """Write how much more or fewer there are of something, by precision."""
     stage, _, count = column.partition("_")
     where = "a token" if stage == "decode" else "in the encoder"
-    said = []
+    said: list[str] = []
     for by, precisions in sorted(amounts.items()):
         how = "more" if by > 0 else "fewer"
         things = _THINGS[count] if abs(by) != 1 else _THINGS[count].removesuffix("s")
