@@ -103,6 +103,7 @@ def record(folder: Path) -> dict[str, Any]:
     from whisperbench.results.run_file import read_run
 
     found: dict[str, Any] = {}
+    known = _all(Path(sys.executable))
     for package in RANGES:
         runs: dict[Version, Run] = {}
         skipped: dict[str, str] = {}
@@ -120,6 +121,11 @@ def record(folder: Path) -> dict[str, Any]:
         found[package] = {
             "releases": {str(each): _counts(runs[each]) for each in order},
             "skipped": dict(sorted(skipped.items(), key=lambda item: Version(item[0]))),
+            "not measured": [
+                str(each)
+                for name, each in sorted(known, key=lambda pair: pair[1])
+                if name == package and each not in runs and str(each) not in skipped
+            ],
             "changes": [
                 {"from": str(one), "to": str(two), "causes": causes}
                 for one, two in pairwise(order)
@@ -218,6 +224,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"**What changed** from one release of {package} to the next:", "")
         yield from _sentences(data)
         yield ""
+        if data["not measured"]:
+            yield from (f"Not measured yet: {', '.join(data['not measured'])}.", "")
         if data["skipped"]:
             yield "Skipped:"
             yield from (f"- {each}: {reason}" for each, reason in data["skipped"].items())
@@ -267,12 +275,12 @@ def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
     """Write how much more or fewer there are of something, by precision."""
     stage, _, count = column.partition("_")
     where = "a token" if stage == "decode" else "in the encoder"
-    said = []
-    what = f" {_THINGS[count]} {where}"
+    said: list[str] = []
     for by, precisions in sorted(amounts.items()):
         how = "more" if by > 0 else "fewer"
+        things = _THINGS[count] if abs(by) != 1 else _THINGS[count].removesuffix("s")
+        what = "" if said else f" {things} {where}"
         said.append(f"{abs(by):.10g} {how}{what} in {' and in '.join(sorted(precisions))}")
-        what = ""
     return " and ".join(said)
 
 
