@@ -37,7 +37,6 @@ CELL = ("benchmarks/test_cost.py", "--model", "dummy:tiny", "--device", "cpu")
 FOLDER = ROOT / "results" / "releases"
 RECORDING = ROOT / "docs" / "recordings" / "releases.json"
 PAGE = ROOT / "docs" / "releases.md"
-PINNED = ("torch", "transformers", "bitsandbytes", "accelerate")
 
 COLUMNS = {
     "encoder_aten_ops": "encoder: aten ops",
@@ -137,7 +136,11 @@ def record(folder: Path) -> dict[str, Any]:
             "python": machine.python,
             "machine": machine.cpu,
             "instruction set": _conditions(runs[order[-1]])["instruction set"],
-        } | {each: machine.versions[each] for each in PINNED if each != package}
+        } | {
+            each: machine.versions[each]
+            for each in ("torch", *RANGES, "accelerate")
+            if each != package
+        }
     return found
 
 
