@@ -132,15 +132,11 @@ def record(folder: Path) -> dict[str, Any]:
             ],
         }
         machine = runs[order[-1]].machine
-        found[package]["over"] = {
-            "python": machine.python,
-            "machine": machine.cpu,
-            "instruction set": _conditions(runs[order[-1]])["instruction set"],
-        } | {
-            each: machine.versions[each]
-            for each in ("torch", *RANGES, "accelerate")
-            if each != package
-        }
+        around = {each: machine.versions[each] for each in ("torch", *RANGES, "accelerate")}
+        del around[package]
+        conditions = _conditions(runs[order[-1]])
+        on = {"python": machine.python, "machine": machine.cpu}
+        found[package]["over"] = on | {"instruction set": conditions["instruction set"]} | around
     return found
 
 
