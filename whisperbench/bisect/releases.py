@@ -99,17 +99,12 @@ def bisect(
         f"ends are measured, then {most_steps(len(releases))} between them, more if it grew in "
         "several places"
     )
-    runs: dict[int, Run] = {}
-    for index, which in ((0, "good"), (len(releases) - 1, "bad")):
-        try:
-            runs[index] = measure(releases[index])
-        except SKIPPED as error:
-            raise InvalidMeasurementError(
-                f"the {which} end cannot be measured; name another release: {error}"
-            ) from error
-        say(f"{names[index]}: measured")
-    ends = (counts_of(runs[0]), counts_of(runs[len(releases) - 1]))
-    growths = grown(*ends, (names[0], names[-1]), metric)
+    ends = [
+        _end(measure, release, which, f"{package} {release}", say)
+        for release, which in ((releases[0], "good"), (releases[-1], "bad"))
+    ]
+    runs = {0: ends[0], len(releases) - 1: ends[1]}
+    growths = grown(counts_of(ends[0]), counts_of(ends[1]), (names[0], names[-1]), metric)
     followed = growths[0]
     say(following(growths))
 
@@ -141,6 +136,28 @@ def bisect(
         decided=found[0].whole and not found[0].skipped,
         first_bad=str(releases[found[0].last]),
     )
+
+
+def _end(
+    measure: Callable[[Version], Run],
+    release: Version,
+    which: str,
+    name: str,
+    say: Callable[[str], None],
+) -> Run:
+    """Measure an end, without which there is nothing to search.
+
+    Raises:
+        InvalidMeasurementError: it cannot be measured.
+    """
+    try:
+        run = measure(release)
+    except SKIPPED as error:
+        raise InvalidMeasurementError(
+            f"the {which} end cannot be measured; name another release: {error}"
+        ) from error
+    say(f"{name}: measured")
+    return run
 
 
 def following(growths: Sequence[Growth]) -> str:
