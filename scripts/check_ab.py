@@ -1,7 +1,8 @@
 """What does `whisperbench ab` say of unchanged code, and of real edits? On this machine.
 
     python scripts/check_ab.py none gpu+1 linear host+3 host+8 --token-ms 3.3 -- PYTEST ARGUMENTS
-    python scripts/check_ab.py --spread DIR...
+    python scripts/check_ab.py --spread DIR... --save PAIRS.json
+    python scripts/check_ab.py --resample docs/recordings/h200-turns.json
 
 Each name is a comparison: the head sees an edited copy of transformers
 or bitsandbytes (`none`: neither). `host+N` is real Python work in the decoder's forward pass that
@@ -11,7 +12,8 @@ token; `linear` is one more op in each 8-bit layer.
 The table says what `ab` exits with, which figures it finds regressed, after how many pairs and
 minutes, and what pytest-benchmark's `median:5%` would have said of the processes of each pair.
 `--spread` tells how far pairs of unchanged code lie apart, by stage; with the rounds divided by the
-reference loop before them, too.
+reference loop before them, too. `--resample` draws pairs of unchanged code again and again, with
+replacement, lays a slowdown over them and lets the sequential test decide.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import subprocess
 import sys
 import sysconfig
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, median
@@ -33,6 +36,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from scripts.edits import WHISPER, Edit, scratch_copy  # noqa: E402 - of this checkout
+from whisperbench.judge.sequential import MOST, decide  # noqa: E402
+from whisperbench.results.kinds import KINDS  # noqa: E402
+
+FAMILY = 8
+"""Figures of wall time of two cells."""
 
 STEPS = 200_000
 """Of the loop by which this host's Python is timed."""
@@ -210,6 +218,40 @@ def spread(folders: Sequence[Path]) -> None:
         _show_spread(benchmark, figures)
 
 
+def save(folders: Sequence[Path], path: Path) -> None:
+    """Write the growths of all pairs, as logarithms, by stage and cell."""
+    kept: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for folder in folders:
+        for _, figure in timed(folder):
+            kept[figure.benchmark][figure.cell].append(round(_orders(figure.rounds), 5))
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def resample(path: Path, draws: int, seed: int) -> None:
+    """Print what the sequential test says of slowdowns over recorded pairs."""
+    recorded: dict[str, dict[str, list[float]]] = json.loads(path.read_text(encoding="utf-8"))
+    chance = random.Random(seed)
+    print(
+        "stage: pairs recorded | slower by, %: regressed, ok, undecided, improved, % | mean pairs"
+    )
+    for stage, cells in recorded.items():
+        pairs = [growth for growths in cells.values() for growth in growths]
+        for percent in (0, 3, 5, 8):
+            told = Counter[str]()
+            used = 0
+            for _ in range(draws):
+                slower = math.log1p(percent / 100)
+                growths = [chance.choice(pairs) + slower for _ in range(MOST)]
+                found = decide(growths, family=FAMILY, tolerance=KINDS["wall"].in_turns)
+                told[found.outcome] += 1
+                used += found.pairs
+            shares = ", ".join(
+                f"{100 * told[each] / draws:.1f}"
+                for each in ("regressed", "ok", "undecided", "improved")
+            )
+            print(f"{stage}: {len(pairs)} | +{percent}: {shares} | {used / draws:.1f}")
+
+
 def _show_spread(name: str, figures: Sequence[Timed], *, own: bool = False) -> None:
     turns = [_orders(each.rounds) for each in figures]
     loops = [
@@ -244,6 +286,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--spread", nargs="+", type=Path)
+    parser.add_argument("--save", type=Path, help="where the growths of --spread are kept")
+    parser.add_argument("--resample", type=Path)
+    parser.add_argument("--draws", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("check-ab"), help="for interpreters")
     parser.add_argument("--token-ms", type=float, default=3.0, help="p50 of a token of the base")
     parser.add_argument("--gpu-token-ms", type=float, default=0.4, help="of which the GPU's work")
@@ -251,6 +297,11 @@ def main() -> None:
     options = parser.parse_args(ours)
     if options.spread:
         spread(options.spread)
+        if options.save:
+            save(options.spread, options.save)
+        return
+    if options.resample:
+        resample(options.resample, options.draws, options.seed)
         return
     for number, name in enumerate(options.names):
         kind, _, percent = name.partition("+")

@@ -137,6 +137,7 @@ def make_copy(folder: Path, mutants: Sequence[Mutant]) -> Copy:
     for file, own in by_file.items():
         path = folder / file
         text = mutated(path.read_bytes(), own)
+        compile(text, path, "exec", dont_inherit=True)
         path.unlink()  # it may be a link
         path.write_bytes(text)
     return Copy(folder)
@@ -159,6 +160,7 @@ def candidates(copy: Copy, entered: Entered) -> dict[str, list[Mutant]]:
             real = os.path.realpath(path)
             if not entered.imports(real):
                 continue
+            lines = path.read_bytes().split(b"\n")
             for name, unit in units_of(path.read_bytes()).items():
                 node = unit.nodes[0]
                 if len(unit.nodes) > 1 or not isinstance(node, ast.FunctionDef):
@@ -166,9 +168,12 @@ def candidates(copy: Copy, entered: Entered) -> dict[str, list[Mutant]]:
                 if any("script" in ast.dump(each) for each in node.decorator_list):
                     continue  # torch.jit could not compile the statement
                 body = node.body[1:] if ast.get_docstring(node, clean=False) else node.body
-                if not body or body[0].lineno == node.lineno:
+                if not body:
                     continue
                 first = body[0]
+                before = lines[first.lineno - 1][: first.col_offset]
+                if before.strip():
+                    continue  # it stands on the line of the definition
                 decorators = getattr(first, "decorator_list", [])
                 line = min([first.lineno, *(each.lineno for each in decorators)])
                 own.append(
@@ -226,11 +231,13 @@ def check_mutants(options: argparse.Namespace) -> bool:
     """Draw mutants, and run those that are called unreached; whether none of them acted."""
     good = True
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        plain = make_copy(folder / "plain", [])
-        plain.run(folder / "none.json", **{VARIABLE: str(folder / "reach.json")})
+        folder = options.keep or Path(scratch)
+        plain = Copy(folder / "plain")
+        if not (folder / "plain.json").exists():
+            plain = make_copy(folder / "plain", [])
+            plain.run(folder / "none.json", **{VARIABLE: str(folder / "reach.json")})
+            plain.run(folder / "plain.json")
         entered = read_entered(folder / "reach.json")
-        plain.run(folder / "plain.json")
         unchanged = read_run(folder / "plain.json")
         print(f"{entered.count()} functions of {len(entered.functions)} files were entered")
         found = candidates(plain, entered)
@@ -299,6 +306,9 @@ def main() -> None:
     parser.add_argument("part", choices=parts)
     parser.add_argument("--functions", type=int, default=200)
     parser.add_argument("--singles", type=int, default=3)
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the copies; the unchanged one is not run again"
+    )
     parser.add_argument("--every", action="store_true")
     options = parser.parse_args()
     if not parts[options.part](options):

@@ -37,7 +37,6 @@ CELL = ("benchmarks/test_cost.py", "--model", "dummy:tiny", "--device", "cpu")
 FOLDER = ROOT / "results" / "releases"
 RECORDING = ROOT / "docs" / "recordings" / "releases.json"
 PAGE = ROOT / "docs" / "releases.md"
-PINNED = ("torch", "transformers", "bitsandbytes", "accelerate")
 
 COLUMNS = {
     "encoder_aten_ops": "encoder: aten ops",
@@ -103,6 +102,7 @@ def record(folder: Path) -> dict[str, Any]:
     from whisperbench.results.run_file import read_run
 
     found: dict[str, Any] = {}
+    known = _all(Path(sys.executable))
     for package in RANGES:
         runs: dict[Version, Run] = {}
         skipped: dict[str, str] = {}
@@ -120,6 +120,11 @@ def record(folder: Path) -> dict[str, Any]:
         found[package] = {
             "releases": {str(each): _counts(runs[each]) for each in order},
             "skipped": dict(sorted(skipped.items(), key=lambda item: Version(item[0]))),
+            "not measured": [
+                str(each)
+                for name, each in sorted(known, key=lambda pair: pair[1])
+                if name == package and each not in runs and str(each) not in skipped
+            ],
             "changes": [
                 {"from": str(one), "to": str(two), "causes": causes}
                 for one, two in pairwise(order)
@@ -127,11 +132,11 @@ def record(folder: Path) -> dict[str, Any]:
             ],
         }
         machine = runs[order[-1]].machine
-        found[package]["over"] = {
-            "python": machine.python,
-            "machine": machine.cpu,
-            "instruction set": _conditions(runs[order[-1]])["instruction set"],
-        } | {each: machine.versions[each] for each in PINNED if each != package}
+        around = {each: machine.versions[each] for each in ("torch", *RANGES, "accelerate")}
+        del around[package]
+        conditions = _conditions(runs[order[-1]])
+        on = {"python": machine.python, "machine": machine.cpu}
+        found[package]["over"] = on | {"instruction set": conditions["instruction set"]} | around
     return found
 
 
@@ -154,15 +159,8 @@ def _counts_of(row: Measurement) -> dict[str, float]:
         stage, _, count = column.partition("_")
         tokens = (row.cell.tokens or 1) if stage == "decode" else 1
         if count == "bitsandbytes_ops":
-            whole = float(
-                sum(
-                    part.count
-                    for part in row.found.parts
-                    if part.stage == stage
-                    and part.kind == "op"
-                    and part.name.startswith("bitsandbytes::")
-                )
-            )
+            ops = [each for each in row.found.parts if each.kind == "op" and each.stage == stage]
+            whole = float(sum(op.count for op in ops if op.name.startswith("bitsandbytes::")))
         else:
             metric = row.metric(column)
             assert metric is not None
@@ -190,22 +188,20 @@ def _causes(one: Run, two: Run) -> dict[str, list[str]]:
 
 def _largest(base: Measurement, head: Measurement, column: str, named: list[str]) -> list[str]:
     """Name the Python function whose calls changed most, where what is new is named before it."""
-    from whisperbench.results.passes import CostResult
-
     stage, _, count = column.partition("_")
     if count != "python_calls":
         return []
-    assert isinstance(base.found, CostResult)
-    assert isinstance(head.found, CostResult)
-    before, after = (
-        found.calls["encoder" if stage == "encoder" else "decode"]
-        for found in (base.found, head.found)
-    )
+    before, after = (_calls(row, stage) for row in (base, head))
     changes = {name: after.get(name, 0) - before.get(name, 0) for name in before | after}
     name = max(changes, key=lambda each: (abs(changes[each]), each))
     tokens = (head.cell.tokens or 1) if stage == "decode" else 1
     cause = f"{changes[name] / tokens:+.4g} {name}{' a token' if tokens > 1 else ''}"
     return [] if cause in named else [cause]
+
+
+def _calls(row: Measurement, stage: str) -> dict[str, int]:
+    found: Any = row.found
+    return dict(found.calls[stage])
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[str]:
@@ -218,6 +214,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"**What changed** from one release of {package} to the next:", "")
         yield from _sentences(data)
         yield ""
+        if data["not measured"]:
+            yield from (f"Not measured yet: {', '.join(data['not measured'])}.", "")
         if data["skipped"]:
             yield "Skipped:"
             yield from (f"- {each}: {reason}" for each, reason in data["skipped"].items())
@@ -233,12 +231,9 @@ def _table(releases: Mapping[str, Counts], precision: str) -> Iterator[str]:
     for counts, group in groupby(releases, lambda each: dict(releases[each][precision])):
         names = list(group)
         figures = " | ".join(f"{counts[column]:.10g}" for column in COLUMNS)
-        yield f"| {_named(names)} | {figures} |"
+        named = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        yield f"| {named} | {figures} |"
     yield ""
-
-
-def _named(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 _THINGS = {
@@ -267,12 +262,12 @@ def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
     """Write how much more or fewer there are of something, by precision."""
     stage, _, count = column.partition("_")
     where = "a token" if stage == "decode" else "in the encoder"
-    said = []
-    what = f" {_THINGS[count]} {where}"
+    said: list[str] = []
     for by, precisions in sorted(amounts.items()):
         how = "more" if by > 0 else "fewer"
+        things = _THINGS[count] if abs(by) != 1 else _THINGS[count].removesuffix("s")
+        what = "" if said else f" {things} {where}"
         said.append(f"{abs(by):.10g} {how}{what} in {' and in '.join(sorted(precisions))}")
-        what = ""
     return " and ".join(said)
 
 

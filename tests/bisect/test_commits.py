@@ -102,7 +102,7 @@ def test_the_commit_and_its_cause(repository: Path, tmp_path: Path) -> None:
     assert answer[0].endswith("(change 7)")
     assert "100 to 140 (+40.00%): +10 aten::mul a token, from Linear" in answer[1]
     assert any(line.startswith("skipped: ") and "no compiler" in line for line in said), said
-    assert len(said) <= 3 + 6
+    assert len(said) <= 4 + 6
     after = git(repository, "status", "--porcelain", "--branch"), git(repository, "branch", "-a")
     assert after == before
     assert len(git(repository, "worktree", "list").splitlines()) == 1

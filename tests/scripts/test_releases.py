@@ -14,6 +14,7 @@ def test_the_page_is_the_recordings() -> None:
     assert releases.page_with(text, found) == text
     for package, (first, last) in releases.RANGES.items():
         known = [*found[package]["releases"], *found[package]["skipped"]]
+        assert not set(known) & set(found[package]["not measured"])
         assert {first, last} <= set(known)
 
 
@@ -28,6 +29,7 @@ def test_how_a_change_is_told() -> None:
             "1.1": {"fp32": counts, "int8": counts},
             "1.2": {"fp32": more, "int8": more | {"decode_aten_ops": 8.5}},
         },
+        "not measured": ["1.1.1"],
         "skipped": {"1.3": "x 1.3: pip cannot install it: no wheel"},
         "changes": [
             {
@@ -44,4 +46,5 @@ def test_how_a_change_is_told() -> None:
         "- Compared with 1.1, **1.2** takes 2 fewer Python calls in the encoder in fp32 and in "
         "int8; 0.5 more aten ops a token in int8 and 1.25 more in fp32 (+1.25 aten::to)."
     ) in lines
+    assert "Not measured yet: 1.1.1." in lines
     assert "- 1.3: x 1.3: pip cannot install it: no wheel" in lines

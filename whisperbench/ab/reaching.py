@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from whisperbench.judge.reach import Reach, reach
@@ -28,7 +29,8 @@ def reach_of(
         entered: by the head's run.
 
     Returns:
-        What was reached; and remarks on what differs and cannot have been.
+        What was reached, with remarks on what differs and is not compared. Where nothing else
+        differs, nothing was reached.
 
     Raises:
         InputError: an interpreter does not run, or a file cannot be read.
@@ -44,7 +46,11 @@ def reach_of(
                 f"{counted(own, 'function')} of the suite itself differ between base and head; the "
                 "head's suite measures both sides, so that these are not compared"
             )
-    return reach(joined(*found), entered), remarks
+    differs = joined(*found)
+    reached = reach(differs, entered)
+    if remarks and differs.nothing:
+        reached = replace(reached, unreached=True, sentence=f"unreached: {remarks.pop()}")
+    return reached, remarks
 
 
 def _functions(changes: Changes) -> int:

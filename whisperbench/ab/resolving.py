@@ -14,7 +14,7 @@ from whisperbench.asked.checkout import ROOT, require_checkout
 from whisperbench.errors import InputError
 from whisperbench.versions.environments import environment_of
 from whisperbench.versions.layers import layered
-from whisperbench.versions.revisions import Tree, checked_out
+from whisperbench.versions.revisions import Tree, checked_out, state_of
 from whisperbench.versions.scratch import scratch
 from whisperbench.versions.suites import own_paths, suite_for
 
@@ -68,6 +68,20 @@ class Sides:
     trees: tuple[Tree, Tree] | None
     """Their files, where they are revisions."""
     remarks: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    """Of the trees, as they were before anything was measured."""
+
+    def edited(self) -> list[str]:
+        """Name the trees that somebody has edited since: what was measured was not one thing.
+
+        Raises:
+            InputError: the repository cannot be read any more.
+        """
+        return [
+            f"{tree.name} was edited while it was measured: measure again, or name a revision"
+            for tree, state in zip(self.trees or (), self.states, strict=True)
+            if state_of(tree) != state
+        ]
 
 
 @contextmanager
@@ -96,6 +110,7 @@ def resolved(wish: Wish, say: Callable[[str], None]) -> Iterator[Sides]:
             base=sides[0],
             head=sides[1],
             trees=(base, head),
+            states=(state_of(base), state_of(head)),
             remarks=tuple(dict.fromkeys((*base.remarks, *head.remarks))),
         )
 

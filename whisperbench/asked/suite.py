@@ -52,7 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Timed rounds of a whole transcription."""
     stage_rounds: PositiveInt
     """Timed rounds of a single stage, which is shorter and so takes more of them."""
-    turn_rounds: PositiveInt = 16
+    turn_rounds: PositiveInt = 40
     """Timed rounds of a whole transcription where base and head take turns: as many at most, and
     fewer where they take long."""
     turn_stage_rounds: PositiveInt = 40

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ROUNDS_S = 6.0
+ROUNDS_S = 10.0
 """After so long a benchmark has rounds enough, in both processes together, unless it has too few
 for a median."""
 

@@ -118,7 +118,8 @@ class _Steps:
             self._say(f"{self.name(commit)}: measured")
         good, bad = (counts_of(runs[each]) for each in ends)
         growths = grown(good, bad, (self.name(ends[0]), self.name(ends[1])), metric)
-        self._say(following(growths, "commit"))
+        self._say(following(growths))
+        self._say(f"a commit with more than {growths[0].boundary:.10g} is bad: half of the way")
         return runs, growths[0]
 
     def judge(self, commit: str, followed: Growth, runs: dict[str, Run]) -> Verdict:

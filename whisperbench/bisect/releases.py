@@ -9,13 +9,14 @@ from packaging.version import Version
 
 from whisperbench.bisect.measuring import SKIPPED, Measurer
 from whisperbench.bisect.search import (
-    Found,
     Growth,
+    Span,
     changes,
     counts_of,
     grown,
     most_steps,
     search,
+    spans,
 )
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.results.records import Run
@@ -37,6 +38,7 @@ class Answer:
     decided: bool
     """Whether one release is named, and not several that could not be told apart."""
     first_bad: str
+    """The release or commit."""
 
 
 def bisect_releases(
@@ -47,7 +49,7 @@ def bisect_releases(
     metric: str | None = None,
     say: Callable[[str], None],
 ) -> Answer:
-    """Find the release of a package that made a count grow.
+    """Find the release of a package in which a count grew most.
 
     Args:
         package: its name.
@@ -78,7 +80,7 @@ def bisect(
     metric: str | None = None,
     say: Callable[[str], None],
 ) -> Answer:
-    """Find among releases, oldest first, the one that made a count grow.
+    """Find among releases, oldest first, the one in which a count grew most.
 
     Args:
         package: its name.
@@ -94,61 +96,77 @@ def bisect(
     names = [f"{package} {each}" for each in releases]
     say(
         f"{package} {releases[0]}..{releases[-1]}: {counted(len(releases), 'release')}; the two "
-        f"ends and at most {most_steps(len(releases))} between them are measured"
+        f"ends are measured, then {most_steps(len(releases))} between them, more if it grew in "
+        "several places"
     )
-    runs: dict[int, Run] = {}
-    for index, which in ((0, "good"), (len(releases) - 1, "bad")):
-        try:
-            runs[index] = measure(releases[index])
-        except SKIPPED as error:
-            raise InvalidMeasurementError(
-                f"the {which} end cannot be measured; name another release: {error}"
-            ) from error
-        say(f"{names[index]}: measured")
-    ends = (counts_of(runs[0]), counts_of(runs[len(releases) - 1]))
-    growths = grown(*ends, (names[0], names[-1]), metric)
+    ends = [
+        _end(measure, release, which, f"{package} {release}", say)
+        for release, which in ((releases[0], "good"), (releases[-1], "bad"))
+    ]
+    runs = {0: ends[0], len(releases) - 1: ends[1]}
+    growths = grown(counts_of(ends[0]), counts_of(ends[1]), (names[0], names[-1]), metric)
     followed = growths[0]
     say(following(growths))
 
-    def worse(index: int) -> bool | None:
+    def count_of(index: int) -> float | None:
         try:
-            runs[index] = measure(releases[index])
+            run = measure(releases[index])
         except SKIPPED as error:
             say(f"skipped: {error}")
             return None
-        count = counts_of(runs[index]).get(followed.place)
+        count = counts_of(run).get(followed.place)
         if count is None:
             say(f"skipped: {names[index]}: {followed.place} was not measured")
             return None
-        bad = count > followed.boundary
-        say(f"{names[index]}: {count:.10g}, {'bad' if bad else 'good'}")
-        return bad
+        runs[index] = run
+        say(f"{names[index]}: {count:.10g}, {count - followed.good:+.10g} since {releases[0]}")
+        return count
 
     try:
-        found = search(len(releases), worse)
+        found = search(len(releases), (followed.good, followed.bad), count_of)
     except KeyboardInterrupt:
-        known = {index: counts_of(run)[followed.place] for index, run in runs.items()}
-        bad = min(index for index, count in known.items() if count > followed.boundary)
-        good = max(index for index, count in known.items() if count <= followed.boundary)
+        most = spans({index: counts_of(run)[followed.place] for index, run in runs.items()})[0]
         say(
-            f"so far: {names[good]} is good and {names[bad]} is bad; the same command goes on from "
-            "there"
+            f"so far: it grew most from {releases[most.first]} to {releases[most.last]}, by "
+            f"{most.growth:.10g}; the same command goes on from there"
         )
         raise
     return Answer(
         lines=tuple(_answer(package, releases, found, runs, followed, metric)),
-        decided=not found.skipped,
-        first_bad=str(releases[found.bad]),
+        decided=found[0].whole and not found[0].skipped,
+        first_bad=str(releases[found[0].last]),
     )
 
 
-def following(growths: Sequence[Growth], what: str = "release") -> str:
-    """Say which count is followed, and what is called bad."""
+def _end(
+    measure: Callable[[Version], Run],
+    release: Version,
+    which: str,
+    name: str,
+    say: Callable[[str], None],
+) -> Run:
+    """Measure an end, without which there is nothing to search.
+
+    Raises:
+        InvalidMeasurementError: it cannot be measured.
+    """
+    try:
+        run = measure(release)
+    except SKIPPED as error:
+        raise InvalidMeasurementError(
+            f"the {which} end cannot be measured; name another release: {error}"
+        ) from error
+    say(f"{name}: measured")
+    return run
+
+
+def following(growths: Sequence[Growth]) -> str:
+    """Say which count is followed."""
     first = growths[0]
     others = f"; {counted(len(growths) - 1, 'other count')} grew too" if growths[1:] else ""
     return (
         f"followed: {first.place}, which grew from {first.good:.10g} to {first.bad:.10g}"
-        f"{_share(first)}; a {what} with more than {first.boundary:.10g} is bad{others}"
+        f"{_share(first)}{others}"
     )
 
 
@@ -159,36 +177,31 @@ def _share(growth: Growth) -> str:
 def _answer(
     package: str,
     releases: Sequence[Version],
-    found: Found,
+    found: Sequence[Span],
     runs: dict[int, Run],
     followed: Growth,
     metric: str | None,
 ) -> Iterator[str]:
-    """Say which release it was, what it changed, and where the rest of the growth is."""
-    good, bad = releases[found.good], releases[found.bad]
-    if found.skipped:
-        between = ", ".join(str(releases[each]) for each in (*found.skipped, found.bad))
+    """Say which release added most, what it is made of, and where the rest of the growth is."""
+    most = found[0]
+    before, after = releases[most.first], releases[most.last]
+    share = f"{followed.part(most.growth):.0%} of the growth from {releases[0]} to {releases[-1]}"
+    if not most.whole:
         yield (
-            f"not decided: one of {package} {between} is the first bad release; those before "
-            f"{bad} could not be measured"
+            f"not decided: many releases added to it, most of all those from {before} to {after}, "
+            f"with {share}: whisperbench bisect {package} {before}..{after}"
+        )
+    elif most.skipped:
+        between = ", ".join(str(releases[each]) for each in (*most.skipped, most.last))
+        yield (
+            f"not decided: one of {package} {between} added most, {share}; those before {after} "
+            "could not be measured"
         )
     else:
-        yield f"{package} {bad} is the first bad release; {good} is the last good one"
-    for line in changes(runs[found.good], runs[found.bad], followed.place, metric):
+        yield f"{package} {after} added most, compared with {before}: {share}"
+    for line in changes(runs[most.first], runs[most.last], followed.place, metric):
         yield f"  {line}"
-    before, after = (counts_of(runs[each])[followed.place] for each in (found.good, found.bad))
-    part = followed.part(before, after)
-    yield (
-        f"It makes up {part:.0%} of the growth of {followed.place} from {releases[0]} to "
-        f"{releases[-1]}"
-    )
-    rest = [
-        f"whisperbench bisect {package} {first}..{last} (from {one:.10g} to {two:.10g})"
-        for first, last, one, two in (
-            (releases[0], good, followed.good, before),
-            (bad, releases[-1], after, followed.bad),
-        )
-        if two > one
-    ]
-    if rest:
-        yield f"It grew elsewhere too: {'; '.join(rest)}"
+    for span in found[1:]:
+        ends = releases[span.first], releases[span.last]
+        which = f"{ends[1]}" if span.whole else f"{ends[0]}..{ends[1]}"
+        yield f"{package} {which} added {span.growth:.10g}, {followed.part(span.growth):.0%} of it"

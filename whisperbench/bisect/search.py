@@ -1,4 +1,4 @@
-"""The search: which count is followed, what is called worse, and between which two it grew.
+"""The search: which count is followed, and in which step it grew most.
 
 It is pure. Counts do not wobble, so each step decides.
 """
@@ -6,9 +6,10 @@ It is pure. Counts do not wobble, so each step decides.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import NamedTuple
 
 from whisperbench.errors import InputError, InvalidMeasurementError
@@ -47,7 +48,7 @@ class Growth:
 
     @property
     def boundary(self) -> float:
-        """Half of the way: what is over it is bad.
+        """Half of the way: what is over it is bad, where each must be called one or the other.
 
         Somewhere between two neighbours a count passes it, however many of them it grew in and
         whether it shrank meanwhile. A boundary at the good end's count would find the first growth,
@@ -55,9 +56,9 @@ class Growth:
         """
         return (self.good + self.bad) / 2
 
-    def part(self, before: float, after: float) -> float:
+    def part(self, growth: float) -> float:
         """Return what a step makes up of the growth, as a share."""
-        return (after - before) / (self.bad - self.good)
+        return growth / (self.bad - self.good)
 
 
 def counts_of(run: Run) -> Counts:
@@ -111,41 +112,81 @@ def grown(good: Counts, bad: Counts, names: tuple[str, str], wanted: str | None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """Two that the growth lies between."""
+class Span:
+    """From one candidate that was measured to the next one that was."""
 
-    good: int
-    """The last that is known to be good,"""
-    bad: int
-    """and the first that is known to be bad."""
+    first: int
+    last: int
+    growth: float
+    """From the first to the last."""
     skipped: tuple[int, ...]
-    """Those between them, which could not be measured."""
+    """Those between them that cannot be measured."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing between the two is left to be measured."""
+        return self.last - self.first - 1 == len(self.skipped)
 
 
-def search(number: int, worse: Callable[[int], bool | None]) -> Found:
-    """Find where what is worse begins, in about log2 steps.
+def search(
+    number: int, ends: tuple[float, float], count_of: Callable[[int], float | None]
+) -> list[Span]:
+    """Find the step in which a count grew most.
+
+    A range is halved, and of its halves the one that grew more is halved in turn, until one step is
+    left: log2 measurements. Where another range grew by more than that step, it is searched alike,
+    for it may hold a larger one, until three times as many were made.
 
     Args:
-        number: of candidates. The first is known to be good, the last to be bad.
-        worse: tells of a candidate whether it is bad; None where that cannot be said.
+        number: of candidates, oldest first.
+        ends: counts of the first and the last.
+        count_of: measures a candidate; None where it cannot be measured.
+
+    Returns:
+        What lies between neighbours that were measured and grew, the largest growth first.
     """
-    good, bad = 0, number - 1
+    counts = {0: ends[0], number - 1: ends[1]}
     skipped: set[int] = set()
-    while left := [each for each in range(good + 1, bad) if each not in skipped]:
-        middle = min(left, key=lambda each: (abs(2 * each - good - bad), each))
-        verdict = worse(middle)
-        if verdict is None:
+    made, most = 0, 3 * most_steps(number)
+    first, last = 0, number - 1
+    while True:
+        left = [each for each in range(first + 1, last) if each not in skipped]
+        if not left:
+            span = spans(counts, skipped)[0]
+            if span.whole or made >= most:
+                return spans(counts, skipped)
+            first, last = span.first, span.last
+            continue
+        middle = min(left, key=lambda each: (abs(2 * each - first - last), each))
+        made += 1
+        count = count_of(middle)
+        if count is None:
             skipped.add(middle)
-        elif verdict:
-            bad = middle
+            continue
+        counts[middle] = count
+        if count - counts[first] >= counts[last] - count:
+            last = middle
         else:
-            good = middle
-    between = tuple(sorted(each for each in skipped if good < each < bad))
-    return Found(good=good, bad=bad, skipped=between)
+            first = middle
+
+
+def spans(counts: Mapping[int, float], skipped: Collection[int] = ()) -> list[Span]:
+    """Return what lies between neighbours that were measured and grew, the largest growth first."""
+    found = [
+        Span(
+            first=one,
+            last=two,
+            growth=counts[two] - counts[one],
+            skipped=tuple(sorted(each for each in skipped if one < each < two)),
+        )
+        for one, two in pairwise(sorted(counts))
+        if counts[two] > counts[one]
+    ]
+    return sorted(found, key=lambda each: (-each.growth, each.first))
 
 
 def most_steps(number: int) -> int:
-    """Return how many candidates are measured at most, both ends apart, if none is skipped.
+    """Return how many are measured until one step is left, both ends apart, if none is skipped.
 
     >>> most_steps(16), most_steps(2), most_steps(41)
     (4, 0, 6)

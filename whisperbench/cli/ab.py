@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,7 +16,7 @@ from whisperbench.cli.results import verdict_formats
 from whisperbench.errors import ExitCode, InputError, one_line
 
 if TYPE_CHECKING:
-    from whisperbench.ab.comparing import Course
+    from whisperbench.ab.resolving import Wish
 
 
 class _Comparing(with_formats(verdict_formats)):  # type: ignore[misc]
@@ -37,6 +37,7 @@ def _split(args: list[str]) -> tuple[list[str], list[str]]:
     return args[:at], args[at + 1 :]
 
 
+# Over 60 lines, because Typer makes an option of each argument.
 @app.command(cls=_Comparing)
 def ab(
     context: typer.Context,
@@ -93,16 +94,7 @@ def ab(
     processes that take turns. What stands behind -- is pytest's, as in: whisperbench ab main --
     benchmarks/test_stages.py --model dummy:tiny
     """
-    from whisperbench.ab.comparing import Asked, Course
-    from whisperbench.ab.resolving import Wish, resolved
-    from whisperbench.asked.suite import read_suite
-    from whisperbench.record.processes import interrupted_by
-    from whisperbench.record.runs import alone
-    from whisperbench.report.verdicts import FORMATS, as_json
-    from whisperbench.results.run_file import write_whole
-
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
+    from whisperbench.ab.resolving import Wish
 
     wish = Wish(
         base=base,
@@ -114,9 +106,35 @@ def ab(
         head_with=tuple(head_with or ()),
     )
     _require_free(context.obj)
-    largest = _pairs(pairs)
     if budget is not None and not budget > 0:
         raise InputError(f"--budget {budget:g}: must be more than 0 minutes")
+    extent = Extent(
+        largest=_pairs(pairs), budget_s=None if budget is None else 60 * budget, fast=fast
+    )
+    raise typer.Exit(_compare(wish, extent, context.obj, written))
+
+
+class Extent(NamedTuple):
+    """How far a comparison goes."""
+
+    largest: int
+    budget_s: float | None
+    fast: bool
+
+
+def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> int:
+    """Measure both sides, print the verdicts, also of one that is interrupted; return the code."""
+    from whisperbench.ab.comparing import Asked, Course
+    from whisperbench.ab.resolving import resolved
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.record.processes import interrupted_by
+    from whisperbench.record.runs import alone
+    from whisperbench.report.verdicts import FORMATS, as_json
+    from whisperbench.results.run_file import write_whole
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
     course: Course | None = None
     code: int = ExitCode.INTERRUPTED
     with interrupted_by(), _folder() as folder:
@@ -125,18 +143,19 @@ def ab(
                 asked = Asked(
                     base=sides.base,
                     head=sides.head,
-                    arguments=context.obj,
+                    arguments=arguments,
                     folder=folder,
                     suite=read_suite(sides.head.suite / "benchmarks" / "suite.toml"),
-                    largest=largest,
-                    budget_s=None if budget is None else 60 * budget,
-                    fast=fast,
+                    largest=extent.largest,
+                    budget_s=extent.budget_s,
+                    fast=extent.fast,
                     trees=sides.trees,
                 )
                 for side in (sides.base, sides.head):
                     say(f"{side.name}: {side.what}")
                 course = Course(asked, say, lock, remarks=list(sides.remarks))
                 course.run()
+                course.faults += sides.edited()
                 code = course.found.exit_code
         except KeyboardInterrupt:
             if course is not None:
@@ -145,9 +164,9 @@ def ab(
             raise KeyboardInterrupt
         found = course.found
         typer.echo(FORMATS[written](found))
-        write_whole(course.asked.folder / "verdicts.json", as_json(found).encode() + b"\n")
-        say(f"all files: {course.asked.folder}")
-    raise typer.Exit(code)
+        write_whole(folder / "verdicts.json", as_json(found).encode() + b"\n")
+        say(f"all files: {folder}")
+    return code
 
 
 TAKEN = {

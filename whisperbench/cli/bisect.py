@@ -22,27 +22,24 @@ would make a commit a bad one."""
 _STEPS = {"good": 0, "bad": 1, "skip": 125}
 
 
+PACKAGE = typer.Argument(
+    metavar="PACKAGE",
+    help="transformers, bitsandbytes, accelerate, tokenizers or another one; with --git the "
+    "package that the repository builds.",
+)
+BETWEEN = typer.Argument(
+    metavar="GOOD..BAD", help="Two releases, the older one first; with --git two revisions."
+)
+
+
 @app.command(
     cls=Command,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def bisect(
     context: typer.Context,
-    package: Annotated[
-        str,
-        typer.Argument(
-            metavar="PACKAGE",
-            help="transformers, bitsandbytes, accelerate, tokenizers or another one; with --git "
-            "the package that the repository builds.",
-        ),
-    ],
-    between: Annotated[
-        str,
-        typer.Argument(
-            metavar="GOOD..BAD",
-            help="Two releases, the older one first; with --git two revisions.",
-        ),
-    ],
+    package: Annotated[str, PACKAGE],
+    between: Annotated[str, BETWEEN],
     metric: Annotated[
         str | None,
         typer.Option(

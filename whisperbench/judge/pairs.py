@@ -17,7 +17,7 @@ from whisperbench.asked.suite import Tolerance
 from whisperbench.errors import InputError
 from whisperbench.judge.boundaries import BY_FAMILY
 from whisperbench.judge.compare import Gate, Identity, identity_of
-from whisperbench.judge.rules import percent, verdict_on
+from whisperbench.judge.rules import BEYOND, percent, verdict_on
 from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Kind
@@ -166,13 +166,14 @@ class Pairs:
         )
         sentence = f"{_signed(found.growth)}{bounds} ({counted(found.pairs, 'pair')} {how})"
         if outcome == "inconclusive":
-            hidden = f"under {percent(found.unseen)}" if bounds else "of any size"
+            size = f"under {percent(found.unseen)}" if found.unseen < BEYOND else "of any size"
             sentence += (
-                f": a growth {hidden} may stay unseen, and "
+                f": a growth {size} may stay unseen, and "
                 f"{percent(self._tolerance(cell, new))} is the tolerance"
             )
         interval = (found.low, found.high) if bounds else None
-        unseen = found.unseen if bounds and outcome == "inconclusive" else None
+        told = outcome == "inconclusive" and found.unseen < BEYOND
+        unseen = found.unseen if told else None
         return verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
 
 

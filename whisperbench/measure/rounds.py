@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -73,3 +74,20 @@ def take_rounds(
         f"{'; '.join(troubles)}; cool the GPU, stop what else uses it, and run `whisperbench "
         "doctor`"
     )
+
+
+@contextmanager
+def garbage_held() -> Iterator[None]:
+    """Hold garbage collection off.
+
+    Frozen, everything older than this benchmark is left out of the collections between rounds,
+    which then take microseconds and leave the CPU's caches as they are.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -57,7 +57,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     require_cells_once(session.items)
     ours.prepared = prepare(config, ours, session.items)
     ours.judging = read_baseline(config, ours, ours.prepared.device_key)
-    ours.result = result_beside() or writable_result(config, ours.prepared)
+    result = writable_result(config, ours.prepared)
+    ours.result = result_beside() or result
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -8,14 +8,14 @@ import hashlib
 import inspect
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pytest
 
-from whisperbench.measure.rounds import Rounds, take_rounds
+from whisperbench.measure.rounds import Rounds, garbage_held, take_rounds
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import replay
 from whisperbench.plugin.terminal import announcer
@@ -188,23 +188,6 @@ class Timing:
     def in_conditions(self, found: FoundT) -> FoundT:
         """Return what a pass has found, with what the device ran at meanwhile."""
         return msgspec.structs.replace(found, conditions=self._conditions)
-
-
-@contextmanager
-def garbage_held() -> Iterator[None]:
-    """Hold garbage collection off.
-
-    Frozen, everything older than this benchmark is left out of the collections between rounds,
-    which then take microseconds and leave the CPU's caches as they are.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 class Recorder:
