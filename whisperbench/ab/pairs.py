@@ -31,10 +31,10 @@ from whisperbench.ab.turns import (
 from whisperbench.judge.pairs import Key, Pairs
 from whisperbench.judge.rules import percent
 from whisperbench.results.passes import LatencyResult
-from whisperbench.results.records import WITH_FIGURES, Run
+from whisperbench.results.records import Run
 
 ATTEMPTS = 2
-"""Pairs in which a benchmark may fail before it is given up: once may be the host's doing."""
+"""Pairs in a row in which a benchmark may fail before it is given up: once may be the host's."""
 
 OUT_OF_MEMORY = "out of memory"
 """How a benchmark says that the device or the host was too small (whisper/residency.py)."""
@@ -59,6 +59,8 @@ class Measured:
     _keys: dict[str, Key] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _loops_ms: list[float] = field(default_factory=list)
+    _threads: int = 0
+    _cores: int = 0
 
     def take(self) -> None:
         """Measure the next pair of what is not decided.
@@ -102,29 +104,40 @@ class Measured:
         if not self._loops_ms:
             return []
         least, most = min(self._loops_ms), max(self._loops_ms)
-        return [
-            f"the reference loop took {least:.2f} to {most:.2f} ms, by process and benchmark: so "
-            f"much the host's speed varied ({percent(most / least - 1)})"
+        said = [
+            f"the host's speed varied by {percent(most / least - 1)}: the reference loop took "
+            f"{least:.2f} to {most:.2f} ms"
         ]
+        if self._threads > self._cores > 0:
+            said.append(
+                f"torch has {self._threads} threads, and {self._cores} cores may be used: fewer "
+                "threads were measured in turns"
+            )
+        return said
 
     def _keep(self, number: int, runs: tuple[Run, Run]) -> None:
         self.pairs.add(*runs)
         failed: dict[str, list[str]] = {}
         for side, run in zip((self.base, self.head), runs, strict=True):
+            # What ran out of memory is over a limit, and may be without a figure all the same.
+            figures = set(ids_of(self._result(number, side)))
             for entry in run.info.manifest:
                 if entry.deselected:
                     continue
                 self._asked.add(entry.benchmark)
-                if entry.outcome not in WITH_FIGURES:
+                if entry.benchmark not in figures:
                     failed.setdefault(entry.benchmark, []).append(
                         f"{side.name}, pair {number}: {entry.outcome}: {entry.benchmark}: "
                         f"{entry.reason}"
                     )
-            self._loops_ms += [
-                median(row.found.turns.reference_ms)
-                for row in run.measurements
-                if isinstance(row.found, LatencyResult) and row.found.turns is not None
-            ]
+            founds = [row.found for row in run.measurements]
+            turns = [found.turns for found in founds if isinstance(found, LatencyResult)]
+            self._loops_ms += [median(each.reference_ms) for each in turns if each is not None]
+            if run.machine.on_host:
+                self._threads = run.machine.threads
+                self._cores = max((len(each.cpus) for each in turns if each), default=0)
+        for name in self._asked - failed.keys():
+            self.failures.pop(name, None)
         for name, reasons in failed.items():
             # Of a side that is left alone the reason is the other one's.
             own = [reason for reason in reasons if not reason.endswith(LEFT_ALONE)]
@@ -141,7 +154,9 @@ class Measured:
         processes: list[SideProcess] = []
         lives: list[Live] = []
         with ended_at_exit(processes), ExitStack() as open_channels:
-            for side in (self.base, self.head):
+            # Who starts first changes, too: what follows from it must not be the same in all pairs.
+            sides = (self.base, self.head)
+            for side in sides if number % 2 else reversed(sides):
                 channel, theirs = open_channel()
                 open_channels.callback(channel.close)
                 try:
@@ -162,8 +177,8 @@ class Measured:
                         side.name, process.pid, channel, process.how_it_ended, process.result.exists
                     )
                 )
-            base, head = processes
-            base_live, head_live = lives
+            base, head = processes if number % 2 else reversed(processes)
+            base_live, head_live = lives if number % 2 else reversed(lives)
             try:
                 take_turns(base_live, head_live, number, pin)
             except TurnsNotBegunError as error:

@@ -19,6 +19,9 @@ from whisperbench.record.processes import LAST_WORDS_S
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
 
+TOLD = (0, 1)
+"""pytest's exit codes of a run that went to its end: all passed, or something failed."""
+
 NOTHING_COLLECTED = 5
 """pytest's exit code where no test was selected."""
 
@@ -78,7 +81,8 @@ class SideProcess:
         self.side = side
         self.result = result.resolve()
         self._log = self.result.with_suffix(".log")
-        own: dict[str, str] = {PART_VARIABLE: part}
+        # A side's own code lies where its owner works: nothing is written there.
+        own: dict[str, str] = {PART_VARIABLE: part, "PYTHONDONTWRITEBYTECODE": "1"}
         if descriptors is not None:
             own[TURNS_VARIABLE] = ",".join(map(str, descriptors))
         inherited = [*(descriptors or ()), *([] if lock is None else [lock])]
@@ -114,13 +118,19 @@ class SideProcess:
 
         Raises:
             NothingSelectedError: it was to measure nothing.
-            SideError: it wrote no result.
+            SideError: it wrote no result, or failed otherwise than by its benchmarks.
         """
-        if self._process.wait() == NOTHING_COLLECTED:
+        code = self._process.wait()
+        if code == NOTHING_COLLECTED:
             raise NothingSelectedError
-        if not self.result.exists():
+        if code not in TOLD or not self.result.exists():
             raise SideError(f"the {self.side.name}'s process {self.how_it_ended()}")
-        return read_run(self.result)
+        run = read_run(self.result)
+        if code and all(entry.outcome == "measured" for entry in _asked(run)):
+            raise SideError(
+                f"the {self.side.name}'s process {self.how_it_ended()}: what failed was no benchmark"
+            )
+        return run
 
     def require_end(self) -> None:
         """Wait for its end, where it keeps no result.
@@ -141,16 +151,20 @@ class SideProcess:
         how = f"exited with {code}" if code else "measured nothing"
         return f"{how}: {said} (all of its output: {self._log})"
 
-    def end(self) -> None:
-        """End it so that it can clear up; kill it where it does not."""
-        for _ in range(2):
-            if self._process.poll() is not None:
-                return
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+        if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        """Wait for the end of what was interrupted; ask once more, then kill it."""
+        for _ in range(2):
             try:
                 self._process.wait(timeout=LAST_WORDS_S / 2)
             except subprocess.TimeoutExpired:
-                continue
+                self.interrupt()
+            else:
+                return
         self.kill()
 
     def kill(self) -> None:

@@ -93,7 +93,9 @@ class Pairs:
             if _is_by_pairs(each):
                 self._add(place, olds[identity], news[identity])
             elif place not in self._figures:
-                self._else.setdefault((*place, each.verdict.kind), each)
+                before = self._else.get((*place, each.verdict.kind))
+                if before is None or before.verdict.verdict in NOT_MEASURED:
+                    self._else[*place, each.verdict.kind] = each
             elif each.verdict.verdict not in NOT_MEASURED:
                 self._figures[place].doubt = each.verdict
 
@@ -174,7 +176,12 @@ class Pairs:
         interval = (found.low, found.high) if bounds else None
         told = outcome == "inconclusive" and found.unseen < BEYOND
         unseen = found.unseen if told else None
-        return verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
+        verdict = verdict_on(outcome, sentence, old, new, interval=interval, unseen=unseen)
+        if verdict.base is None:
+            return verdict
+        # The medians of both sides know nothing of pairs, and may say something else than they do.
+        worse = 1 + found.growth if new.better == "lower" else 1 / (1 + found.growth)
+        return msgspec.structs.replace(verdict, head=verdict.base * worse)
 
 
 def _is_by_pairs(each: Judged) -> bool:
