@@ -16,7 +16,7 @@ from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE, Part
 from whisperbench.record.elsewhere import last_words, rebased, suite_environment
 from whisperbench.record.processes import LAST_WORDS_S
-from whisperbench.results.records import Run
+from whisperbench.results.records import ManifestEntry, Run
 from whisperbench.results.run_file import read_run
 
 TOLD = (0, 1)
@@ -128,7 +128,7 @@ class SideProcess:
         run = read_run(self.result)
         if code and all(entry.outcome == "measured" for entry in _asked(run)):
             raise SideError(
-                f"the {self.side.name}'s process {self.how_it_ended()}: what failed was no benchmark"
+                f"the {self.side.name}'s process {self.how_it_ended()}; no benchmark of it failed"
             )
         return run
 
@@ -179,6 +179,10 @@ class SideProcess:
                 child.kill()
 
 
+def _asked(run: Run) -> list[ManifestEntry]:
+    return [entry for entry in run.info.manifest if not entry.deselected]
+
+
 def _name_of(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -193,6 +197,8 @@ def ended_at_exit(processes: Sequence[SideProcess]) -> Iterator[None]:
         yield
     finally:
         impatient = False
+        for process in processes:  # all of them first, so that they end side by side
+            process.interrupt()
         for process in processes:
             try:
                 (process.kill if impatient else process.end)()
