@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE, Part
@@ -167,9 +168,19 @@ class SideProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, and what it has started, which it cannot end any more itself."""
+        started: list[psutil.Process] = []
+        with suppress(psutil.Error):
+            started = psutil.Process(self.pid).children(recursive=True)
         self._process.kill()
         self._process.wait()
+        for child in started:
+            with suppress(psutil.Error):
+                child.kill()
+
+
+def _asked(run: Run) -> list[ManifestEntry]:
+    return [entry for entry in run.info.manifest if not entry.deselected]
 
 
 def _asked(run: Run) -> list[ManifestEntry]:
