@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import RunSuite, Shared
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE
+from whisperbench.record.runs import RECORDER
 from whisperbench.results.metrics import METRICS
 
 ASKED = ("--collect-only", "-q", "--model", "nano", "--precision", "fp32", "--clip", "yes")
@@ -22,6 +23,12 @@ def collected(run_here: RunSuite, *more: str) -> set[str]:
     return {line.partition("::")[2].partition("[")[0] for line in lines}
 
 
+def ask_for(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `whisperbench ab` sets, as if it were this process's parent."""
+    monkeypatch.setenv(PART_VARIABLE, part)
+    monkeypatch.setenv(RECORDER, str(os.getppid()))
+
+
 def test_each_benchmark_is_in_one_part(run_here: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts and wall time together are the suite, but for what starts processes for its rounds.
 
@@ -30,7 +37,7 @@ def test_each_benchmark_is_in_one_part(run_here: RunSuite, monkeypatch: pytest.M
     everything = collected(run_here)
     parts = {}
     for part in ("counts", "cost", "wall"):
-        monkeypatch.setenv(PART_VARIABLE, part)
+        ask_for(part, monkeypatch)
         parts[part] = collected(run_here)
     assert not parts["counts"] & parts["wall"]
     assert everything - parts["counts"] - parts["wall"] == {"test_load", "test_first_call"}
@@ -44,10 +51,11 @@ def test_unknown_parts_and_channels_are_refused(
     run_here: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Variables that somebody else has set are one line, and nothing runs."""
-    monkeypatch.setenv(PART_VARIABLE, "everything")
-    done = run_here(*ASKED)
-    assert done.returncode == 4
-    assert f"{PART_VARIABLE} is whisperbench ab's own: unset it" in done.stdout + done.stderr
+    for left_over in ("everything", "wall"):
+        monkeypatch.setenv(PART_VARIABLE, left_over)
+        done = run_here(*ASKED)
+        assert done.returncode == 4
+        assert f"{PART_VARIABLE} is whisperbench ab's own: unset it" in done.stdout + done.stderr
     monkeypatch.delenv(PART_VARIABLE)
     monkeypatch.setenv(TURNS_VARIABLE, "none")
     done = run_here("-k", "front_end", *ASKED[2:])
@@ -88,7 +96,7 @@ def test_every_benchmark_of_wall_time_has_the_marker(
         if any(METRICS[each].kind == "wall" and not METRICS[each].derived for each in metrics)
     }
     assert {"test_token", "test_load"} <= wall
-    monkeypatch.setenv(PART_VARIABLE, "counts")
+    ask_for("counts", monkeypatch)
     assert not collected(run_here) & wall
 
 
@@ -96,7 +104,7 @@ def test_results_of_parts_are_whole(
     run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What belongs to another part is deselected, not missing: the run passes without it."""
-    monkeypatch.setenv(PART_VARIABLE, "wall")
+    ask_for("wall", monkeypatch)
     done = run_here(*ASKED[2:], "-k", "front_end", "--rounds", "1")
     assert done.returncode == 0, done.stdout
     manifest = json.loads((tmp_path / "run.json").read_text())["whisperbench"]["manifest"]

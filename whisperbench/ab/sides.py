@@ -183,10 +183,6 @@ def _asked(run: Run) -> list[ManifestEntry]:
     return [entry for entry in run.info.manifest if not entry.deselected]
 
 
-def _asked(run: Run) -> list[ManifestEntry]:
-    return [entry for entry in run.info.manifest if not entry.deselected]
-
-
 def _name_of(number: int) -> str:
     try:
         return signal.Signals(number).name

@@ -236,8 +236,7 @@ def _rounds(
     for live, other in zip(both, reversed(both), strict=True):
         live.tell(Start(cpus=cpus, partner=other.pid))
     said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
-    # The round that ends the settling is the last one of it.
-    turn, rounds, started_s = number, -1 if settle_s else 0, clock()
+    turn, rounds, started_s = number, 0, clock()
     while any(isinstance(each, Ready) for each in said.values()):
         spent_s = clock() - started_s - settle_s
         even = (rounds - fewest) % 2 == 0

@@ -7,7 +7,8 @@ ROUNDS_S = 10.0
 for a median."""
 
 FEWEST_ROUNDS = 8
-"""Of each process, behind its warm-up rounds: even, so that each is first as often as second."""
+"""Of each process, behind its warm-up rounds: even, so that each is first as often as second, but
+for the one round that ends the settling."""
 
 SETTLE_S = 4.0
 """For so long the first benchmark of a pair has further warm-up rounds. On an H200's host the first
