@@ -210,7 +210,7 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
         over = ", ".join(f"{name} {version}" for name, version in data["over"].items())
         yield from (f"## {package}", "", f"Over {over.replace('machine ', '')}.", "")
         for precision in PRECISIONS[package]:
-            yield from _table(data["releases"], precision)
+            yield from _table(data["releases"], precision, data["not measured"])
         yield from (f"**What changed** from one release of {package} to the next:", "")
         yield from _sentences(data)
         yield ""
@@ -224,16 +224,29 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _table(releases: Mapping[str, Counts], precision: str) -> Iterator[str]:
-    """Write a table with a row for each run of releases that cost the same."""
+def _table(
+    releases: Mapping[str, Counts], precision: str, unmeasured: Sequence[str]
+) -> Iterator[str]:
+    """Write a table with a row for each run of releases that cost the same.
+
+    A row holds neighbours: it ends where a release comes that was not measured.
+    """
     yield from (f"In {precision}:", "", f"| releases | {' | '.join(COLUMNS.values())} |")
     yield f"| --- |{' ---: |' * len(COLUMNS)}"
-    for counts, group in groupby(releases, lambda each: dict(releases[each][precision])):
+    known = sorted([*releases, *unmeasured], key=Version)
+    for counts, group in groupby(known, lambda each: _figures(releases, each, precision)):
         names = list(group)
+        if counts is None:
+            continue
         figures = " | ".join(f"{counts[column]:.10g}" for column in COLUMNS)
         named = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
         yield f"| {named} | {figures} |"
     yield ""
+
+
+def _figures(releases: Mapping[str, Counts], name: str, precision: str) -> dict[str, float] | None:
+    """Return what a release was counted at, if it was."""
+    return dict(releases[name][precision]) if name in releases else None
 
 
 _THINGS = {

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import pytest
 from tests.versions.wheels import make_wheel
 from whisperbench.errors import InputError, NotInstallableError
 from whisperbench.versions import layers
-from whisperbench.versions.layers import layered
-from whisperbench.versions.pip import Pip
+from whisperbench.versions.layers import layered, versions_in
+from whisperbench.versions.pip import Pip, pip_for
 
 PYTHON = Path(sys.executable)
 
@@ -35,6 +37,18 @@ def ask(python: Path, program: str) -> Any:
     """Run a program that prints JSON."""
     done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack wheels without pip, which takes seconds for each."""
+
+    def install(_: Pip, python: Path, arguments: list[str], name: str) -> None:  # noqa: ARG001
+        (folder,) = python.parents[1].glob("lib/python*/site-packages")
+        for wheel in (each for each in arguments if each.endswith(".whl")):
+            zipfile.ZipFile(wheel).extractall(folder)
+
+    monkeypatch.setattr(Pip, "install", install)
 
 
 SEEN = """
@@ -73,15 +87,47 @@ def test_what_it_needs_is_installed_where_the_parent_lacks_it(own: Path) -> None
     assert shared != "97.0"
 
 
-def test_wheels_of_one_version_that_differ(own: Path, tmp_path: Path) -> None:
+def test_wheels_of_one_version_that_differ(tmp_path: Path) -> None:
     """An edited wheel of the version that is installed is another layer, and is what runs."""
-    first = make_wheel(own, "planted", "1.0", "what = 1")
+    first = make_wheel(tmp_path / "plain", "planted", "1.0", "what = 1")
     second = make_wheel(tmp_path / "edited", "planted", "1.0", "what = 2")
-    pythons = [layered(PYTHON, [str(each)], print).python for each in (first, second)]
+    lower = layered(PYTHON, [str(first)], print).python
     # A layer over a layer: what is named is installed, whatever the parent has of that version.
-    pythons.append(layered(pythons[0], [str(second)], print).python)
+    upper = layered(lower, [str(second)], print).python
     program = "import json, planted; print(json.dumps(planted.what))"
-    assert [ask(python, program) for python in pythons] == [1, 2, 2]
+    assert [ask(python, program) for python in (lower, upper)] == [1, 2]
+    assert versions_in(upper)["planted"] == "1.0"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_wheel_that_was_built_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of wheels that changed, or other settings of pip, make another layer."""
+    make_wheel(own, "planted", "1.0", "what = 1")
+    first = layered(PYTHON, ["planted==1.0"], print)
+    assert layered(PYTHON, ["planted==1.0"], print) == first
+    make_wheel(own, "planted", "1.0", "what = 'another'")
+    second = layered(PYTHON, ["planted==1.0"], print)
+    assert second != first
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://somebody:secret@example.org/simple")
+    third = layered(PYTHON, ["planted==1.0"], print)
+    assert third not in (first, second)
+    assert "secret" not in "".join(pip_for(PYTHON).sources(PYTHON))
+
+
+@pytest.mark.usefixtures("quick")
+def test_nobody_asked_for_it(own: Path, tmp_path: Path) -> None:
+    """A layer is removed that was not asked for in a month, and one that was is kept."""
+    wheel = make_wheel(tmp_path / "apart", "planted", "1.0")
+    found = layered(PYTHON, [str(wheel)], print)
+    mark = found.python.parents[1] / layers.COMPLETE
+    for days, kept in ((29, True), (31, False)):
+        os.utime(mark, times=(time.time() - days * 86400,) * 2)
+        with pytest.raises(InputError):
+            layered(PYTHON, [str(own / "absent.whl")], print)
+        assert mark.exists() == kept
+        if kept:
+            layered(PYTHON, [str(wheel)], print)
+            assert time.time() - mark.stat().st_mtime < 3600, "it was asked for now"
 
 
 def test_what_cannot_be_installed_leaves_nothing(tmp_path: Path) -> None:
@@ -104,11 +150,12 @@ def test_torch_stays_what_it_is(own: Path) -> None:
     assert ask(found.python, program) == "999.0", "but for who asks for it"
 
 
+@pytest.mark.usefixtures("quick")
 def test_an_interrupted_one_is_never_taken_for_whole(
-    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither Ctrl-C nor a kill between two installations leaves what a later one would use."""
-    wheel = make_wheel(own, "planted", "1.0", "what = 1")
+    wheel = make_wheel(tmp_path / "apart", "planted", "1.0", "what = 1")
     plain, calls = Pip.install, []
 
     def interrupted(pip: Pip, *given: object) -> None:
@@ -128,7 +175,7 @@ def test_an_interrupted_one_is_never_taken_for_whole(
     (found.python.parents[1] / layers.COMPLETE).unlink()
     (planted,) = found.python.parents[1].rglob("planted.py")
     planted.unlink()
-    other = make_wheel(own, "other", "1.0")
+    other = make_wheel(tmp_path / "apart", "other", "1.0")
     layered(PYTHON, [str(other)], print)
     assert not found.python.parents[1].exists(), "the next start clears it away"
     said: list[str] = []
