@@ -268,7 +268,18 @@ def _sentences(data: Mapping[str, Any]) -> Iterator[str]:
                 if by:
                     amounts.setdefault(by, []).append(precision)
             said.append(_amount(column, amounts) + (f" ({'; '.join(causes)})" if causes else ""))
-        yield f"- Compared with {change['from']}, **{change['to']}** takes {'; '.join(said)}."
+        yield f"- Compared with {change['from']}, {_which(data, change)} {'; '.join(said)}."
+
+
+def _which(data: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    """Name what a change came with: one release, or several if those between were not measured."""
+    one, two = Version(change["from"]), Version(change["to"])
+    between = sorted(
+        each for each in map(Version, [*data["not measured"], *data["skipped"]]) if one < each < two
+    )
+    if not between:
+        return f"**{two}** takes"
+    return f"**{between[0]} to {two}**, of which only {two} was measured, take"
 
 
 def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
