@@ -43,8 +43,9 @@ def test_how_a_change_is_told() -> None:
     assert "| 1.0 to 1.1 | 8 | 8 | 8 | 8 | 8 | 8 |" in lines
     assert "| 1.2 | 8 | 8 | 6 | 9.25 | 8 | 8 |" in lines
     assert (
-        "- Compared with 1.1, **1.1.1 to 1.2**, of which only 1.2 was measured, take 2 fewer Python "
-        "calls in the encoder in fp32 and in int8; 0.5 more aten ops a token in int8 and 1.25 more in fp32 (+1.25 aten::to)."
+        "- Compared with 1.1, **1.1.1 to 1.2**, of which only 1.2 was measured, take 2 fewer "
+        "Python calls in the encoder in fp32 and in int8; 0.5 more aten ops a token in int8 and "
+        "1.25 more in fp32 (+1.25 aten::to)."
     ) in lines
     assert "Not measured yet: 0.9, 1.1.1, 1.4." in lines
     data["not measured"] = ["1.0.1"]

@@ -105,9 +105,10 @@ def test_wheels_of_one_version_that_differ(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.usefixtures("quick")
 def test_a_wheel_that_was_built_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of wheels that changed, or other settings of pip, make another layer."""
+    pip = pip_for(PYTHON)
 
     def sources() -> list[str]:
-        return list(pip_for(PYTHON).sources(PYTHON))
+        return list(pip.sources(PYTHON))
 
     make_wheel(own, "planted", "1.0", "what = 1")
     first, listed = layered(PYTHON, ["planted==1.0"], print), sources()
