@@ -14,8 +14,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,33 +24,23 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from scripts.releases_page import (  # noqa: E402 - of this checkout
+    COLUMNS,
+    PRECISIONS,
+    Counts,
+    page_with,
+)
+
 if TYPE_CHECKING:
     from whisperbench.results.records import Measurement, Run
 
 RANGES = {"transformers": ("5.0.0", "5.23.0"), "bitsandbytes": ("0.48.0", "0.50.2")}
 """The first and the last release of each package that is measured."""
 
-PRECISIONS = {"transformers": ("fp32", "int8"), "bitsandbytes": ("int8",)}
-"""What a package takes part in: bitsandbytes does nothing in fp32."""
-
 CELL = ("benchmarks/test_cost.py", "--model", "dummy:tiny", "--device", "cpu")
 FOLDER = ROOT / "results" / "releases"
 RECORDING = ROOT / "docs" / "recordings" / "releases.json"
 PAGE = ROOT / "docs" / "releases.md"
-
-COLUMNS = {
-    "encoder_aten_ops": "encoder: aten ops",
-    "encoder_bitsandbytes_ops": "bitsandbytes ops",
-    "encoder_python_calls": "Python calls",
-    "decode_aten_ops": "a token: aten ops",
-    "decode_bitsandbytes_ops": "bitsandbytes ops",
-    "decode_python_calls": "Python calls",
-}
-"""What is counted, and what stands over its column. Of a token it is the whole of a run's four
-tokens, divided by four."""
-
-Counts = Mapping[str, Mapping[str, float]]
-"""By precision and column."""
 
 
 def measure(folder: Path) -> None:
@@ -202,84 +192,6 @@ def _largest(base: Measurement, head: Measurement, column: str, named: list[str]
 def _calls(row: Measurement, stage: str) -> dict[str, int]:
     found: Any = row.found
     return dict(found.calls[stage])
-
-
-def tables(found: Mapping[str, Any]) -> Iterator[str]:
-    """Write the page's tables and the sentences under them, a package after the other."""
-    for package, data in found.items():
-        over = ", ".join(f"{name} {version}" for name, version in data["over"].items())
-        yield from (f"## {package}", "", f"Over {over.replace('machine ', '')}.", "")
-        for precision in PRECISIONS[package]:
-            yield from _table(data["releases"], precision)
-        yield from (f"**What changed** from one release of {package} to the next:", "")
-        yield from _sentences(data)
-        yield ""
-        if data["not measured"]:
-            yield from (f"Not measured yet: {', '.join(data['not measured'])}.", "")
-        if data["skipped"]:
-            yield "Skipped:"
-            yield from (f"- {each}: {reason}" for each, reason in data["skipped"].items())
-        else:
-            yield f"No release of {package} was skipped."
-        yield ""
-
-
-def _table(releases: Mapping[str, Counts], precision: str) -> Iterator[str]:
-    """Write a table with a row for each run of releases that cost the same."""
-    yield from (f"In {precision}:", "", f"| releases | {' | '.join(COLUMNS.values())} |")
-    yield f"| --- |{' ---: |' * len(COLUMNS)}"
-    for counts, group in groupby(releases, lambda each: dict(releases[each][precision])):
-        names = list(group)
-        figures = " | ".join(f"{counts[column]:.10g}" for column in COLUMNS)
-        named = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-        yield f"| {named} | {figures} |"
-    yield ""
-
-
-_THINGS = {
-    "aten_ops": "aten ops",
-    "bitsandbytes_ops": "bitsandbytes ops",
-    "python_calls": "Python calls",
-}
-
-
-def _sentences(data: Mapping[str, Any]) -> Iterator[str]:
-    """Say of each change how much it is, where, and what it is made of."""
-    for change in data["changes"]:
-        before, after = (data["releases"][change[end]] for end in ("from", "to"))
-        said = []
-        for column, causes in change["causes"].items():
-            amounts: dict[float, list[str]] = {}
-            for precision in before.keys() & after.keys():
-                by = round(after[precision][column] - before[precision][column], 6)
-                if by:
-                    amounts.setdefault(by, []).append(precision)
-            said.append(_amount(column, amounts) + (f" ({'; '.join(causes)})" if causes else ""))
-        yield f"- Compared with {change['from']}, **{change['to']}** takes {'; '.join(said)}."
-
-
-def _amount(column: str, amounts: Mapping[float, Sequence[str]]) -> str:
-    """Write how much more or fewer there are of something, by precision."""
-    stage, _, count = column.partition("_")
-    where = "a token" if stage == "decode" else "in the encoder"
-    said: list[str] = []
-    for by, precisions in sorted(amounts.items()):
-        how = "more" if by > 0 else "fewer"
-        things = _THINGS[count] if abs(by) != 1 else _THINGS[count].removesuffix("s")
-        what = "" if said else f" {things} {where}"
-        said.append(f"{abs(by):.10g} {how}{what} in {' and in '.join(sorted(precisions))}")
-    return " and ".join(said)
-
-
-START, END = "<!-- made by scripts/releases.py -->", "<!-- end -->"
-
-
-def page_with(text: str, found: Mapping[str, Any]) -> str:
-    """Return a page with its tables replaced."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    made = "\n".join([START, "", *tables(found), END])
-    return f"{before}{made}{after}"
 
 
 def write(folder: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from whisperbench.cli import app
 from whisperbench.errors import ExitCode, InputError, InvalidMeasurementError, NotInstallableError
 from whisperbench.results.passes import Part
 from whisperbench.results.records import ManifestEntry, Run
-from whisperbench.versions.layers import layered
+from whisperbench.versions.environment import Environment
 
 PYTHON = Path(sys.executable)
 
@@ -75,23 +75,60 @@ def test_the_release_and_its_cause() -> None:
     answer, said = bench.bisect(16)
     assert answer.decided
     assert answer.first_bad == "1.10"
-    assert len(bench.measured) <= 2 + 4
+    assert len(bench.measured) <= 2 + 3 * 4
     assert said[0] == (
-        "planted 1.0..1.15: 16 releases; the two ends are measured, then 4 between them, more if "
-        "it grew in several places"
+        "planted 1.0..1.15: 16 releases; the two ends are measured, then 4 between them, or up to "
+        "12 if it grew in several places"
     )
+    cell = "owner/whisper int8, harbour, 4 tokens"
     assert said[3] == (
-        "followed: decode_aten_ops of owner/whisper int8, which grew from 100 to 141 (+41.00%); "
+        f"followed: decode_aten_ops of {cell}, which grew from 100 to 141 (+41.00%); "
         "1 other count grew too"
     )
     assert said[4] == "planted 1.7: 101, +1 since 1.0"
     assert answer.lines == (
-        "planted 1.10 added most, compared with 1.9: 98% of the growth from 1.0 to 1.15",
-        "  decode_aten_ops of owner/whisper int8: 101 to 141 (+39.60%): +10 aten::mul a token, "
-        "from Linear",
-        "  encoder_aten_ops of owner/whisper int8: 101 to 141 (+39.60%): +40 aten::mul, "
-        "from Linear",
-        "planted 1.0..1.7 added 1, 2% of it",
+        "planted 1.10 added most of those looked at, compared with 1.9: 98% of the growth from 1.0 "
+        "to 1.15",
+        f"  decode_aten_ops of {cell}: 101 to 141 (+39.60%): +10 aten::mul a token, from Linear",
+        f"  encoder_aten_ops of {cell}: 101 to 141 (+39.60%): +40 aten::mul, from Linear",
+        "planted 1.3 added 1, 2% of it",
+    )
+
+
+def test_one_planted_edit_takes_four_steps() -> None:
+    """Where nothing else changed among 16 releases, no more than log2 of them are measured."""
+    for first_bad in range(1, 16):
+        bench = Bench({f"1.{each}": 100.0 + 9 * (each >= first_bad) for each in range(16)})
+        answer, _ = bench.bisect(16)
+        assert (answer.first_bad, answer.decided) == (f"1.{first_bad}", True)
+        assert len(bench.measured) <= 2 + 4
+
+
+def test_two_releases() -> None:
+    """Between neighbours there is nothing to search, which the first line says."""
+    bench = Bench({"1.0": 100.0, "1.1": 110.0})
+    answer, said = bench.bisect(2)
+    assert said[0] == (
+        "planted 1.0..1.1: 2 releases; the two ends are measured, and no other release lies "
+        "between them"
+    )
+    assert answer.lines[0] == (
+        "planted 1.1 added most, compared with 1.0: 100% of the growth from 1.0 to 1.1"
+    )
+
+
+def test_packages_that_differ_are_said() -> None:
+    """What came in with the release that is named is said under it."""
+    bench = Bench({"1.0": 100.0, "1.1": 110.0})
+    answer = bisect(
+        "planted",
+        [Version("1.0"), Version("1.1")],
+        bench,
+        packages=lambda release: {"planted": str(release), "tokenizers": f"0.{release.minor}"},
+        say=lambda _: None,
+    )
+    assert answer.lines[-1] == (
+        "  beside planted, tokenizers 0.0 became 0.1, which may be the cause"
     )
 
 
@@ -160,45 +197,46 @@ def test_ends_that_are_none(index: Path, package: str, text: str, line: str) -> 
     assert str(raised.value).startswith(line)
 
 
-def test_a_release_in_an_environment(
-    index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_release_in_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A release is installed and the suite run in it once; a failed benchmark is no count."""
-    make_wheel(index, "planted", "1.0", "calls = 7")
+    monkeypatch.setenv("WHISPERBENCH_CACHE", str(tmp_path / "cache"))
+    python = tmp_path / "layers" / "of-planted" / "bin" / "python"
     ran: list[Path] = []
+
+    def layered(parent: Path, requirements: list[str], _: object, name: str) -> Environment:
+        assert (parent, requirements) == (PYTHON, ["planted==1.0"])
+        return Environment(python=python, name=name)
 
     def run_suite(python: Path, suite: Path, arguments: object, result: Path, name: str) -> Run:
         assert (suite, arguments, name) == (tmp_path, ["benchmarks"], "planted 1.0")
-        done = subprocess.run(
-            [python, "-c", "import planted; print(planted.calls)"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
         ran.append(python)
-        result.write_text(done.stdout)
-        run = made_up(float(done.stdout))
+        result.write_text("7")
         if len(ran) > 1:
-            return run
+            return made_up(7)
         entry = ManifestEntry(benchmark="cost", cell="", outcome="failed", reason="no ops")
-        return msgspec.structs.replace(
-            run, info=msgspec.structs.replace(run.info, manifest=(entry,)), measurements=()
-        )
+        info = msgspec.structs.replace(made_up(7).info, manifest=(entry,))
+        return msgspec.structs.replace(made_up(7), info=info, measurements=())
 
+    monkeypatch.setattr(measuring, "layered", layered)
     monkeypatch.setattr(measuring, "run_suite", run_suite)
     monkeypatch.setattr(measuring, "read_run", lambda path: made_up(float(path.read_text())))
+    monkeypatch.setattr(measuring, "versions_in", lambda at: {"planted": at.parts[-3]})
     measurer = Measurer(python=PYTHON, arguments=["benchmarks"], say=print, suite=tmp_path)
+    assert measurer.packages_of("planted 1.0") == {}
     with pytest.raises(InvalidMeasurementError, match=r"planted 1\.0: failed: cost: no ops"):
         measurer.run_of("planted==1.0", "planted 1.0")
     for _ in range(2):
         assert measurer.run_of("planted==1.0", "planted 1.0") == made_up(7)
-    assert len(ran) == 2, "a whole run is kept, and one that failed is not"
+    assert ran == [python] * 2, "a whole run is kept, and one that failed is not"
+    assert measurer.packages_of("planted 1.0") == {"planted": "of-planted"}
+    (kept,) = (tmp_path / "cache" / "bisect").iterdir()
+    os.utime(kept, times=(time.time() - 40 * 86400,) * 2)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "test_more.py").touch()
     other = Measurer(python=PYTHON, arguments=["benchmarks"], say=print, suite=tmp_path)
     other.run_of("planted==1.0", "planted 1.0")
     assert len(ran) == 3, "another suite counts anew"
-    assert layered(PYTHON, ["planted==1.0"], print).python == ran[0]
+    assert not kept.exists(), "nobody asked for it in 40 days"
 
 
 def test_the_command(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

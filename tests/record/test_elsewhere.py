@@ -17,7 +17,7 @@ import pytest
 from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.errors import InputError, InvalidMeasurementError
 from whisperbench.record import runs as recording
-from whisperbench.record.elsewhere import rebased, run_suite
+from whisperbench.record.elsewhere import last_words, rebased, run_suite
 
 FRONT_END = (
     *("benchmarks/test_stages.py", "-k", "front_end", "--device", "cpu", "--rounds", "1"),
@@ -165,3 +165,10 @@ def test_paths_mean_the_same_from_another_folder(
     monkeypatch.chdir(BENCHMARKS)
     assert rebased(["test_cost.py"], suite) == ["benchmarks/test_cost.py"]
     assert rebased(["x" * 5000 + ".wav", "\0.wav"], suite)[1:] == ["x" * 5000 + ".wav", "\0.wav"]
+
+
+def test_the_line_that_says_most() -> None:
+    """An error is told before the advice under a crash of pytest's, and that before nothing."""
+    crash = "INTERNALERROR> ValueError: no such cell\nINTERNALERROR> Try with --tb=native"
+    assert last_words(crash) == "INTERNALERROR> ValueError: no such cell"
+    assert last_words("INTERNALERROR> it broke\n1 error") == "INTERNALERROR> it broke"

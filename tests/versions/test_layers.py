@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import pytest
 from tests.versions.wheels import make_wheel
 from whisperbench.errors import InputError, NotInstallableError
 from whisperbench.versions import layers
-from whisperbench.versions.layers import layered
-from whisperbench.versions.pip import Pip
+from whisperbench.versions.layers import layered, versions_in
+from whisperbench.versions.pip import Pip, pip_for
 
 PYTHON = Path(sys.executable)
 
@@ -35,6 +37,19 @@ def ask(python: Path, program: str) -> Any:
     """Run a program that prints JSON."""
     done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def unpack(_: Pip, python: Path, arguments: list[str], name: str) -> None:  # noqa: ARG001
+    """Install wheels without pip, which takes seconds for each."""
+    (folder,) = python.parents[1].glob("lib/python*/site-packages")
+    for wheel in (each for each in arguments if each.endswith(".whl")):
+        zipfile.ZipFile(wheel).extractall(folder)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack wheels where pip would install."""
+    monkeypatch.setattr(Pip, "install", unpack)
 
 
 SEEN = """
@@ -73,15 +88,54 @@ def test_what_it_needs_is_installed_where_the_parent_lacks_it(own: Path) -> None
     assert shared != "97.0"
 
 
-def test_wheels_of_one_version_that_differ(own: Path, tmp_path: Path) -> None:
+def test_wheels_of_one_version_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edited wheel of the version that is installed is another layer, and is what runs."""
-    first = make_wheel(own, "planted", "1.0", "what = 1")
+    first = make_wheel(tmp_path / "plain", "planted", "1.0", "what = 1")
     second = make_wheel(tmp_path / "edited", "planted", "1.0", "what = 2")
-    pythons = [layered(PYTHON, [str(each)], print).python for each in (first, second)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Pip, "install", unpack)
+        lower = layered(PYTHON, [str(first)], print).python
     # A layer over a layer: what is named is installed, whatever the parent has of that version.
-    pythons.append(layered(pythons[0], [str(second)], print).python)
+    upper = layered(lower, [str(second)], print).python
     program = "import json, planted; print(json.dumps(planted.what))"
-    assert [ask(python, program) for python in pythons] == [1, 2, 2]
+    assert [ask(python, program) for python in (lower, upper)] == [1, 2]
+    assert versions_in(upper)["planted"] == "1.0"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_wheel_that_was_built_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of wheels that changed, or other settings of pip, make another layer."""
+    pip = pip_for(PYTHON)
+    make_wheel(own, "planted", "1.0", "what = 1")
+    before = [*pip.sources(PYTHON)]
+    assert any("planted-1.0-py3-none-any.whl" in each for each in before)
+    make_wheel(own, "planted", "1.0", "what = 'another'")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://somebody:secret@example.org/simple")
+    after = [*pip.sources(PYTHON)]
+    added = set(after) - set(before)
+    assert len(added) == 2, added
+    assert "secret" not in "".join(after)
+    found = []
+    for sources in (before, after, before):
+        monkeypatch.setattr(Pip, "sources", lambda *_, known=sources: iter(known))
+        found.append(layered(PYTHON, ["planted==1.0"], print))
+    assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.usefixtures("quick")
+def test_nobody_asked_for_it(own: Path, tmp_path: Path) -> None:
+    """A layer is removed that was not asked for in a month, and one that was is kept."""
+    wheel = make_wheel(tmp_path / "apart", "planted", "1.0")
+    found = layered(PYTHON, [str(wheel)], print)
+    mark = found.python.parents[1] / layers.COMPLETE
+    for days, kept in ((29, True), (31, False)):
+        os.utime(mark, times=(time.time() - days * 86400,) * 2)
+        with pytest.raises(InputError):
+            layered(PYTHON, [str(own / "absent.whl")], print)
+        assert mark.exists() == kept
+        if kept:
+            layered(PYTHON, [str(wheel)], print)
+            assert time.time() - mark.stat().st_mtime < 3600, "it was asked for now"
 
 
 def test_what_cannot_be_installed_leaves_nothing(tmp_path: Path) -> None:
@@ -99,16 +153,21 @@ def test_torch_stays_what_it_is(own: Path) -> None:
     make_wheel(own, "planted", "1.0", needs=["torch>=999"])
     with pytest.raises(NotInstallableError, match=r"planted 1: pip cannot install it: .*conflict"):
         layered(PYTHON, ["planted==1.0"], print, name="planted 1")
+
+
+@pytest.mark.usefixtures("quick")
+def test_torch_is_another_for_who_asks() -> None:
+    """Who names torch gets that one: nothing holds it at the parent's version."""
     found = layered(PYTHON, ["torch==999.0"], print)
-    program = "import importlib.metadata as m, json; print(json.dumps(m.version('torch')))"
-    assert ask(found.python, program) == "999.0", "but for who asks for it"
+    assert (found.python.parents[1] / "shared.txt").read_text() == ""
 
 
+@pytest.mark.usefixtures("quick")
 def test_an_interrupted_one_is_never_taken_for_whole(
-    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither Ctrl-C nor a kill between two installations leaves what a later one would use."""
-    wheel = make_wheel(own, "planted", "1.0", "what = 1")
+    wheel = make_wheel(tmp_path / "apart", "planted", "1.0", "what = 1")
     plain, calls = Pip.install, []
 
     def interrupted(pip: Pip, *given: object) -> None:
@@ -128,7 +187,7 @@ def test_an_interrupted_one_is_never_taken_for_whole(
     (found.python.parents[1] / layers.COMPLETE).unlink()
     (planted,) = found.python.parents[1].rglob("planted.py")
     planted.unlink()
-    other = make_wheel(own, "other", "1.0")
+    other = make_wheel(tmp_path / "apart", "other", "1.0")
     layered(PYTHON, [str(other)], print)
     assert not found.python.parents[1].exists(), "the next start clears it away"
     said: list[str] = []

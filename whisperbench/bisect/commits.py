@@ -6,14 +6,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from whisperbench.bisect.git import Git
 from whisperbench.bisect.measuring import SKIPPED, Measurer
 from whisperbench.bisect.releases import Answer, following
-from whisperbench.bisect.search import Growth, changes, counts_of, grown
+from whisperbench.bisect.search import Growth, changes, counts_of, grown, normal, others
 from whisperbench.errors import InputError, InvalidMeasurementError, printable
 from whisperbench.results.environment import cache_folder
 from whisperbench.results.records import Run
@@ -141,6 +141,11 @@ class _Steps:
         """Name a commit in a sentence, with its subject."""
         return printable(self.tree.run("log", "-1", "--format=%h (%s)", commit).strip())
 
+    def others(self, parent: str, commit: str) -> str | None:
+        """Say which other packages the runs of two commits had in other versions."""
+        before, after = (self._measurer.packages_of(self.name(each)) for each in (parent, commit))
+        return others(before, after, self._package)
+
     def measure(self, commit: str) -> Run:
         """Check a commit out, build it, and return its run.
 
@@ -156,7 +161,7 @@ class _Steps:
         with tempfile.TemporaryDirectory(prefix="whisperbench-wheel-") as folder:
             wheel = pip_for(python).wheel_of(self.tree.folder, Path(folder), python)
             built = wheel.name.partition("-")[0]
-            if _normal(built) != _normal(self._package):
+            if normal(built) != normal(self._package):
                 raise InputError(
                     f"the repository builds {built}, and not {printable(self._package)}: name the "
                     "package that it builds"
@@ -173,9 +178,16 @@ def _walk(
 ) -> Answer:
     """Let git choose commits until it names the first bad one."""
     tree, (good, bad) = steps.tree, ends
-    said = tree.run("bisect", "start", bad, good)
+    # git only chooses, and nothing that a build has rewritten can keep it from going on: whoever
+    # measures checks out by force.
+    said = tree.run("bisect", "start", "--no-checkout", bad, good)
+    judged: set[str] = set()
     while not ((first := _FIRST_BAD.search(said)) or _ONLY_SKIPPED in said):
-        commit = tree.run("rev-parse", "HEAD").strip()
+        commit = tree.run("rev-parse", "BISECT_HEAD").strip()
+        if commit in judged:
+            last = (said.strip().splitlines() or ["it said nothing"])[-1]
+            raise InputError(f"git bisect does not go on from {steps.name(commit)}: {last}")
+        judged.add(commit)
         verdict = steps.judge(commit, followed, runs)
         said = tree.run("bisect", verdict, commit, fails=True)
     if first is None:
@@ -203,6 +215,8 @@ def _told(
         return
     for line in changes(before, runs[first_bad], followed.place, metric):
         yield f"  {line}"
+    if told := steps.others(parent, first_bad):
+        yield f"  {told}"
 
 
 def _ends(git: Git, text: str) -> tuple[str, str]:
@@ -236,7 +250,7 @@ def _worktree(git: Git, commit: str) -> Iterator[Git]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob("bisect-*/.git"):  # by one that was killed
-            shutil.rmtree(left.parent, ignore_errors=True)
+            _remove(left.parent)
         folder = Path(tempfile.mkdtemp(prefix="bisect-", dir=root))
     except OSError as error:
         raise InputError(f"{root}: cannot be written: {error.strerror}") from error
@@ -244,11 +258,12 @@ def _worktree(git: Git, commit: str) -> Iterator[Git]:
         git.run("worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
         yield Git(folder=folder)
     finally:
-        git.run("worktree", "remove", "--force", str(folder), fails=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        git.run("worktree", "prune", fails=True)
+        _remove(folder)
 
 
-def _normal(name: str) -> str:
-    """Write a package's name as all of its spellings are alike (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _remove(folder: Path) -> None:
+    """Remove a worktree, and what its repository knows of it; other worktrees are let be."""
+    with suppress(InputError):
+        owner = folder / Git(folder=folder).run("rev-parse", "--git-common-dir").rstrip("\n")
+        Git(folder=owner).run("worktree", "remove", "--force", str(folder), fails=True)
+    shutil.rmtree(folder, ignore_errors=True)

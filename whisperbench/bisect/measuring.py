@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from whisperbench.record.elsewhere import run_suite
 from whisperbench.results.environment import cache_folder
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
-from whisperbench.versions.layers import layered
+from whisperbench.versions.layers import KEPT_DAYS, layered, versions_in
 
 DEFAULT = (
     *("benchmarks/test_cost.py", "--model", "dummy:tiny"),
@@ -41,6 +42,7 @@ class Measurer:
     say: Callable[[str], None]
     suite: Path = ROOT
     _digest: str = field(default="", init=False)
+    _pythons: dict[str, Path] = field(default_factory=dict, init=False)
 
     def run_of(self, requirement: str, name: str) -> Run:
         """Return the run of a release or of a tree.
@@ -58,10 +60,12 @@ class Measurer:
             InputError: something is wrong that another release does not mend.
         """
         environment = layered(self.python, [requirement], self.say, name=name)
+        self._pythons[name] = environment.python
         layer = environment.python.parents[1].name
         kept = self._kept(layer)
         if kept.exists():
             with suppress(InputError):  # of another schema, or broken: measured again
+                kept.touch()  # asked for today
                 return _whole(read_run(kept), name)
         part = kept.with_name(f"{kept.stem}.measuring.json")
         try:
@@ -72,6 +76,15 @@ class Measurer:
         finally:
             part.unlink(missing_ok=True)
         return run
+
+    def packages_of(self, name: str) -> Mapping[str, str]:
+        """Return the versions of all packages that a run had, by distribution.
+
+        Args:
+            name: that the run was given; of another one nothing is known.
+        """
+        python = self._pythons.get(name)
+        return {} if python is None else versions_in(python)
 
     def _kept(self, layer: str) -> Path:
         """Return the place of a run: of these packages, this suite and these arguments."""
@@ -85,6 +98,7 @@ class Measurer:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+        remove_unasked(folder)
         return folder / f"{layer}-{self._digest}.json"
 
 
@@ -93,6 +107,14 @@ def _whole(run: Run, name: str) -> Run:
     if missing := run.unmeasured():
         raise InvalidMeasurementError(f"{name}: {missing[0]}")
     return run
+
+
+def remove_unasked(folder: Path) -> None:
+    """Remove runs for which nobody has asked as long as a layer is kept: few of these are left."""
+    for path in folder.glob("*.json"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > KEPT_DAYS * 86400:
+                path.unlink()
 
 
 def _contents(suite: Path) -> Iterator[tuple[str, str]]:

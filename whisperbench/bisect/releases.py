@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -15,6 +15,7 @@ from whisperbench.bisect.search import (
     counts_of,
     grown,
     most_steps,
+    others,
     search,
     spans,
 )
@@ -69,7 +70,10 @@ def bisect_releases(
     def measure(release: Version) -> Run:
         return measurer.run_of(requirement_of(package, release), f"{package} {release}")
 
-    return bisect(package, releases, measure, metric=metric, say=say)
+    def packages(release: Version) -> Mapping[str, str]:
+        return measurer.packages_of(f"{package} {release}")
+
+    return bisect(package, releases, measure, packages=packages, metric=metric, say=say)
 
 
 def bisect(
@@ -77,6 +81,7 @@ def bisect(
     releases: Sequence[Version],
     measure: Callable[[Version], Run],
     *,
+    packages: Callable[[Version], Mapping[str, str]] = lambda _: {},
     metric: str | None = None,
     say: Callable[[str], None],
 ) -> Answer:
@@ -86,6 +91,7 @@ def bisect(
         package: its name.
         releases: the first is said to be good, the last to be bad: these two are measured first.
         measure: returns the run of a release.
+        packages: returns the versions of all packages that this run had; nothing if not known.
         metric: as in `bisect_releases`.
         say: told of each step.
 
@@ -93,49 +99,91 @@ def bisect(
         InputError: the last is not worse than the first.
         InvalidMeasurementError: one of these two cannot be measured.
     """
-    names = [f"{package} {each}" for each in releases]
-    say(
-        f"{package} {releases[0]}..{releases[-1]}: {counted(len(releases), 'release')}; the two "
-        f"ends are measured, then {most_steps(len(releases))} between them, more if it grew in "
-        "several places"
-    )
+    say(_plan(package, releases))
     ends = [
         _end(measure, release, which, f"{package} {release}", say)
         for release, which in ((releases[0], "good"), (releases[-1], "bad"))
     ]
-    runs = {0: ends[0], len(releases) - 1: ends[1]}
-    growths = grown(counts_of(ends[0]), counts_of(ends[1]), (names[0], names[-1]), metric)
-    followed = growths[0]
+    names = f"{package} {releases[0]}", f"{package} {releases[-1]}"
+    growths = grown(counts_of(ends[0]), counts_of(ends[1]), names, metric)
     say(following(growths))
+    steps = _Steps(package, releases, measure, growths[0], say)
+    steps.runs |= {0: ends[0], len(releases) - 1: ends[1]}
+    try:
+        found = search(len(releases), (growths[0].good, growths[0].bad), steps.count_of)
+    except KeyboardInterrupt:
+        say(steps.so_far())
+        raise
+    most = found[0]
+    lines = list(_answer(package, releases, found, steps.runs, growths[0], metric))
+    before, after = (packages(releases[each]) for each in (most.first, most.last))
+    if told := others(before, after, package):
+        lines.append(f"  {told}")
+    return Answer(
+        lines=(*lines, *_elsewhere(package, releases, found[1:], growths[0])),
+        decided=most.whole and not most.skipped,
+        first_bad=str(releases[most.last]),
+    )
 
-    def count_of(index: int) -> float | None:
+
+def _plan(package: str, releases: Sequence[Version]) -> str:
+    """Say how much there is to measure."""
+    steps = most_steps(len(releases))
+    between = (
+        f"then {steps} between them, or up to {3 * steps} if it grew in several places"
+        if steps
+        else "and no other release lies between them"
+    )
+    return (
+        f"{package} {releases[0]}..{releases[-1]}: {counted(len(releases), 'release')}; the two "
+        f"ends are measured, {between}"
+    )
+
+
+class _Steps:
+    """Measures what the search asks for, and keeps the runs."""
+
+    def __init__(
+        self,
+        package: str,
+        releases: Sequence[Version],
+        measure: Callable[[Version], Run],
+        followed: Growth,
+        say: Callable[[str], None],
+    ) -> None:
+        self.runs: dict[int, Run] = {}
+        self._package = package
+        self._releases = releases
+        self._measure = measure
+        self._followed = followed
+        self._say = say
+
+    def count_of(self, index: int) -> float | None:
+        """Return the count of a release; None where it cannot be measured."""
+        name = f"{self._package} {self._releases[index]}"
         try:
-            run = measure(releases[index])
+            run = self._measure(self._releases[index])
         except SKIPPED as error:
-            say(f"skipped: {error}")
+            self._say(f"skipped: {error}")
             return None
-        count = counts_of(run).get(followed.place)
+        count = counts_of(run).get(self._followed.place)
         if count is None:
-            say(f"skipped: {names[index]}: {followed.place} was not measured")
+            self._say(f"skipped: {name}: {self._followed.place} was not measured")
             return None
-        runs[index] = run
-        say(f"{names[index]}: {count:.10g}, {count - followed.good:+.10g} since {releases[0]}")
+        self.runs[index] = run
+        since = f"{count - self._followed.good:+.10g} since {self._releases[0]}"
+        self._say(f"{name}: {count:.10g}, {since}")
         return count
 
-    try:
-        found = search(len(releases), (followed.good, followed.bad), count_of)
-    except KeyboardInterrupt:
-        most = spans({index: counts_of(run)[followed.place] for index, run in runs.items()})[0]
-        say(
-            f"so far: it grew most from {releases[most.first]} to {releases[most.last]}, by "
-            f"{most.growth:.10g}; the same command goes on from there"
+    def so_far(self) -> str:
+        """Say what is known of a search that was interrupted."""
+        place = self._followed.place
+        most = spans({index: counts_of(run)[place] for index, run in self.runs.items()})[0]
+        return (
+            f"so far: it grew most from {self._releases[most.first]} to "
+            f"{self._releases[most.last]}, by {most.growth:.10g}; the same command goes on from "
+            "there"
         )
-        raise
-    return Answer(
-        lines=tuple(_answer(package, releases, found, runs, followed, metric)),
-        decided=found[0].whole and not found[0].skipped,
-        first_bad=str(releases[found[0].last]),
-    )
 
 
 def _end(
@@ -182,7 +230,7 @@ def _answer(
     followed: Growth,
     metric: str | None,
 ) -> Iterator[str]:
-    """Say which release added most, what it is made of, and where the rest of the growth is."""
+    """Say which release added most, and what that is made of."""
     most = found[0]
     before, after = releases[most.first], releases[most.last]
     share = f"{followed.part(most.growth):.0%} of the growth from {releases[0]} to {releases[-1]}"
@@ -198,10 +246,17 @@ def _answer(
             "could not be measured"
         )
     else:
-        yield f"{package} {after} added most, compared with {before}: {share}"
+        of = " of those looked at" if len(runs) < len(releases) else ""
+        yield f"{package} {after} added most{of}, compared with {before}: {share}"
     for line in changes(runs[most.first], runs[most.last], followed.place, metric):
         yield f"  {line}"
-    for span in found[1:]:
+
+
+def _elsewhere(
+    package: str, releases: Sequence[Version], rest: Sequence[Span], followed: Growth
+) -> Iterator[str]:
+    """Say where else it grew."""
+    for span in rest:
         ends = releases[span.first], releases[span.last]
         which = f"{ends[1]}" if span.whole else f"{ends[0]}..{ends[1]}"
         yield f"{package} {which} added {span.growth:.10g}, {followed.part(span.growth):.0%} of it"

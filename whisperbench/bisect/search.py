@@ -6,6 +6,7 @@ It is pure. Counts do not wobble, so each step decides.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -64,7 +65,7 @@ class Growth:
 def counts_of(run: Run) -> Counts:
     """Return the exact figures of a run that are better when they are lower, by place."""
     return {
-        Place(row.benchmark, name_of(row.cell), metric.name): metric.figures[0]
+        Place(row.benchmark, name_of(row.cell, with_clip=True), metric.name): metric.figures[0]
         for row in run.measurements
         for metric in row.metrics
         if metric.kind == "exact" and metric.better == "lower" and not metric.derived
@@ -133,9 +134,10 @@ def search(
 ) -> list[Span]:
     """Find the step in which a count grew most.
 
-    A range is halved, and of its halves the one that grew more is halved in turn, until one step is
-    left: log2 measurements. Where another range grew by more than that step, it is searched alike,
-    for it may hold a larger one, until three times as many were made.
+    Of the ranges between neighbours that were measured, the one that grew most (net) is halved,
+    again and again: log2 measurements where it grew in one step. Where it grew in several steps, or
+    fell in some, any range with a change may hold a larger step, and the search goes on until three
+    times as many were made. A range between equal counts is not looked into.
 
     Args:
         number: of candidates, oldest first.
@@ -147,27 +149,28 @@ def search(
     """
     counts = {0: ends[0], number - 1: ends[1]}
     skipped: set[int] = set()
-    made, most = 0, 3 * most_steps(number)
-    first, last = 0, number - 1
-    while True:
-        left = [each for each in range(first + 1, last) if each not in skipped]
-        if not left:
-            span = spans(counts, skipped)[0]
-            if span.whole or made >= most:
-                return spans(counts, skipped)
-            first, last = span.first, span.last
-            continue
-        middle = min(left, key=lambda each: (abs(2 * each - first - last), each))
-        made += 1
+    for _ in range(3 * most_steps(number)):
+        middle = _next(counts, skipped)
+        if middle is None:
+            break
         count = count_of(middle)
         if count is None:
             skipped.add(middle)
-            continue
-        counts[middle] = count
-        if count - counts[first] >= counts[last] - count:
-            last = middle
         else:
-            first = middle
+            counts[middle] = count
+    return spans(counts, skipped)
+
+
+def _next(counts: Mapping[int, float], skipped: Collection[int]) -> int | None:
+    """Return the middle of the range that grew most, or fell least; None where none is left."""
+    ranges = sorted(
+        pairwise(sorted(counts)), key=lambda each: (counts[each[0]] - counts[each[1]], each)
+    )
+    for first, last in ranges:
+        left = [each for each in range(first + 1, last) if each not in skipped]
+        if left and counts[first] != counts[last]:
+            return min(left, key=lambda each: (abs(2 * each - first - last), each))
+    return None
 
 
 def spans(counts: Mapping[int, float], skipped: Collection[int] = ()) -> list[Span]:
@@ -186,7 +189,7 @@ def spans(counts: Mapping[int, float], skipped: Collection[int] = ()) -> list[Sp
 
 
 def most_steps(number: int) -> int:
-    """Return how many are measured until one step is left, both ends apart, if none is skipped.
+    """Return how many are measured, both ends apart, where it grew in one step and none is skipped.
 
     >>> most_steps(16), most_steps(2), most_steps(41)
     (4, 0, 6)
@@ -200,7 +203,7 @@ def measurement_at(run: Run, place: Place) -> Measurement | None:
         (
             row
             for row in run.measurements
-            if (row.benchmark, name_of(row.cell)) == (place.benchmark, place.cell)
+            if (row.benchmark, name_of(row.cell, with_clip=True)) == (place.benchmark, place.cell)
         ),
         None,
     )
@@ -220,3 +223,30 @@ def changes(before: Run, after: Run, followed: Place, wanted: str | None) -> Ite
         causes = causes_of(base, head, place.metric) if base and head else []
         made_of = f": {'; '.join(causes)}" if causes else ""
         yield f"{place}: {one[place]:.10g} to {two[place]:.10g}{share}{made_of}"
+
+
+def others(before: Mapping[str, str], after: Mapping[str, str], package: str) -> str | None:
+    """Say which other packages differ on the two sides of a step, for they may be the cause.
+
+    Args:
+        before: versions by distribution; none where they are not known.
+        after: of the other side.
+        package: the one that is searched.
+
+    >>> others({"x": "1", "tokenizers": "0.21"}, {"X": "2", "tokenizers": "0.22"}, "x")
+    'beside x, tokenizers 0.21 became 0.22, which may be the cause'
+    """
+    if not (before and after):
+        return None
+    one, two = ({normal(name): each for name, each in found.items()} for found in (before, after))
+    differ = [
+        f"{name} {one.get(name, '(none)')} became {two.get(name, '(none)')}"
+        for name in sorted((one.keys() | two.keys()) - {normal(package)})
+        if one.get(name) != two.get(name)
+    ]
+    return f"beside {package}, {', '.join(differ)}, which may be the cause" if differ else None
+
+
+def normal(name: str) -> str:
+    """Write a package's name as all of its spellings are alike (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

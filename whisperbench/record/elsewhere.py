@@ -150,8 +150,10 @@ def last_words(output: str) -> str:
     telling = [
         line
         for line in lines
-        if line.startswith(("ERROR: ", "E  ", "whisperbench: ", "INTERNALERROR> "))
+        if line.startswith(("ERROR: ", "E  ", "whisperbench: "))
         or "Error: " in line
         or ": error: " in line  # how argparse ends its usage
     ]
-    return one_line((telling or lines or ["it said nothing"])[-1])
+    # What pytest writes of a crash of its own may end in advice, which says less.
+    crash = [line for line in lines if line.startswith("INTERNALERROR> ")]
+    return one_line((telling or crash or lines or ["it said nothing"])[-1])

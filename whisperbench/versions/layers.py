@@ -27,6 +27,9 @@ from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.versions.environment import Environment
 from whisperbench.versions.pip import Pip, pip_for, run_python
 
+KEPT_DAYS = 30
+"""How long a layer is kept for which nobody asks."""
+
 COMPLETE = "complete"
 """The file that a layer has once it is whole: written last."""
 
@@ -75,8 +78,9 @@ def layered(
 ) -> Environment:
     """Return an environment that shares an interpreter's packages but for what is named.
 
-    It is built in the cache folder, once for the same interpreter, packages and requirements. One
-    whose building was interrupted is built again, from its start.
+    It is built in the cache folder, once for the same interpreter, packages, requirements and
+    settings of pip, and while no folder in which pip finds wheels changes. One whose building was
+    interrupted is built again, from its start; one that nobody asked for in `KEPT_DAYS` is removed.
 
     Args:
         python: the interpreter whose packages are shared.
@@ -98,11 +102,12 @@ def layered(
         scratch = Path(own)
         asked = [_settled(each, parent, pip, scratch) for each in _plain(requirements)]
         name = name or ", ".join(each.name for each in asked)
-        digest = _digest(parent, asked)
+        digest = _digest(parent, asked, list(pip.sources(parent.python)))
         folder = root / digest
         found = Environment(python=_python_in(folder), name=name)
         with _locked(root / f"{digest}.lock", name):
             if (folder / COMPLETE).is_file() and found.python.exists():
+                (folder / COMPLETE).touch()  # asked for today
                 return found
             started_s = time.monotonic()
             with _removed_unless_whole(folder):
@@ -172,10 +177,20 @@ def _parent(python: Path) -> _Parent:
     return _Parent(python, json.loads(run_python(python, "-c", _FACTS)))
 
 
-def _digest(parent: _Parent, asked: Sequence[_Asked]) -> str:
+def _digest(parent: _Parent, asked: Sequence[_Asked], sources: Sequence[str]) -> str:
     """Digest what a layer depends on."""
-    text = json.dumps([str(parent.python), parent.facts, sorted(each.key for each in asked)])
+    keys = sorted(each.key for each in asked)
+    text = json.dumps([str(parent.python), parent.facts, keys, *sources])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def versions_in(python: Path) -> dict[str, str]:
+    """Return the versions of all distributions that an interpreter finds, by name.
+
+    Raises:
+        InputError: it does not run.
+    """
+    return _parent(python).versions
 
 
 def _layers_folder() -> Path:
@@ -195,13 +210,21 @@ def _unwritable(path: Path, error: OSError) -> InputError:
 
 
 def _clear(root: Path) -> None:
-    """Remove what a process that was killed has left half built."""
+    """Remove what a process that was killed has left half built, and what nobody asks for."""
     for folder in root.iterdir():
-        if not folder.is_dir() or (folder / COMPLETE).exists():
+        if not folder.is_dir() or _wanted(folder):
             continue
-        with suppress(Timeout), FileLock(f"{folder}.lock", timeout=0):
-            if not (folder / COMPLETE).exists():
+        with suppress(Timeout, OSError), FileLock(f"{folder}.lock", timeout=0):
+            if not _wanted(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wanted(folder: Path) -> bool:
+    """Whether a layer is whole, and was asked for lately."""
+    try:
+        return time.time() - (folder / COMPLETE).stat().st_mtime < KEPT_DAYS * 86400
+    except OSError:
+        return False
 
 
 @contextmanager

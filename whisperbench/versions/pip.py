@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -104,6 +106,25 @@ class Pip:
         except NotInstallableError as error:
             raise InputError(str(error)) from error
 
+    def sources(self, python: Path) -> Iterator[str]:
+        """Yield all that decides which files pip takes, and changes if one of them does.
+
+        That is pip's settings, from its variables and its files, without passwords, and the size
+        and time of each file in a folder that is named in one of them: a wheel built again under
+        the same version is another one. What an index holds is taken to stay as it is.
+
+        Raises:
+            InputError: pip does not run.
+        """
+        try:
+            listed = self._call(python, ["config", "list"], "pip's settings")
+        except NotInstallableError as error:
+            raise InputError(str(error)) from error
+        for line in sorted(listed.splitlines()):
+            yield re.sub(r"//[^/@ ]*@", "//", line)
+            with suppress(ValueError, SyntaxError):
+                yield from _files_in(str(ast.literal_eval(line.partition("=")[2])))
+
     def run(self, python: Path, arguments: Sequence[str]) -> CompletedProcess[str]:
         """Run pip for an environment to its end, whatever that is.
 
@@ -128,6 +149,16 @@ class Pip:
         text = f"{done.stdout}\n{done.stderr}"
         _require_space(text, name)
         raise NotInstallableError(f"{name}: pip cannot install it: {last_error(text)}")
+
+
+def _files_in(setting: str) -> Iterator[str]:
+    """Yield what tells the files apart that a setting names, by their folders or themselves."""
+    for word in setting.split():
+        path = Path(word.removeprefix("file://")).expanduser()
+        with suppress(OSError):
+            for each in sorted(path.iterdir()) if path.is_dir() else [path]:
+                found = each.stat()
+                yield f"{each} {found.st_size} {found.st_mtime_ns}"
 
 
 def pip_for(python: Path) -> Pip:
