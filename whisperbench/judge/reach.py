@@ -232,10 +232,11 @@ def _of_functions(
     if missed:
         said += f"{': ' if count == len(missed) else '; not run: '}{_named(missed)}"
     if defined:
-        said += (
-            f"; not run, though {'its' if len(defined) == 1 else 'their'} definition changed and "
-            f"was executed: {_named(defined)}"
-        )
+        rest = "" if count == 1 else "; not run, but"
+        told = "its definition changed and was executed"
+        if len(defined) > 1:
+            told = "their definitions changed and were executed"
+        said += f"{rest or ', but'} {told}: {_named(defined)}"
     return said
 
 
