@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from whisperbench.results.reach import MODULE, Change, Changes, ClosedFile, Entered
 from whisperbench.units import counted
@@ -27,6 +26,8 @@ NAMED = 5
 """Functions or files that a sentence names."""
 
 _TEST = re.compile(r"(^|/)(tests?/|test_[^/]*\.py$|[^/]*_test\.py$|conftest\.py$)")
+
+_LAST_PART = re.compile(r"[/\\][^/\\]*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,11 +177,12 @@ def _is_sought(file: str, path: str, head: Entered) -> bool:
     """Whether the run looked for a file that one side alone has, or listed a folder over it."""
     if path in head.opened:
         return True
-    parents = PurePath(path).parents
-    folders = {str(parents[number]) for number in range(file.count("/") + 1)}
-    below = folders - {str(parents[file.count("/")])}
+    folders = []
+    for _ in range(file.count("/") + 1):
+        path = _LAST_PART.sub("", path)
+        folders.append(path)
     # Both sides have the folder at the top: that somebody looked for it says nothing.
-    return not (folders.isdisjoint(head.listed) and below.isdisjoint(head.opened))
+    return not ({*folders}.isdisjoint(head.listed) and {*folders[:-1]}.isdisjoint(head.opened))
 
 
 def _folders_touched(head: Entered) -> frozenset[str]:
