@@ -1,8 +1,8 @@
 """What a process looks for while it is recorded: files, folders, modules, versions of packages.
 
 Opening and listing are told by Python's audit events (PEP 578), loaded libraries by the system, and
-the rest by functions that are entered (`measure.reach`). What asks the system directly whether a
-file is there (os.stat, os.access) is not seen.
+the rest by functions that are entered (`measure.reach`). Not seen is what machine code or another
+program reads, and what asks the system directly whether a file is there (os.stat, os.access).
 """
 
 from __future__ import annotations
