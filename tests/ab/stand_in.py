@@ -154,7 +154,7 @@ class _Played:
                 failures[name] = failure
                 continue
             row = make_measurement(name, samples=(self.plan.seconds[name],) * 4)
-            turns = Turns(cpus=(0,), reference_ms=(1.0,) * 4) if channel is not None else None
+            turns = Turns(cpus=(0, 1), reference_ms=(1.0,) * 4) if channel is not None else None
             rows[name] = msgspec.structs.replace(row, found=LatencyResult(turns=turns))
         self.at("end")
         self._write(rows, failures)

@@ -121,3 +121,18 @@ def test_a_second_ctrl_c_kills_all(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt), ended_at_exit(processes):
         pass
     assert not [each for each in processes if psutil.pid_exists(each.pid)]
+
+
+def test_what_a_killed_process_has_started_ends_too(tmp_path: Path) -> None:
+    """One that cannot be interrupted, as where Ctrl-C is ignored, leaves none of its own behind."""
+    child = tmp_path / "child"
+    process = start(
+        tmp_path, "trap '' INT", "sleep 60 &", "echo $! > started", "mv started child", "wait"
+    )
+    while not child.exists():
+        time.sleep(0.01)
+    started = psutil.Process(int(child.read_text()))
+    process.kill()
+    assert not psutil.pid_exists(process.pid)
+    psutil.wait_procs([started], timeout=10)
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE

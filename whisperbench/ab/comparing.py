@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whisperbench.ab.pairs import Measured, why_whole
+from whisperbench.ab.pairs import ATTEMPTS, Measured, why_whole
 from whisperbench.ab.reaching import reach_of
 from whisperbench.ab.sides import (
     NothingSelectedError,
@@ -89,6 +89,7 @@ class Course:
         else:
             self.remarks.append(UNKNOWN)
         if self.asked.fast:
+            self._leave_wall_out()
             return
         self._measured = Measured(
             base=self.asked.base,
@@ -100,6 +101,13 @@ class Course:
             whole=why_whole(runs),
         )
         self._take_pairs(self._measured, started_s)
+
+    def check(self, edited: Callable[[], Sequence[str]]) -> None:
+        """Find out whether what was measured was one thing; the verdicts stand beside a fault."""
+        try:
+            self.faults += edited()
+        except WhisperbenchError as error:
+            self.faults.append(f"whether the files were edited meanwhile is not known: {error}")
 
     def _count_both(self) -> tuple[Run, ...]:
         """Run all but wall time on both sides, once; nothing where nothing of that is selected.
@@ -162,11 +170,20 @@ class Course:
         )
         return run
 
+    def _leave_wall_out(self) -> None:
+        """Say that wall time is not measured; where suite.toml requires it, that is no pass."""
+        required = "wall" in self.asked.suite.gate.require
+        said = "wall time was not measured, because of --fast"
+        if required:
+            self.faults.append(f"{said}, and suite.toml requires it")
+        else:
+            self.remarks.append(said)
+
     def _take_pairs(self, measured: Measured, started_s: float) -> None:
         longest_s = 0.0
-        while measured.pairs.count == 0 or (
-            measured.pairs.count < self.asked.largest and measured.wanted()
-        ):
+        # What missed a pair gets another one, so that it comes to its last look.
+        most = self.asked.largest + ATTEMPTS
+        while measured.pairs.count == 0 or (measured.pairs.count < most and measured.wanted()):
             begun_s = self.clock()
             budget_s = self.asked.budget_s
             if budget_s is not None and begun_s - started_s + longest_s > budget_s:
@@ -206,6 +223,8 @@ class Course:
         circumstances = [*(counts.circumstances if counts is not None else ()), *self.remarks]
         if measured is not None:
             judged += measured.pairs.judged()
+            if counts is None:
+                circumstances += measured.pairs.circumstances()
             unmeasured += measured.unmeasured()
             if measured.whole:
                 circumstances.append(f"wall time is by whole processes: {measured.whole}")
@@ -216,4 +235,5 @@ class Course:
             circumstances=circumstances,
             require=self.asked.suite.gate.require,
             reach=self._reached,
+            remedy="a quieter machine or more rounds (turn_rounds in suite.toml) would decide it",
         )

@@ -117,6 +117,7 @@ class Measured:
 
     def _keep(self, number: int, runs: tuple[Run, Run]) -> None:
         self.pairs.add(*runs)
+        ran: set[str] = set()
         failed: dict[str, list[str]] = {}
         for side, run in zip((self.base, self.head), runs, strict=True):
             # What ran out of memory is over a limit, and may be without a figure all the same.
@@ -124,7 +125,7 @@ class Measured:
             for entry in run.info.manifest:
                 if entry.deselected:
                     continue
-                self._asked.add(entry.benchmark)
+                ran.add(entry.benchmark)
                 if entry.benchmark not in figures:
                     failed.setdefault(entry.benchmark, []).append(
                         f"{side.name}, pair {number}: {entry.outcome}: {entry.benchmark}: "
@@ -136,13 +137,14 @@ class Measured:
             if run.machine.on_host:
                 self._threads = run.machine.threads
                 self._cores = max((len(each.cpus) for each in turns if each), default=0)
-        for name in self._asked - failed.keys():
+        for name in ran - failed.keys():
             self.failures.pop(name, None)
         for name, reasons in failed.items():
             # Of a side that is left alone the reason is the other one's.
             own = [reason for reason in reasons if not reason.endswith(LEFT_ALONE)]
             self.failures[name] += 1
             self.reasons[name] = (own or reasons)[0]
+        self._asked |= ran
         names = ids_of(self._result(number, self.head))
         for name, row in zip(names, runs[1].measurements, strict=True):
             self._keys[name] = (row.benchmark, row.cell)

@@ -98,6 +98,7 @@ def resolved(wish: Wish, say: Callable[[str], None]) -> Iterator[Sides]:
             return
         head = stack.enter_context(checked_out(wish.repository, wish.head))
         base = stack.enter_context(checked_out(wish.repository, wish.base))
+        states = state_of(base), state_of(head)
         suite = suite_for(head, place / "suite")
         sides = []
         for name, tree, more in (("base", base, wish.base_with), ("head", head, wish.head_with)):
@@ -110,7 +111,7 @@ def resolved(wish: Wish, say: Callable[[str], None]) -> Iterator[Sides]:
             base=sides[0],
             head=sides[1],
             trees=(base, head),
-            states=(state_of(base), state_of(head)),
+            states=states,
             remarks=tuple(dict.fromkeys((*base.remarks, *head.remarks))),
         )
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from whisperbench.errors import InvalidMeasurementError, one_line
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE, Part
 from whisperbench.record.elsewhere import last_words, rebased, suite_environment
 from whisperbench.record.processes import LAST_WORDS_S
-from whisperbench.results.records import Run
+from whisperbench.results.records import ManifestEntry, Run
 from whisperbench.results.run_file import read_run
 
 TOLD = (0, 1)
@@ -127,7 +128,7 @@ class SideProcess:
         run = read_run(self.result)
         if code and all(entry.outcome == "measured" for entry in _asked(run)):
             raise SideError(
-                f"the {self.side.name}'s process {self.how_it_ended()}: what failed was no benchmark"
+                f"the {self.side.name}'s process {self.how_it_ended()}; no benchmark of it failed"
             )
         return run
 
@@ -167,9 +168,23 @@ class SideProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, and what it has started, which it cannot end any more itself."""
+        started: list[psutil.Process] = []
+        with suppress(psutil.Error):
+            started = psutil.Process(self.pid).children(recursive=True)
         self._process.kill()
         self._process.wait()
+        for child in started:
+            with suppress(psutil.Error):
+                child.kill()
+
+
+def _asked(run: Run) -> list[ManifestEntry]:
+    return [entry for entry in run.info.manifest if not entry.deselected]
+
+
+def _asked(run: Run) -> list[ManifestEntry]:
+    return [entry for entry in run.info.manifest if not entry.deselected]
 
 
 def _name_of(number: int) -> str:
@@ -186,6 +201,8 @@ def ended_at_exit(processes: Sequence[SideProcess]) -> Iterator[None]:
         yield
     finally:
         impatient = False
+        for process in processes:  # all of them first, so that they end side by side
+            process.interrupt()
         for process in processes:
             try:
                 (process.kill if impatient else process.end)()

@@ -236,7 +236,8 @@ def _rounds(
     for live, other in zip(both, reversed(both), strict=True):
         live.tell(Start(cpus=cpus, partner=other.pid))
     said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
-    turn, rounds, started_s = number, 0, clock()
+    # The round that ends the settling is the last one of it.
+    turn, rounds, started_s = number, -1 if settle_s else 0, clock()
     while any(isinstance(each, Ready) for each in said.values()):
         spent_s = clock() - started_s - settle_s
         even = (rounds - fewest) % 2 == 0
@@ -263,14 +264,20 @@ def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
 
 
 def can_pin() -> bool:
-    """Whether this system can pin the threads of other processes."""
-    return hasattr(os, "sched_setaffinity") and Path("/proc/self/task").is_dir()
+    """Whether this system lets the threads of processes be pinned."""
+    if not hasattr(os, "sched_setaffinity") or not Path("/proc/self/task").is_dir():
+        return False
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except OSError:  # a sandbox may refuse it
+        return False
+    return True
 
 
 def pin(pids: Sequence[int], cpus: Sequence[int]) -> None:
     """Pin all threads of processes to CPUs; threads that they start later inherit it."""
     for pid in pids:
-        with suppress(OSError):  # it has ended, which the next message shows
+        with suppress(FileNotFoundError):  # it has ended, which the next message shows
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 with suppress(ProcessLookupError):
                     os.sched_setaffinity(int(thread.name), cpus)

@@ -129,7 +129,7 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
     from whisperbench.asked.suite import read_suite
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
-    from whisperbench.report.verdicts import FORMATS, as_json
+    from whisperbench.report.verdicts import FORMATS, as_json, as_text
     from whisperbench.results.run_file import write_whole
 
     def say(line: str) -> None:
@@ -155,16 +155,23 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
                     say(f"{side.name}: {side.what}")
                 course = Course(asked, say, lock, remarks=list(sides.remarks))
                 course.run()
-                course.faults += sides.edited()
+                course.check(sides.edited)
                 code = course.found.exit_code
         except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
             if course is not None:
                 course.faults.append("interrupted: this is what was known by then")
         if course is None:
             raise KeyboardInterrupt
         found = course.found
-        typer.echo(FORMATS[written](found))
-        write_whole(folder / "verdicts.json", as_json(found).encode() + b"\n")
+        # What was decided of wall time took minutes, so all of it is shown.
+        typer.echo(
+            as_text(found, every_change=True) if written == "text" else FORMATS[written](found)
+        )
+        try:
+            write_whole(folder / "verdicts.json", as_json(found).encode() + b"\n")
+        except InputError as error:  # the verdicts are printed, and stand
+            say(str(error))
         say(f"all files: {folder}")
     return code
 

@@ -15,6 +15,7 @@ import pytest
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE, Channel, Part
 from whisperbench.plugin.needs import FRESH_PROCESS, needs_of
 from whisperbench.plugin.session import is_benchmark, session_of
+from whisperbench.record.runs import recorded
 
 if TYPE_CHECKING:
     from whisperbench.devices.accelerator import Accelerator
@@ -34,14 +35,15 @@ def part() -> Part | None:
     """Return the part that this process is to run; None for all of the suite.
 
     Raises:
-        pytest.UsageError: there is no such part.
+        pytest.UsageError: there is no such part, or `whisperbench ab` has not asked for it.
     """
     name = os.environ.get(PART_VARIABLE)
-    for known in get_args(Part):
-        if name == known:
-            return known  # type: ignore[no-any-return]
     if name is None:
         return None
+    for known in get_args(Part):
+        # One that is left over in an environment would leave out what nobody asked to leave out.
+        if name == known and recorded():
+            return known  # type: ignore[no-any-return]
     raise pytest.UsageError(f"{PART_VARIABLE} is whisperbench ab's own: unset it")
 
 

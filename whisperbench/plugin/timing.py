@@ -17,6 +17,7 @@ import pytest
 
 from whisperbench.measure.rounds import Rounds, garbage_held, take_rounds
 from whisperbench.measure.telemetry import Telemetry
+from whisperbench.plugin.parts import part
 from whisperbench.plugin.replay import replay
 from whisperbench.plugin.terminal import announcer
 from whisperbench.results.metrics import Value, figures
@@ -141,9 +142,10 @@ class Timing:
     def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
         """Repeat a call, untimed, and return its energy per audio second.
 
-        Nothing on a CPU, which does not tell; nor where a partner's idle time is in it.
+        Nothing on a CPU, which does not tell; nor in a part of `whisperbench ab`, where the idle
+        time of a partner may be in it.
         """
-        if self._partner is not None:
+        if part() is not None:
             return {}
         from whisperbench.measure.latency.energy import measure_energy
 

@@ -33,11 +33,11 @@ def where(each: Judged) -> str:
 
 NEXT: dict[Judgement, str] = {
     "regressed": "find what changed; or allow it by a [[tolerance]] in benchmarks/suite.toml, with "
-    "the reason; or record a new baseline, with --force",
+    "the reason; or, where the base is a recorded baseline, record a new one with --force",
     "over-limit": "find what grew; or raise the limit in benchmarks/suite.toml, and say why",
-    "new": "record the baseline anew",
-    "missing": "measure it; or record the baseline anew",
-    "not-comparable": "measure both alike; or record the baseline anew",
+    "new": "measure the base as well: record the baseline anew, where it is one",
+    "missing": "measure it; or record the baseline anew, where the base is one",
+    "not-comparable": "measure both alike; or record the baseline anew, where the base is one",
 }
 """What to do, where a verdict's sentence does not say it."""
 
