@@ -48,15 +48,20 @@ class Plan(msgspec.Struct, kw_only=True):
     ID", "wall 1 end", with the number of the pair."""
 
 
-def interpreter(folder: Path, plan: Plan) -> Path:
-    """Make a program that plays by a plan."""
+def interpreter(folder: Path, plan: Plan, planted: str = "") -> Path:
+    """Make a program that plays by a plan, and that alone has a module of some text."""
     folder.mkdir(parents=True, exist_ok=True)
     path, planned = folder / "python", folder / "plan.json"
     plan.told = plan.told or str(folder / "told")
     planned.write_bytes(msgspec.json.encode(plan))
+    packages = ""
+    if planted:
+        packages = str(folder / "site-packages")
+        Path(packages).mkdir()
+        Path(packages, "planted.py").write_text(planted)
     path.write_text(
         f'#!/bin/sh\n[ "$1 $2" = "-m pytest" ] && exec {sys.executable} {__file__} {planned} "$@"\n'
-        f'exec {sys.executable} "$@"\n'
+        f'PYTHONPATH={packages} exec {sys.executable} "$@"\n'
     )
     path.chmod(0o755)
     return path

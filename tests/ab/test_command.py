@@ -78,6 +78,8 @@ class Bench:
         self.folder = folder
         self.results, self.cache = folder / "results", folder / "cache"
         self.base, self.head = Plan(), Plan()
+        self.planted = ""
+        """Text of a module that the head alone has, and that it does not import."""
         self.variables: dict[str, str] = {}
         self.largest_file = resource.RLIM_INFINITY
         self.process: subprocess.Popen[str] | None = None
@@ -87,7 +89,7 @@ class Bench:
         """Start the command, in a group of its own."""
         self.pythons = (
             interpreter(self.folder / "base", self.base),
-            interpreter(self.folder / "head", self.head),
+            interpreter(self.folder / "head", self.head, self.planted),
         )
         base, head = map(str, self.pythons)
         largest = (self.largest_file, self.largest_file)
@@ -153,8 +155,25 @@ def test_unchanged_code_passes(bench: Bench) -> None:
     assert "pair 3 of at most 16" in ended.err
     assert "pair 4" not in ended.err
     assert {each["verdict"] for each in ended.verdicts()["verdicts"]} == {"ok"}
-    assert [place for place, _ in told(bench.pythons[0]) if " " not in place] == ["counts"]
-    assert [place for place, _ in told(bench.pythons[1]) if " " not in place] == ["counts", "cost"]
+    assert "no code differs between base and head" in ended.out
+    # So the head's cost pass is not run once more.
+    for python in bench.pythons:
+        assert [place for place, _ in told(python) if " " not in place] == ["counts"]
+
+
+def test_code_that_was_not_run_is_no_pass(bench: Bench) -> None:
+    """Where the head's cost pass has entered nothing of what differs, that is said, with 4."""
+    bench.planted = "def new():\n    pass\n"
+    ended = bench.run("--fast")
+    assert ended.code == 4
+    assert (
+        "unreached: none of 2 changed functions were run by the cost pass: planted.py itself, "
+        "planted.py: new; so its counts say nothing of the change"
+    ) in ended.out.splitlines()
+    reach = ended.verdicts()["reach"]
+    assert reach["unreached"]
+    assert [each["name"] for each in reach["missed"]] == ["<module>", "new"]
+    assert [place for place, _ in told(bench.pythons[1])] == ["counts", "cost"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +189,7 @@ def test_unchanged_code_passes(bench: Bench) -> None:
 def test_an_interruption(bench: Bench, number: int, side: int, place: str, known: str) -> None:
     """Ctrl-C and a cancelled job end all processes, and what is known is said; exit code 130."""
     (bench.base, bench.head)[side].at = {place: SLEEP}
+    bench.planted = "NEW = 1" if place == "cost" else ""
     process = bench.start()
     bench.wait_for(side, place)
     if number == signal.SIGINT:
@@ -271,6 +291,7 @@ def test_a_side_that_cannot_be_counted(bench: Bench, side: int, what: str, said:
 def test_a_side_that_ends_later(bench: Bench, side: int, place: str, what: str, said: str) -> None:
     """It is said which one, how and where; what is known stands, and it has not passed."""
     (bench.base, bench.head)[side].at = {place: what}
+    bench.planted = "NEW = 1" if place == "cost" else ""
     ended = bench.run()
     assert ended.code == 4, ended.out
     (line,) = [line for line in ended.out.splitlines() if "'s process " in line]

@@ -77,6 +77,8 @@ def test_no_pair_is_begun_that_would_end_after_the_budget(
     assert [each.verdict.verdict for each in found.judged] == ["inconclusive"]
     # Nothing at all was decided: that is no pass.
     assert found.exit_code == ExitCode.INCONCLUSIVE
+    # Of wall time alone nobody knows what was run.
+    assert found.circumstances.count(comparing.UNKNOWN) == 1
 
 
 def test_pairs_end_with_the_last_look(tmp_path: Path, clock: FakeClock) -> None:

@@ -18,8 +18,10 @@ from tests.runs import make_cell, make_measurement, make_run, make_run_file
 from whisperbench.cli import app
 from whisperbench.judge.compare import compare
 from whisperbench.judge.comparison import Comparison
+from whisperbench.judge.reach import reach
 from whisperbench.report.verdicts import as_json, as_markdown, as_text
 from whisperbench.results.figure import Metric
+from whisperbench.results.reach import Change, Changes, Entered
 from whisperbench.results.records import ManifestEntry, Measurement
 
 
@@ -102,3 +104,17 @@ def test_other_formats_say_the_same() -> None:
     assert content["circumstances"] == said
     assert len(content["verdicts"]) == len(judged) == 4
     assert content["verdicts"][0]["cell"]["precision"] == "int8"
+    assert content["reach"] is None
+
+
+def test_json_names_every_changed_function() -> None:
+    """Where the sentence names a few of those that were not run, JSON has all of them."""
+    changes = [
+        Change(file="a.py", name=f"f{number}", path="/a.py", base_path="/b/a.py", kind="changed")
+        for number in range(9)
+    ]
+    found = reach(Changes(functions=tuple(changes)), Entered(functions={"/a.py": ("f0",)}))
+    content = json.loads(as_json(Comparison(judged=[], reach=found)))["reach"]
+    assert [each["name"] for each in content["run"]] == ["f0"]
+    assert [each["name"] for each in content["missed"]] == [f"f{number}" for number in range(1, 9)]
+    assert (content["changed"], content["unreached"]) == (9, False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -154,6 +156,77 @@ def test_versions_and_modules_that_are_asked_for_are_taken_down() -> None:
     assert {"msgspec", "nothing_of_that_name"} <= set(entered.asked)
 
 
+def recorded(act: Callable[[], object]) -> Entered:
+    """Return all that an action does."""
+    recording = Recording()
+    try:
+        act()
+    finally:
+        entered = recording.stop()
+    return entered
+
+
+def test_files_that_are_opened_or_looked_for_are_taken_down(tmp_path: Path) -> None:
+    """Whether they are there or not; Python's own are not, for their functions are."""
+    link = tmp_path / "link.json"
+    there, missing, sought = (tmp_path / name for name in ("there", "missing", "sought"))
+    there.touch()
+    link.symlink_to(there)
+    (tmp_path / "code.py").touch()
+
+    def act() -> None:
+        link.read_text(encoding="utf-8")
+        with contextlib.suppress(OSError):
+            missing.open(encoding="utf-8")
+        assert not os.path.exists(sought)  # noqa: PTH110 - as others ask
+        assert not (tmp_path / "stat").exists()
+        (tmp_path / "code.py").read_bytes()
+
+    here = {each for each in recorded(act).opened if each.startswith(os.path.realpath(tmp_path))}
+    names = ("there", "missing", "sought", "stat")
+    assert here - {os.path.realpath(tmp_path / "code.py")} == {
+        os.path.realpath(tmp_path / name) for name in names
+    }
+
+
+def test_folders_that_are_listed_are_taken_down(tmp_path: Path) -> None:
+    """Who lists a folder may go on otherwise for a file more. The lists of imports do not count."""
+    for name in ("listed", "scanned", "imported"):
+        (tmp_path / name).mkdir()
+
+    def act() -> None:
+        os.listdir(tmp_path / "listed")  # noqa: PTH208 - as others list
+        list(os.scandir(tmp_path / "scanned"))
+        importlib.machinery.FileFinder(
+            str(tmp_path / "imported"), (importlib.machinery.SourceFileLoader, [".py"])
+        ).find_spec("nothing")
+
+    listed = set(recorded(act).listed)
+    assert {os.path.realpath(tmp_path / name) for name in ("listed", "scanned")} <= listed
+    assert os.path.realpath(tmp_path / "imported") not in listed
+
+
+def test_imports_that_fail_are_taken_down() -> None:
+    """Who tries to import a module may go on otherwise without it."""
+
+    def act() -> None:
+        for name in ("no_such_module", "importlib.no_such_part"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+    assert {"no_such_module", "importlib.no_such_part"} <= set(recorded(act).tried)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is loaded")
+def test_libraries_that_are_loaded_are_taken_down() -> None:
+    """The system tells them, however they were loaded."""
+    library = sys.modules["msgspec._core"].__file__
+    assert library is not None
+    entered = recorded(lambda: None)
+    assert entered.libraries
+    assert os.path.realpath(library) in entered.opened
+
+
 def test_what_was_imported_before_is_named() -> None:
     """Modules that are there already are told, for their functions may have run."""
     entered = Recording().stop()
@@ -203,12 +276,13 @@ def names_in(source: bytes, name: str) -> Iterator[list[str]]:
 
 def test_processes_add_up() -> None:
     """What either of two processes entered was entered, and what either did not see is unseen."""
-    one = Entered(functions={"a": ("f",)}, unseen=("one",))
-    two = Entered(functions={"a": ("g",), "b": ("h",)}, asked=("torch",))
+    one = Entered(functions={"a": ("f",)}, unseen=("one",), tried=("m",), libraries=True)
+    two = Entered(functions={"a": ("g",), "b": ("h",)}, asked=("torch",), opened=("o",))
     both = merged(one, two)
     assert both.functions == {"a": ("f", "g"), "b": ("h",)}
     assert both.unseen == ("one",)
-    assert both.asked == ("torch",)
+    assert (both.asked, both.tried, both.opened) == (("torch",), ("m",), ("o",))
+    assert not both.libraries
 
 
 CHILD = """

@@ -1,16 +1,39 @@
-"""A run that records which functions it enters."""
+"""A run that records which functions it enters. scripts/check_reach.py has the suite do so."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.conftest import RunSuite
-from whisperbench.measure.latency import startup
+from whisperbench.asked.checkout import ROOT
 from whisperbench.measure.reach import VARIABLE, read_entered
-from whisperbench.whisper import dummy
-from whisperbench.whisper.checkpoints import Checkpoint
+
+PLAYED = """
+def in_child(connection):
+    connection.send("done")
+
+def here():
+    pass
+
+def never():
+    pass
+"""
+
+TESTS = """
+import played
+from whisperbench.measure.fresh import start_process
+from whisperbench.plugin.reach import result_beside
+
+def test_it():
+    played.here()
+    process, connection = start_process(played.in_child)
+    assert connection.recv() == "done"
+    process.join()
+    result_beside().write_text("a result")
+"""
 
 
 def test_figures_of_such_a_run_are_not_judged(run_suite: RunSuite, tmp_path: Path) -> None:
@@ -20,34 +43,28 @@ def test_figures_of_such_a_run_are_not_judged(run_suite: RunSuite, tmp_path: Pat
     assert "no figure of it is kept or judged; drop one of the two" in done.stderr
 
 
-def test_a_run_tells_what_it_and_its_fresh_processes_enter(
-    run_suite: RunSuite, tmp_path: Path, dummy_tiny: Checkpoint
-) -> None:
-    """The model runs in a fresh process alone, and is told of all the same; no result is left.
-
-    Building a dummy runs as well, though there is one in the cache.
-    """
-    assert dummy_tiny.folder.exists()
+def test_a_run_tells_what_it_and_its_fresh_processes_enter(tmp_path: Path) -> None:
+    """A function that runs in a fresh process alone is told of all the same; no result is left."""
+    (tmp_path / "played.py").write_text(PLAYED, encoding="utf-8")
+    (tmp_path / "test_it.py").write_text(TESTS, encoding="utf-8")
     path = tmp_path / "told" / "reach.json"
-    done = run_suite(
-        *("--model", "dummy:tiny", "--precision", "fp32", "--clip", "yes"),
-        *("--tokens", "2", "--rounds", "1"),
-        path="benchmarks/test_startup.py",
-        **{VARIABLE: str(path)},
+    path.parent.mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "whisperbench.plugin.reach"),
+            *("-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "test_it.py"),
+        ],
+        cwd=tmp_path,
+        env=os.environ | {VARIABLE: str(path), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     assert "no result is kept" in done.stdout
     assert [each.name for each in path.parent.iterdir()] == ["reach.json"]
-    assert not (tmp_path / "run.json").exists()
     entered = read_entered(path)
     assert not entered.unseen
-    found = importlib.util.find_spec("transformers")
-    assert found is not None
-    assert found.origin is not None
-    file = Path(found.origin).parent / "models" / "whisper" / "modeling_whisper.py"
-    model = entered.functions[os.path.realpath(file)]
-    assert {"WhisperEncoderLayer", "WhisperEncoderLayer.forward"} <= set(model)
-    assert "WhisperForAudioClassification.forward" not in model
-    assert "_build" in entered.functions[os.path.realpath(dummy.__file__)]
-    # Of this package one function runs in the run's own process, and one in the fresh one.
-    assert {"measure_startup", "main"} <= set(entered.functions[os.path.realpath(startup.__file__)])
+    functions = set(entered.functions[os.path.realpath(tmp_path / "played.py")])
+    assert functions == {"<module>", "here", "in_child"}
+    assert "played" in entered.tried

@@ -60,7 +60,8 @@ def test_functions_and_closed_files_are_told_apart(tmp_path: Path) -> None:
         ("a.py", "unused", "changed")
     ]
     assert found.functions[0].path == str((head / "a.py").resolve())
-    assert found.closed == ("data.json", "template.py")
+    assert [each.file for each in found.closed] == ["data.json", "template.py"]
+    assert found.closed[0].path == str((head / "data.json").resolve())
 
 
 def test_a_new_file_and_one_that_is_gone_are_named(tmp_path: Path) -> None:

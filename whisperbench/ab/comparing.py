@@ -20,13 +20,17 @@ from whisperbench.asked.suite import Suite
 from whisperbench.errors import WhisperbenchError
 from whisperbench.judge.comparison import Comparison, hold_against
 from whisperbench.judge.pairs import Pairs
+from whisperbench.judge.reach import Reach
 from whisperbench.judge.sequential import MOST
 from whisperbench.measure.reach import VARIABLE as REACH_VARIABLE
 from whisperbench.measure.reach import read_entered
 from whisperbench.results.passes import CostResult
+from whisperbench.results.reach import Entered
 from whisperbench.results.records import Run
 from whisperbench.units import counted
 from whisperbench.versions.revisions import Tree
+
+UNKNOWN = "no cost was counted, so it is not known which of the changed functions were run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,7 @@ class Course:
     """What keeps it from passing, whatever the verdicts are."""
     _counts: Comparison | None = None
     _measured: Measured | None = None
+    _reached: Reach | None = None
 
     def run(self) -> None:
         """Measure both sides, as far as it was asked for.
@@ -81,6 +86,8 @@ class Course:
                 self._reach(runs[1])
             except WhisperbenchError as error:  # the verdicts on counts stand
                 self.faults.append(f"what the head runs of the code that differs: {error}")
+        else:
+            self.remarks.append(UNKNOWN)
         if self.asked.fast:
             self._leave_wall_out()
             return
@@ -125,10 +132,18 @@ class Course:
     def _reach(self, counted_run: Run) -> None:
         """Find out what the head's cost pass runs of the code that differs."""
         if not any(isinstance(row.found, CostResult) for row in counted_run.measurements):
-            self.remarks.append(
-                "no cost was counted, so it is not known which of the changed functions were run"
-            )
+            self.remarks.append(UNKNOWN)
             return
+        sides = self.asked.base, self.asked.head
+        self._reached, remarks = reach_of(
+            (sides[0].python, sides[1].python), self.asked.trees, self._record
+        )
+        self.remarks += remarks
+        where = self.faults if self._reached.unreached else self.remarks
+        where.append(self._reached.sentence)
+
+    def _record(self) -> Entered:
+        """Run the head's cost pass once more, and return what it enters."""
         path = self.asked.folder / "head-entered.json"
         process = SideProcess(
             self.asked.head,
@@ -140,12 +155,7 @@ class Course:
         )
         with ended_at_exit([process]):
             process.require_end()
-        sides = self.asked.base, self.asked.head
-        found, remarks = reach_of(
-            (sides[0].python, sides[1].python), self.asked.trees, read_entered(path)
-        )
-        self.remarks += remarks
-        (self.faults if found.unreached else self.remarks).append(found.sentence)
+        return read_entered(path)
 
     def _count(self, side: Side) -> Run:
         """Run all but wall time on a side, once."""
@@ -224,5 +234,6 @@ class Course:
             unmeasured=unmeasured,
             circumstances=circumstances,
             require=self.asked.suite.gate.require,
+            reach=self._reached,
             remedy="a quieter machine or more rounds (turn_rounds in suite.toml) would decide it",
         )

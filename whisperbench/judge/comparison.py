@@ -10,6 +10,7 @@ from whisperbench.asked.suite import Suite
 from whisperbench.errors import ExitCode, IncomparableError, RegressedError, WhisperbenchError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.in_turns import remedy
+from whisperbench.judge.reach import Reach
 from whisperbench.results.records import Judged, Judgement, Run
 
 PASSES = ("ok", "improved")
@@ -43,6 +44,9 @@ class Comparison:
     """What else has changed."""
     require: Collection[str] = DEFAULT_GATE.require
     """Kinds whose figures must be decided, by suite.toml's [gate]."""
+    reach: Reach | None = None
+    """What of the code that differs was run, where that is known. Where nothing was, `unmeasured`
+    says so."""
     remedy: str = ""
     """What would decide what is not decided, as a clause; empty where nothing would."""
 

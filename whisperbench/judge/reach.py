@@ -1,20 +1,25 @@
-"""What a gate's cells have run of what was changed: a gate that reached nothing of it saw nothing.
+"""What a cost pass has run of what was changed: a gate that reached nothing of it saw nothing.
 
 A changed function was run if the head's process entered it. It also counts as reached where its
 definition differs (its name, arguments, decorators or base classes, or that it is there at all) and
 the body around it ran, because that body does something else now. So what is said to be unreached
 cannot have changed a count: up to the first instruction that differs both sides do the same, and
-that instruction stands in a function or body that is entered, in a file whose absence counts as
-reached, or in one that cannot be looked into, which counts as reached as well.
+that instruction stands in a function or body that is entered, or follows from a file that is read
+or looked for.
+
+A file that cannot be looked into counts as reached where the process touched anything in the
+same folder at the top, for code in a package may read its data without Python, or where it opened
+the file itself. A Python file that only one side has counts where it was imported, or was to be,
+or where something listed the folder that lacks it or looked for it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from whisperbench.results.reach import MODULE, Change, Changes, Entered
+from whisperbench.results.reach import MODULE, Change, Changes, ClosedFile, Entered
 from whisperbench.units import counted
 
 NAMED = 5
@@ -22,10 +27,12 @@ NAMED = 5
 
 _TEST = re.compile(r"(^|/)(tests?/|test_[^/]*\.py$|[^/]*_test\.py$|conftest\.py$)")
 
+_LAST_PART = re.compile(r"[/\\][^/\\]*$")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """What the cells of a run reached of what differs between base and head."""
+    """What a run reached of what differs between base and head."""
 
     sentence: str
     """What there is to say."""
@@ -35,16 +42,29 @@ class Reach:
     run: tuple[Change, ...] = ()
     """Functions that were entered."""
     defined: tuple[Change, ...] = ()
-    """Functions that were not, but that the body around them defines otherwise, or no more."""
+    """Functions that were not, but whose definition differs, in a body that was."""
     missed: tuple[Change, ...] = ()
     """The others."""
     tests: tuple[Change, ...] = ()
     """Those of the others that are tests, which no cell is to run."""
+    closed: tuple[str, ...] = ()
+    """What cannot be looked into and may have been read."""
+    unread: tuple[str, ...] = ()
+    """What cannot be looked into and was not read."""
 
     @property
     def changed(self) -> int:
         """How many functions differ, without tests that did not run."""
         return len(self.run) + len(self.defined) + len(self.missed)
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything of what differs was reached."""
+        return bool(self.run or self.defined or self.closed)
+
+
+NOTHING = Reach(sentence="no code differs between base and head", unreached=False)
+"""Of two sides that are the same."""
 
 
 def reach(changes: Changes, head: Entered, base: Entered | None = None) -> Reach:
@@ -53,15 +73,16 @@ def reach(changes: Changes, head: Entered, base: Entered | None = None) -> Reach
     Args:
         changes: what differs.
         head: what the head's run entered.
-        base: what the base's run entered, which decides of functions and files that the head does
-            not have. Without it a file that the head lacks counts as reached.
+        base: what the base's run entered, which decides as well of functions that the head does
+            not have.
 
     Returns:
         A sentence, and whether nothing was reached.
     """
     if changes.nothing:
-        return Reach(sentence="base and head have the same code", unreached=False)
+        return NOTHING
     run, defined, missed, tests = [], [], [], []
+    asked = {_plain(name) for name in head.asked}
     for change in changes.functions:
         if _ran(change, head, base):
             run.append(change)
@@ -71,25 +92,61 @@ def reach(changes: Changes, head: Entered, base: Entered | None = None) -> Reach
             tests.append(change)
         else:
             missed.append(change)
-    closed = [*changes.closed, *(f"the version of {name}" for name in _asked(changes, head))]
+    touched = _folders_touched(head)
+    closed: list[str] = []
+    unread: list[ClosedFile] = []
+    for file in changes.closed:
+        if _is_read(file, head, touched):
+            closed.append(str(file))
+        else:
+            unread.append(file)
+    closed += [f"the version of {name}" for name in changes.versions if _plain(name) in asked]
     count = len(run) + len(defined) + len(missed)
-    unreached = not (run or defined or closed) and (count > 0 or changes.unopened > 0)
+    code = count or changes.unopened or any(file.is_library for file in unread)
+    unreached = bool(code) and not (run or defined or closed)
     parts = [
-        _of_functions(run, defined, missed, unreached=unreached),
-        _of_unopened(changes.unopened, unreached=unreached and not count),
+        _of_functions(run, defined, missed),
+        _of_unopened(changes.unopened),
         _of_closed(closed, ran=bool(run)),
+        _of_unread(unread),
         _of_tests(tests),
         *(f"{why}, so all of an imported file counts as run" for why in head.unseen[:1]),
     ]
-    said = "; ".join(part for part in parts if part)
+    said = "; ".join(part for part in parts if part) or (
+        "no code differs between base and head, and the cost pass did not ask for the versions "
+        f"that do: {_named(changes.versions)}"
+    )
+    if unreached:
+        said = f"unreached: {said}; so its counts say nothing of the change"
     return Reach(
-        sentence=said or "what differs is not in the code: versions of packages that nothing asks",
+        sentence=said,
         unreached=unreached,
         run=tuple(run),
         defined=tuple(defined),
         missed=tuple(missed),
         tests=tuple(tests),
+        closed=tuple(closed),
+        unread=tuple(map(str, unread)),
     )
+
+
+def beside_the_suite(found: Reach, own: int) -> Reach:
+    """Say that nothing was reached where the suite itself differs, and nothing else was reached.
+
+    Args:
+        found: of all that is not the suite's.
+        own: functions of the suite that differ. The head's suite measures both sides.
+    """
+    if not own or found.anything:
+        return found
+    differ = "differs" if own == 1 else "differ"
+    said = (
+        f"{counted(own, 'function')} of the suite itself {differ} between base and head, and the "
+        "head's suite measures both sides"
+    )
+    rest = found.sentence.removeprefix("unreached: ")
+    beside = "" if found == NOTHING else f"; of what else differs: {rest}"
+    return replace(found, unreached=True, sentence=f"unreached: {said}{beside}")
 
 
 def _ran(change: Change, head: Entered, base: Entered | None) -> bool:
@@ -106,17 +163,53 @@ def _is_defined(change: Change, head: Entered, base: Entered | None) -> bool:
         return any(side.runs(path, change.within) for side, path in sides)
     if change.name != MODULE or change.kind == "changed":
         return False
-    # The head may have looked for the file, in vain, and gone on without it.
-    if change.kind == "removed" and base is None:
+    if _is_sought(change.file, change.path, head):
+        return True
+    module = change.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    # A folder of the path may lie below the repository's: a module is known by the name's end.
+    if any(f".{module}".endswith(f".{name}") for name in head.tried):
         return True
     asked = {_plain(name.partition(".")[0]) for name in head.asked}
-    return _plain(change.file.partition("/")[0].removesuffix(".py")) in asked
+    return _plain(module.partition(".")[0]) in asked
 
 
-def _asked(changes: Changes, head: Entered) -> list[str]:
-    """Return the packages of other versions whose version the run asked for."""
-    asked = {_plain(name) for name in head.asked}
-    return [name for name in changes.versions if _plain(name) in asked]
+def _is_sought(file: str, path: str, head: Entered) -> bool:
+    """Whether the run looked for a file that one side alone has, or listed a folder over it."""
+    if path in head.opened:
+        return True
+    folders = []
+    for _ in range(file.count("/") + 1):
+        path = _LAST_PART.sub("", path)
+        folders.append(path)
+    # Both sides have the folder at the top: that somebody looked for it says nothing.
+    return not ({*folders}.isdisjoint(head.listed) and {*folders[:-1]}.isdisjoint(head.opened))
+
+
+def _folders_touched(head: Entered) -> frozenset[str]:
+    """Return all folders under which a run opened, listed or imported something."""
+    found: set[str] = set()
+    for path in (
+        *head.functions,
+        *head.before,
+        *head.opened,
+        *(f"{each}/" for each in head.listed),
+    ):
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(found)
+
+
+def _is_read(file: ClosedFile, head: Entered, touched: frozenset[str]) -> bool:
+    """Whether a run may have read a file that cannot be looked into."""
+    root = file.path.removesuffix(file.file)
+    if not file.path or root == file.path or (file.is_library and not head.libraries):
+        return True
+    top, _, below = file.file.partition("/")
+    if file.path in head.opened or (below and f"{root}{top}" in touched):
+        return True
+    return not file.on_both and _is_sought(file.file, file.path, head)
 
 
 def _plain(name: str) -> str:
@@ -125,37 +218,35 @@ def _plain(name: str) -> str:
 
 
 def _of_functions(
-    run: Sequence[Change], defined: Sequence[Change], missed: Sequence[Change], *, unreached: bool
+    run: Sequence[Change], defined: Sequence[Change], missed: Sequence[Change]
 ) -> str:
     count = len(run) + len(defined) + len(missed)
     if not count:
         return ""
-    if unreached:
-        none = (
-            f"none of {count} changed functions was"
-            if count > 1
-            else "the changed function was not"
-        )
-        return (
-            f"{none} run by these cells, so their figures say nothing of the change: "
-            f"{_named(missed)}"
-        )
     if count == len(run) == 1:
-        return f"the changed function was run by these cells: {run[0]}"
-    said = f"{len(run)} of {counted(count, 'changed function')} were run by these cells"
+        return f"the changed function was run by the cost pass: {run[0]}"
+    if count == 1:
+        said = "the changed function was not run by the cost pass"
+    else:
+        were = "was" if len(run) == 1 else "were"
+        number = str(len(run)) if run else "none"
+        said = f"{number} of {count} changed functions {were} run by the cost pass"
     if missed:
-        said += f"; not run: {_named(missed)}"
+        said += f"{': ' if count == len(missed) else '; not run: '}{_named(missed)}"
     if defined:
-        said += f"; not run, but defined otherwise: {_named(defined)}"
+        rest = "" if count == 1 else "; not run, but"
+        told = "its definition changed and was executed"
+        if len(defined) > 1:
+            told = "their definitions changed and were executed"
+        said += f"{rest or ', but'} {told}: {_named(defined)}"
     return said
 
 
-def _of_unopened(files: int, *, unreached: bool) -> str:
+def _of_unopened(files: int) -> str:
     if not files:
         return ""
     were = "was" if files == 1 else "were"
-    said = f"{counted(files, 'more changed file')} {were} not imported by these cells"
-    return f"{said}, so their figures say nothing of the change" if unreached else said
+    return f"{counted(files, 'more changed file')} {were} not imported by the cost pass"
 
 
 def _of_closed(closed: Sequence[str], *, ran: bool) -> str:
@@ -164,6 +255,14 @@ def _of_closed(closed: Sequence[str], *, ran: bool) -> str:
     also = " too" if ran else ""
     changes = counted(len(closed), "change")
     return f"{changes} cannot be looked into and may matter{also}: {_named(closed)}"
+
+
+def _of_unread(files: Sequence[ClosedFile]) -> str:
+    if not files:
+        return ""
+    were = "was" if len(files) == 1 else "were"
+    others = counted(len(files), "changed file")
+    return f"{others} of data or machine code {were} not read by the cost pass: {_named(files)}"
 
 
 def _of_tests(tests: Sequence[Change]) -> str:

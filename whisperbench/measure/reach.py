@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
+from whisperbench.measure.lookups import ASKED, LOOKED_FOR, TRIED, Lookups
 from whisperbench.results.reach import MODULE, REACH_SCHEMA, Entered, merged
 from whisperbench.results.run_file import write_whole
 
@@ -40,12 +41,8 @@ HANDED_OVER = {
 }
 """Functions by file and name, and their argument that is a function whose source they compile."""
 
-_ASKED = {
-    ("importlib/metadata/__init__.py", "Distribution.from_name"): "name",
-    ("importlib/util.py", "find_spec"): "name",
-    ("<frozen importlib.util>", "find_spec"): "name",
-}
-"""The same, and their argument that names a package whose version or presence is asked for."""
+_TABLES = {"compiled": HANDED_OVER, "asked": ASKED, "tried": TRIED, "looked for": LOOKED_FOR}
+"""Functions whose arguments are looked at, at every call."""
 
 _TOOL = 4
 """The place in sys.monitoring: not one that a debugger, coverage or a profiler has."""
@@ -57,18 +54,19 @@ class Recording:
     def __init__(self) -> None:
         # By id, since code objects hash by all that they hold. The code keeps its id its own.
         self._entered: dict[int, CodeType] = {}
-        self._telling: dict[int, tuple[bool, str]] = {}
-        self._asked: set[str] = set()
+        self._telling: dict[int, tuple[str, str]] = {}
         self._unseen: list[str] = []
         self._before = _loaded_files()
         if threading.active_count() > 1:
             self._unseen.append("threads ran before anything was recorded")
+        self._lookups = Lookups()
         self._stop = self._monitor() if sys.version_info >= (3, 12) else self._trace()
 
     def stop(self) -> Entered:
         """Stop, and return what was entered."""
         self._stop()
         self._stop = _nothing
+        self._lookups.stop()
         real: dict[str, str] = {}
         found: dict[str, set[str]] = {}
         for code in list(self._entered.values()):
@@ -78,10 +76,15 @@ class Recording:
                 real[file] = "" if file[:1] == "<" else os.path.realpath(file)
             if real[file]:
                 found.setdefault(real[file], set()).add(function_of(code.co_qualname))
+        opened, libraries = self._lookups.opened()
         return Entered(
             functions={file: tuple(sorted(found[file])) for file in sorted(found)},
             before=self._before,
-            asked=tuple(sorted(self._asked)),
+            asked=tuple(sorted(self._lookups.asked)),
+            tried=tuple(sorted(self._lookups.tried)),
+            opened=opened,
+            listed=self._lookups.listed(),
+            libraries=libraries,
             unseen=tuple(dict.fromkeys(self._unseen)),
         )
 
@@ -89,19 +92,18 @@ class Recording:
         """Take down a function; whether its arguments are to be looked at, at every call."""
         self._entered[id(code)] = code
         place = ("/".join(code.co_filename.replace(os.sep, "/").split("/")[-3:]), code.co_qualname)
-        for rows, asks in ((HANDED_OVER, False), (_ASKED, True)):
+        for kind, rows in _TABLES.items():
             for (file, name), argument in rows.items():
                 if name == place[1] and place[0].endswith(file):
-                    self._telling[id(code)] = asks, argument
+                    self._telling[id(code)] = kind, argument
         return id(code) in self._telling
 
     def _look_at(self, frame: FrameType) -> None:
-        """Look at an argument that names a package or is a function."""
-        asks, argument = self._telling[id(frame.f_code)]
+        """Look at an argument that names a package, module or file, or is a function."""
+        kind, argument = self._telling[id(frame.f_code)]
         value: Any = frame.f_locals.get(argument)
-        if asks:
-            if isinstance(value, str) and not _is_ours(frame):
-                self._asked.add(value)
+        if kind != "compiled":
+            self._lookups.look_at(kind, value, frame)
             return
         code = getattr(value, "__code__", value)
         if isinstance(code, CodeType):
@@ -169,14 +171,6 @@ class Recording:
         monitoring.register_callback(_TOOL, start, tell)
         monitoring.set_events(_TOOL, start)
         return stop
-
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether it is the suite that asks for a version: it writes down all of them."""
-    asking: FrameType | None = frame
-    while asking is not None and str(asking.f_globals.get("__name__")).startswith("importlib"):
-        asking = asking.f_back
-    return asking is not None and str(asking.f_globals.get("__name__")).startswith("whisperbench.")
 
 
 def function_of(qualified: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from whisperbench.judge.comparison import Comparison
+from whisperbench.judge.reach import Reach
 from whisperbench.report.undecided import told_together, undecided_lines
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
@@ -85,9 +86,30 @@ def as_json(found: Comparison) -> str:
             "verdicts": verdicts,
             "unmeasured": found.unmeasured,
             "circumstances": found.circumstances,
+            "reach": _reach_data(found.reach) if found.reach is not None else None,
         }
     )
     return msgspec.json.format(data, indent=1).decode()
+
+
+def _reach_data(found: Reach) -> dict[str, object]:
+    """Write all functions that differ by what became of them, where the sentence names a few."""
+    lists = {
+        "run": found.run,
+        "defined": found.defined,
+        "missed": found.missed,
+        "tests": found.tests,
+    }
+    return {
+        "unreached": found.unreached,
+        "changed": found.changed,
+        **{
+            name: [{"file": each.file, "name": each.name, "kind": each.kind} for each in functions]
+            for name, functions in lists.items()
+        },
+        "closed": found.closed,
+        "unread": found.unread,
+    }
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,9 @@ import msgspec
 MODULE = "<module>"
 """Name of a module's body, as Python has it: what an import runs."""
 
-REACH_SCHEMA = 1
+_LIBRARY = re.compile(r"\.(so(\.\d+)*|dylib|dll|pyd)$")
+
+REACH_SCHEMA = 2
 """Of the file of an `Entered`. Raise it on any change."""
 
 
@@ -26,6 +29,15 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """Files of modules that were imported before anything was recorded."""
     asked: tuple[str, ...] = ()
     """Names of packages and modules whose version, or mere presence, was asked for."""
+    tried: tuple[str, ...] = ()
+    """Names of modules that were to be imported, whether they were found or not."""
+    opened: tuple[str, ...] = ()
+    """Files other than Python's that were opened, loaded as libraries or looked for, without
+    links."""
+    listed: tuple[str, ...] = ()
+    """Folders whose entries were listed, other than by an import."""
+    libraries: bool = False
+    """Whether the libraries that were loaded are all in `opened`: the system tells them."""
     unseen: tuple[str, ...] = ()
     """Why calls may have gone unseen, in sentences; nothing where all were seen."""
 
@@ -57,6 +69,10 @@ def merged(one: Entered, other: Entered) -> Entered:
         },
         before=tuple(sorted({*one.before, *other.before})),
         asked=tuple(sorted({*one.asked, *other.asked})),
+        tried=tuple(sorted({*one.tried, *other.tried})),
+        opened=tuple(sorted({*one.opened, *other.opened})),
+        listed=tuple(sorted({*one.listed, *other.listed})),
+        libraries=one.libraries and other.libraries,
         unseen=tuple(dict.fromkeys((*one.unseen, *other.unseen))),
     )
 
@@ -84,12 +100,32 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClosedFile:
+    """What differs and cannot be looked into: data, a compiled library, an interpreter."""
+
+    file: str
+    """For people: relative to the repository or to the installed packages, or in words."""
+    path: str = ""
+    """Without links, in the head; empty for what no single file tells."""
+    on_both: bool = True
+    """Whether both sides have it."""
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return self.file
+
+    @property
+    def is_library(self) -> bool:
+        """Whether it is machine code, which the system loads."""
+        return bool(_LIBRARY.search(self.file))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changes:
     """All that differs between the code of two sides."""
 
     functions: tuple[Change, ...] = ()
-    closed: tuple[str, ...] = ()
-    """Files that differ and cannot be looked into: compiled libraries, data."""
+    closed: tuple[ClosedFile, ...] = ()
     versions: tuple[str, ...] = ()
     """Packages that are there in one version in the base and in another, or not, in the head."""
     unopened: int = 0

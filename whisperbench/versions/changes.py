@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from whisperbench.errors import InputError, one_line
-from whisperbench.results.reach import MODULE, Change, Changes, Entered
+from whisperbench.results.reach import MODULE, Change, Changes, ClosedFile, Entered
 from whisperbench.versions.files import FilePair, differing, folder_files
 from whisperbench.versions.functions import differences
 from whisperbench.versions.installed import Installed, installed_in
@@ -24,16 +25,53 @@ UNOPENED_BYTES = 2 * 2**20
 no larger than this: reading syntax takes a second a MiB."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Differing:
+    """Files that two sides do not have alike, before any of them is looked into."""
+
+    pairs: tuple[FilePair, ...] = ()
+    closed: tuple[ClosedFile, ...] = ()
+    """What differs otherwise."""
+    versions: tuple[str, ...] = ()
+    """As of `Changes`."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the two sides are the same."""
+        return not (self.pairs or self.closed or self.versions)
+
+    def looked_into(self, entered: Entered | None = None) -> Changes:
+        """Find the functions that differ.
+
+        Args:
+            entered: what the head's run entered: the files of which a function ran are looked into
+                first.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        found = _changes(self.pairs, entered)
+        return joined(found, Changes(closed=self.closed, versions=self.versions))
+
+
 def changes_of_trees(
     base: Path, head: Path, entered: Entered | None = None, *, leave_out: Collection[str] = ()
 ) -> Changes:
+    """Compare two work trees, and look into what differs: `differing_trees` has the arguments."""
+    return differing_trees(base, head, leave_out=leave_out).looked_into(entered)
+
+
+def changes_of_interpreters(base: Path, head: Path, entered: Entered | None = None) -> Changes:
+    """Compare what two interpreters import, and look into what differs."""
+    return differing_interpreters(base, head).looked_into(entered)
+
+
+def differing_trees(base: Path, head: Path, *, leave_out: Collection[str] = ()) -> Differing:
     """Compare two work trees.
 
     Args:
         base: its folder.
         head: likewise. Of both all files count that git tracks, or that are new and not ignored.
-        entered: what the head's run entered: the files of which a function ran are looked into
-            first.
         leave_out: names at the top of both that are not compared, such as `SUITE`.
 
     Raises:
@@ -46,22 +84,21 @@ def changes_of_trees(
         base_folder=base,
         head_folder=head,
     )
-    return _changes(pairs, entered)
+    return Differing(pairs=tuple(pairs))
 
 
-def changes_of_interpreters(base: Path, head: Path, entered: Entered | None = None) -> Changes:
+def differing_interpreters(base: Path, head: Path) -> Differing:
     """Compare what two interpreters import.
 
     Args:
         base: the executable.
         head: likewise.
-        entered: as of `changes_of_trees`.
 
     Raises:
         InputError: one of them does not run, or a file cannot be read.
     """
     if base.absolute() == head.absolute():  # links apart: a venv's python is one
-        return Changes()
+        return Differing()
     one, two = installed_in(base), installed_in(head)
     same = {name for name, digest in one.hashes.items() if two.hashes.get(name) == digest}
     pairs = differing(
@@ -89,8 +126,11 @@ def changes_of_interpreters(base: Path, head: Path, entered: Entered | None = No
         for name in sorted(one.versions.keys() | two.versions.keys())
         if one.versions.get(name) != two.versions.get(name)
     )
-    found = _changes(pairs, entered)
-    return joined(found, Changes(closed=tuple(closed), versions=versions))
+    return Differing(
+        pairs=tuple(pairs),
+        closed=tuple(ClosedFile(file=each) for each in closed),
+        versions=versions,
+    )
 
 
 def joined(*found: Changes) -> Changes:
@@ -135,11 +175,11 @@ def _other_folders(one: Installed, two: Installed) -> list[str]:
 def _changes(pairs: Sequence[FilePair], entered: Entered | None) -> Changes:
     """Look into the files that differ."""
     functions: list[Change] = []
-    closed: list[str] = []
+    closed: list[ClosedFile] = []
     unopened: list[FilePair] = []
     for pair in pairs:
         if not pair.is_python:
-            closed.append(pair.file)
+            closed.append(_closed(pair))
         elif entered is None or entered.imports(_real(pair.head)):
             _look_into(pair, functions, closed)
         else:
@@ -159,12 +199,12 @@ def _changes(pairs: Sequence[FilePair], entered: Entered | None) -> Changes:
     return Changes(functions=tuple(functions), closed=tuple(closed))
 
 
-def _look_into(pair: FilePair, functions: list[Change], closed: list[str]) -> None:
+def _look_into(pair: FilePair, functions: list[Change], closed: list[ClosedFile]) -> None:
     """Add the functions that differ; where Python cannot read a side, the file as a whole."""
     try:
         found = differences(_text(pair, head=False), _text(pair, head=True))
     except (SyntaxError, ValueError, RecursionError):
-        closed.append(pair.file)
+        closed.append(_closed(pair))
         return
     functions += [
         Change(
@@ -179,6 +219,19 @@ def _look_into(pair: FilePair, functions: list[Change], closed: list[str]) -> No
     ]
     if pair.in_base != pair.in_head and not any(each.name == MODULE for each in found):
         functions.append(_whole(pair))  # it is empty
+
+
+def _closed(pair: FilePair) -> ClosedFile:
+    """Make what differs and cannot be looked into of a file.
+
+    What the interpreter reads at its start, before anything can be recorded, has no path.
+    """
+    at_start = pair.file.endswith(".pth") or pair.head.name == "entry_points.txt"
+    return ClosedFile(
+        file=pair.file,
+        path="" if at_start else _real(pair.head),
+        on_both=pair.in_base and pair.in_head,
+    )
 
 
 def _whole(pair: FilePair) -> Change:
