@@ -170,8 +170,9 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
         )
         try:
             write_whole(folder / "verdicts.json", as_json(found).encode() + b"\n")
-        except InputError as error:  # the verdicts are printed, and stand
+        except InputError as error:  # the verdicts are printed, and stand; but it is no pass
             say(str(error))
+            code = code or ExitCode.USAGE
         say(f"all files: {folder}")
     return code
 
