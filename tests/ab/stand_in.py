@@ -87,7 +87,7 @@ class _Played:
         self.machine = CPU_MACHINE
         left_out = {each.removeprefix("--deselect=") for each in arguments}
         self.selected = [name for name in plan.seconds if name not in left_out]
-        self.place = self.part
+        self.place = "cost" if self.part == "reach" else self.part
         if self.part == "wall":
             self.place = f"wall {int(self.result.stem.split('-')[1])}"
 
@@ -119,7 +119,7 @@ class _Played:
         planned = self.at()
         if self.plan.ops is None:
             sys.exit(5)
-        if self.part == "cost":
+        if self.part in ("cost", "reach"):
             Path(os.environ[VARIABLE]).write_bytes(msgspec.json.encode(Entered(functions={})))
             return
         cell = make_cell("int8", device="cpu", tokens=4)

@@ -167,7 +167,7 @@ def test_code_that_was_not_run_is_no_pass(bench: Bench) -> None:
     ended = bench.run("--fast")
     assert ended.code == 4
     assert (
-        "unreached: none of 2 changed functions were run by the cost pass: planted.py itself, "
+        "unreached: none of 2 changed functions were run by these cells: planted.py itself, "
         "planted.py: new; so its counts say nothing of the change"
     ) in ended.out.splitlines()
     reach = ended.verdicts()["reach"]

@@ -36,7 +36,7 @@ def test_what_ran_is_counted_and_the_others_are_named() -> None:
     """The sentence says how many of the changed functions ran, and which did not."""
     it = found(change("Layer.forward"), change("Layer.backward"), change("other", "b.py"))
     assert it.sentence == (
-        "1 of 3 changed functions was run by the cost pass; not run: a.py: Layer.backward, "
+        "1 of 3 changed functions was run by these cells; not run: a.py: Layer.backward, "
         "b.py: other"
     )
     assert not it.unreached
@@ -47,7 +47,7 @@ def test_nothing_reached_is_no_pass() -> None:
     it = found(change("Layer.backward"), change("other", "b.py"))
     assert it.unreached
     assert it.sentence == (
-        "unreached: none of 2 changed functions were run by the cost pass: a.py: Layer.backward, "
+        "unreached: none of 2 changed functions were run by these cells: a.py: Layer.backward, "
         "b.py: other; so its counts say nothing of the change"
     )
     assert found(change("Layer.backward")).unreached
@@ -107,7 +107,7 @@ def test_a_file_that_nobody_read_hides_no_unreached_function(file: str) -> None:
     """What lies where the run has touched nothing is named, and decides nothing."""
     it = found(change("other", "b.py"), closed=(closed(file),))
     assert it.unreached
-    assert f"not read by the cost pass: {file}" in it.sentence
+    assert f"not read by these cells: {file}" in it.sentence
 
 
 def test_a_library_that_was_not_loaded_is_code_that_was_not_run() -> None:
@@ -128,7 +128,7 @@ def test_versions_count_where_they_are_asked_for() -> None:
     assert "the version of some-package" in it.sentence
     assert "unused" not in it.sentence
     assert found(versions=("unused",)).sentence.endswith(
-        "the cost pass did not ask for the versions that do: unused"
+        "these cells did not ask for the versions that do: unused"
     )
 
 
@@ -184,7 +184,7 @@ def test_a_definition_that_ran_is_told_as_such() -> None:
     """Of a function that was not called it is said that its definition was executed."""
     it = found(change("Layer.extra", kind="added", within="Layer"))
     assert it.sentence == (
-        "the changed function was not run by the cost pass, but its definition changed and was "
+        "the changed function was not run by these cells, but its definition changed and was "
         "executed: a.py: Layer.extra"
     )
 

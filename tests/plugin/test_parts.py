@@ -32,11 +32,11 @@ def ask_for(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_benchmark_is_in_one_part(run_here: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts and wall time together are the suite, but for what starts processes for its rounds.
 
-    The part of costs is what is counted exactly.
+    The part of costs is what is counted exactly; a run that keeps no figure has that and wall time.
     """
     everything = collected(run_here)
     parts = {}
-    for part in ("counts", "cost", "wall"):
+    for part in ("counts", "cost", "wall", "reach"):
         ask_for(part, monkeypatch)
         parts[part] = collected(run_here)
     assert not parts["counts"] & parts["wall"]
@@ -44,6 +44,7 @@ def test_each_benchmark_is_in_one_part(run_here: RunSuite, monkeypatch: pytest.M
     assert parts["wall"] == {"test_front_end", "test_encoder", "test_token", *parts["wall"]}
     assert "test_transcribe" in {name.removesuffix("_natural") for name in parts["wall"]}
     assert parts["cost"] == {"test_cost"}
+    assert parts["reach"] == parts["cost"] | parts["wall"]
     assert {"test_cost", "test_memory"} <= parts["counts"]
 
 

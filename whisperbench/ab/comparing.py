@@ -130,7 +130,7 @@ class Course:
         return tuple(runs)
 
     def _reach(self, counted_run: Run) -> None:
-        """Find out what the head's cost pass runs of the code that differs."""
+        """Find out what the head's cells run of the code that differs."""
         if not any(isinstance(row.found, CostResult) for row in counted_run.measurements):
             self.remarks.append(UNKNOWN)
             return
@@ -143,11 +143,11 @@ class Course:
         where.append(self._reached.sentence)
 
     def _record(self) -> Entered:
-        """Run the head's cost pass once more, and return what it enters."""
+        """Run what counts and what is timed once more on the head, and return what it enters."""
         path = self.asked.folder / "head-entered.json"
         process = SideProcess(
             self.asked.head,
-            "cost",
+            "cost" if self.asked.fast else "reach",
             self.asked.arguments,
             self.asked.folder / "head-entered-run.json",
             lock=self.lock,

@@ -1,4 +1,4 @@
-"""What the head's cost pass has run of what differs between the sides of a comparison."""
+"""What the head's cells have run of what differs between the sides of a comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reach_of(
     Args:
         pythons: interpreters of base and head.
         trees: files of both, where they are revisions.
-        record: runs the head's cost pass, and returns what it entered. It is not called where
+        record: runs the head's cells, and returns what it entered. It is not called where
             nothing differs that it could enter.
 
     Returns:

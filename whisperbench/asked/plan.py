@@ -197,6 +197,12 @@ def in_turns(plan: Plan) -> Plan:
     return replace(plan, profile=turns)
 
 
+def in_one_round(plan: Plan) -> Plan:
+    """Return the plan of a process that keeps no figure, and only says what it runs."""
+    profile = msgspec.structs.replace(plan.profile, rounds=1, stage_rounds=1, warmup_rounds=0)
+    return replace(plan, profile=profile)
+
+
 def _ordered(
     keys: Mapping[str, CheckpointKey], models: list[ModelSpec], profile: Profile, suite: Suite
 ) -> list[CheckpointKey]:

@@ -1,4 +1,4 @@
-"""What a cost pass has run of what was changed: a gate that reached nothing of it saw nothing.
+"""What cells have run of what was changed: a gate that reached nothing of it saw nothing.
 
 A changed function was run if the head's process entered it. It also counts as reached where its
 definition differs (its name, arguments, decorators or base classes, or that it is there at all) and
@@ -113,7 +113,7 @@ def reach(changes: Changes, head: Entered, base: Entered | None = None) -> Reach
         *(f"{why}, so all of an imported file counts as run" for why in head.unseen[:1]),
     ]
     said = "; ".join(part for part in parts if part) or (
-        "no code differs between base and head, and the cost pass did not ask for the versions "
+        "no code differs between base and head, and these cells did not ask for the versions "
         f"that do: {_named(changes.versions)}"
     )
     if unreached:
@@ -224,13 +224,13 @@ def _of_functions(
     if not count:
         return ""
     if count == len(run) == 1:
-        return f"the changed function was run by the cost pass: {run[0]}"
+        return f"the changed function was run by these cells: {run[0]}"
     if count == 1:
-        said = "the changed function was not run by the cost pass"
+        said = "the changed function was not run by these cells"
     else:
         were = "was" if len(run) == 1 else "were"
         number = str(len(run)) if run else "none"
-        said = f"{number} of {count} changed functions {were} run by the cost pass"
+        said = f"{number} of {count} changed functions {were} run by these cells"
     if missed:
         said += f"{': ' if count == len(missed) else '; not run: '}{_named(missed)}"
     if defined:
@@ -246,7 +246,7 @@ def _of_unopened(files: int) -> str:
     if not files:
         return ""
     were = "was" if files == 1 else "were"
-    return f"{counted(files, 'more changed file')} {were} not imported by the cost pass"
+    return f"{counted(files, 'more changed file')} {were} not imported by these cells"
 
 
 def _of_closed(closed: Sequence[str], *, ran: bool) -> str:
@@ -262,7 +262,7 @@ def _of_unread(files: Sequence[ClosedFile]) -> str:
         return ""
     were = "was" if len(files) == 1 else "were"
     others = counted(len(files), "changed file")
-    return f"{others} of data or machine code {were} not read by the cost pass: {_named(files)}"
+    return f"{others} of data or machine code {were} not read by these cells: {_named(files)}"
 
 
 def _of_tests(tests: Sequence[Change]) -> str:

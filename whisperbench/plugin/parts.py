@@ -59,10 +59,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _belongs(item: pytest.Item, mine: Part) -> bool:
     wall = item.get_closest_marker("wall") is not None
-    if mine == "wall":
-        # What takes a fresh process for each round has no process that could take turns.
-        return wall and FRESH_PROCESS not in needs_of(item)
-    return not wall and (mine == "counts" or "count_cost" in getattr(item, "fixturenames", ()))
+    if mine == "counts":
+        return not wall
+    # What takes a fresh process for each round has no process that could take turns.
+    timed = wall and FRESH_PROCESS not in needs_of(item)
+    counted = "count_cost" in getattr(item, "fixturenames", ())
+    return (timed and mine != "cost") or (counted and mine != "wall")
 
 
 def partner_of(

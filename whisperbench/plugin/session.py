@@ -12,11 +12,11 @@ import pytest
 
 from whisperbench.asked.checkout import BENCHMARKS, ROOT
 from whisperbench.asked.options import OPTIONS
-from whisperbench.asked.plan import Plan, in_turns, make_plan
+from whisperbench.asked.plan import Plan, in_one_round, in_turns, make_plan
 from whisperbench.asked.suite import Limit, Suite, read_suite
 from whisperbench.devices.choosing import profile_of, resolve
 from whisperbench.errors import InputError, require_plain
-from whisperbench.measure.turns.messages import TURNS_VARIABLE
+from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE
 from whisperbench.plugin.options import usage_errors, value_of
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.results.records import DESELECTED, Cell, Outcome, Run
@@ -128,6 +128,8 @@ def begin(config: pytest.Config) -> Session | None:
         plan = make_plan(suite, device, options, profile_of(device))
         if TURNS_VARIABLE in os.environ:
             plan = in_turns(plan)
+        if os.environ.get(PART_VARIABLE) == "reach":
+            plan = in_one_round(plan)
     config.stash[_SESSION] = Session(plan=plan, suite=suite)
     return config.stash[_SESSION]
 

@@ -12,9 +12,10 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-Part = Literal["counts", "cost", "wall"]
+Part = Literal["counts", "cost", "reach", "wall"]
 """`counts`: all but wall time; one execution decides. `cost`: of these what is counted exactly.
-`wall`: wall time of loaded models."""
+`wall`: wall time of loaded models. `reach`: of both, what loads models here; for a run that keeps
+no figure."""
 
 PART_VARIABLE = "WHISPERBENCH_PART"
 """Environment variable of a process that runs one part of the suite alone."""
