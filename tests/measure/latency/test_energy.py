@@ -197,6 +197,7 @@ def test_energy_of_a_slowed_gpu_is_not_believed(monkeypatch: pytest.MonkeyPatch)
         device=device,
         accelerator=CpuAccelerator(),
         plan=SimpleNamespace(profile=SimpleNamespace(remeasurements=1)),
+        partner=None,
     )
     said: list[str] = []
     used = Timing(None, prepared, said.append).energy(lambda: None, audio_s=10.0)
