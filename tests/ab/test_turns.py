@@ -20,7 +20,6 @@ from whisperbench.ab.turns import (
     TurnsLostError,
     TurnsNotBegunError,
     choose_cpus,
-    open_channel,
     pin,
     take_turns,
 )
@@ -37,6 +36,7 @@ from whisperbench.measure.turns.messages import (
     Ready,
     Start,
     ToProcess,
+    open_channel,
 )
 
 WARM_UPS = 2

@@ -24,12 +24,12 @@ from whisperbench.ab.turns import (
     Live,
     TurnsNotBegunError,
     can_pin,
-    open_channel,
     pin,
     take_turns,
 )
 from whisperbench.judge.pairs import Key, Pairs
 from whisperbench.judge.rules import percent
+from whisperbench.measure.turns.messages import open_channel
 from whisperbench.results.passes import LatencyResult
 from whisperbench.results.records import Run
 

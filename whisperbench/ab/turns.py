@@ -22,7 +22,6 @@ from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
-    Channel,
     Collected,
     Ended,
     Enough,
@@ -293,9 +292,3 @@ def _pinned(
         yield
     finally:
         pin_to(pids, sorted(os.sched_getaffinity(0)))
-
-
-def open_channel() -> tuple[Channel, tuple[int, int]]:
-    """Make a channel; return our end, and the descriptors of the other one."""
-    from_us, to_us = os.pipe(), os.pipe()
-    return Channel(to_us[0], from_us[1]), (from_us[0], to_us[1])

@@ -140,10 +140,9 @@ class Timing:
         )
 
     def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
-        """Repeat a call, untimed, and return its energy per audio second.
+        """Repeat a call, untimed, and return its energy per audio second; nothing on a CPU.
 
-        Nothing on a CPU, which does not tell; nor in a part of `whisperbench ab`, where the idle
-        time of a partner may be in it.
+        Nor in a part of `whisperbench ab`, where the idle time of a partner may be in it.
         """
         if part() is not None:
             return {}

@@ -134,3 +134,9 @@ class Channel:
         """Close both pipes."""
         os.close(self._read_fd)
         os.close(self._write_fd)
+
+
+def open_channel() -> tuple[Channel, tuple[int, int]]:
+    """Make a channel; return our end, and the descriptors of the other one."""
+    from_us, to_us = os.pipe(), os.pipe()
+    return Channel(to_us[0], from_us[1]), (from_us[0], to_us[1])
