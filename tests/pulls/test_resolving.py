@@ -64,7 +64,8 @@ def test_a_reviewed_pull_request(hub: Hub) -> None:
 )
 def test_what_is_not_to_be_measured(hub: Hub, opened: dict[str, Any], said: str) -> None:
     """Its reviewed head gets the status error with the reason, and no output is made."""
-    hub.open_pull(**{"number": 7, "head": HEAD, "base": BASE, "merge_base": BASE} | opened)
+    like: dict[str, Any] = {"number": 7, "head": HEAD, "base": BASE, "merge_base": BASE}
+    hub.open_pull(**like | opened)
     with pytest.raises(InputError, match=said):
         resolved(hub, DISPATCH)
     (status,) = hub.statuses
