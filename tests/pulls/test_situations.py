@@ -289,6 +289,16 @@ SITUATIONS: Mapping[str, Situation] = {
         said="pair 3 is there, and 2 pairs were measured",
         left=Left(compared={"pairs": 2}),
     ),
+    "a side that was asked for something else": Situation(
+        state="error",
+        said="the counts: one side alone was asked for benchmarks/m.py::a",
+        left=Left(files={"base.json": Side(left_out=(MEMORY,)).counts()}),
+    ),
+    "a side with another reference": Situation(
+        state="error",
+        said="the counts: ratios are against fp16 in the base, and against int8 in the head",
+        left=changed("head.json", b'"reference":"fp16"', b'"reference":"int8"'),
+    ),
     "wall time left out": Situation(
         state="error",
         said="wall time was left out, and was to be measured",
