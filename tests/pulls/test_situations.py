@@ -444,3 +444,16 @@ def test_a_situation_and_its_status(job: Job, name: str) -> None:
         if 7 in job.hub.pulls:
             (comment,) = job.hub.comments
             assert comment["body"].count(HEAD[:10]) >= 1
+
+
+@pytest.mark.usefixtures("suites")
+def test_a_job_behind_one_that_resolved_nothing(job: Job) -> None:
+    """What keeps it from judging is the job before, and not the commits that it lacks."""
+    needs = json.dumps({"resolve": {"result": "failure"}, "measure": {"result": "skipped"}})
+    code, said = job.run("judge", "absent", "--suite", "absent.toml", NEEDS=needs)
+    assert code == 4
+    assert "(resolve: failure, measure: skipped)" in said
+    needs = json.dumps({"measure": {"result": "success"}})
+    code, said = job.run("judge", "absent", "--suite", "absent.toml", NEEDS=needs)
+    assert code == 4
+    assert said.startswith("error: WHISPERBENCH_BASE is not set")
