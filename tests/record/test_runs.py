@@ -88,7 +88,7 @@ def test_the_runs_of_a_stopped_recording_are_kept(tmp_path: Path) -> None:
     )
     output, said = recorder.communicate(timeout=TIMEOUT_S)
     assert recorder.returncode == 4
-    assert said == "whisperbench: run 2 of 3 exited with 1: no baseline is made of it\n"
+    assert said == "whisperbench: run 2 of 3 exited with 3: no baseline is made of it\n"
     (one,) = (tmp_path / "results").rglob("*.json")
     line = f"the runs are kept: {os.path.relpath(one, ROOT)}; whisperbench baseline promote"
     assert line in output
