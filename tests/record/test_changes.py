@@ -55,7 +55,7 @@ def test_no_text_of_a_baseline_is_markup(tmp_path: Path) -> None:
         ).stdout.splitlines()
         if line.startswith("- was")
     ]
-    assert "\\<img src=x\\> &#64;somebody \\`x\\` \\| y" in said
+    assert "\\<img src=x\\> &#64;&#8203;somebody \\`x\\` \\| y" in said
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_all_that_differs_from_a_commit_is_told(repository: Path) -> None:
     ]
     assert "| regressed |" in sections[0]
     assert "This baseline is gone." in sections[1]
-    assert "This baseline is new." in sections[2]
+    assert "is new; its figures: whisperbench baseline show baselines/two/" in sections[2]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import msgspec
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.reach import Reach
+from whisperbench.report.inert import inert
 from whisperbench.report.undecided import told_together, undecided_lines
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
@@ -66,9 +67,9 @@ def as_text(found: Comparison, *, every_change: bool = False) -> str:
 def as_markdown(found: Comparison, *, every_change: bool = False) -> str:
     """Write the same as a table, for a pull request."""
     told = _rows(found.judged if every_change else _told(found), every_change=every_change)
-    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in told]
+    rows = [f"| {' | '.join(inert(text) for text in row)} |" for row in told]
     table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
-    remarks = [f"- {_escaped(line)}" for line in [*undecided_lines(found), *found.remarks]]
+    remarks = [f"- {inert(line)}" for line in [*undecided_lines(found), *found.remarks]]
     return "\n".join([*table, *remarks, tally(found.judged)])
 
 
@@ -81,15 +82,18 @@ def as_baseline_change(name: str, old: Run | None, new: Run | None, found: Compa
         new: what it is; None where it is taken away.
         found: the new one, held against the old one; not read where there is but one of them.
     """
-    lines = [f"### {_escaped(name)}", ""]
+    lines = [f"### {inert(name)}", ""]
     lines += [
-        f"- {what}: {_escaped(_described(run))}"
+        f"- {what}: {inert(_described(run))}"
         for what, run in (("was", old), ("is", new))
         if run is not None
     ]
     if old is not None and new is not None:
         return "\n".join([*lines, "", as_markdown(found, every_change=True)])
-    return "\n".join([*lines, "", "This baseline is new." if new else "This baseline is gone."])
+    if new is None:
+        return "\n".join([*lines, "", "This baseline is gone."])
+    shown = f"whisperbench baseline show {name}"
+    return "\n".join([*lines, "", f"This baseline is new; its figures: {inert(shown)}"])
 
 
 def _described(run: Run) -> str:
@@ -188,12 +192,3 @@ def _rows(
     for (verdict_name, place, sentence, _), metrics in said.items():
         what = metrics[0] if len(metrics) == 1 else f"{len(metrics)} figures"
         yield verdict_name, place, what, sentence
-
-
-def _escaped(text: str) -> str:
-    """Keep text from being read as markup, or as somebody's name or address."""
-    text = text.replace("&", "&amp;").replace("@", "&#64;")
-    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
-    for mark in "\\`*_{}[]<>|~":
-        text = text.replace(mark, f"\\{mark}")
-    return text
