@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,10 +86,17 @@ def test_counts_of_another_cpu_are_a_gate(run_here: RunSuite, folder: Path, tmp_
 
 
 def test_without_any_baseline_both_places_are_named(run_here: RunSuite, folder: Path) -> None:
-    """A CPU without its own baseline, and none shared, is refused before anything is measured."""
+    """A CPU without its own baseline, and none shared, is refused before anything is measured.
+
+    A level that is there is named.
+    """
+    other = folder / f"{instruction_set_key(platform.machine())}-other" / "default.json"
+    other.parent.mkdir(parents=True)
+    other.touch()
     done = run_here(*COUNTED, "--baseline")
     assert done.returncode == 4
     said = done.stdout + done.stderr
     level = instruction_set(with_bf16=False)
     assert f"none that CPUs of {level} share, {folder / instruction_set_key(level)}" in said
+    assert f"(there is {other.parent.name}; docs/baselines.md says how" in said
     assert "passed" not in said

@@ -148,6 +148,12 @@ def _own_path(device_key: str, *, on_host: bool) -> tuple[Path, str]:
                 "share, which judges counts alone"
             )
         missing += f", and none that CPUs of {level} share, {shared}"
+        alike = instruction_set_key(level.split()[0])
+        if others := [each.parent.name for each in baseline.known() if each.match(f"{alike}-*/*")]:
+            missing += (
+                f" (there is {', '.join(others)}; docs/baselines.md says how a CPU takes a lower "
+                "level than its own)"
+            )
     raise pytest.UsageError(f"{missing}: whisperbench record")
 
 
