@@ -82,6 +82,7 @@ def test_what_only_reads_works_without_a_checkout(
         ("record", "--runs", "1"),
         ("baseline", "list"),
         ("baseline", "promote", "base.json"),
+        ("baseline", "diff", "--since", "HEAD"),
     ],
 )
 def test_what_needs_the_suite_says_where_to_run_it(

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import RunSuite
+from tests.conftest import TIMEOUT_S, RunSuite
 from tests.runs import make_measurement, make_run, make_run_file
 from whisperbench.asked.checkout import ROOT
 from whisperbench.cli import app
@@ -68,6 +68,33 @@ def test_a_failed_run_is_no_baseline(tmp_path: Path) -> None:
         recording.record(3, ["--precision", "int9"], tmp_path, said.append)
     assert "int9" in said[0]
     assert baseline.known() == []
+
+
+def test_the_runs_of_a_stopped_recording_are_kept(tmp_path: Path) -> None:
+    """A recording whose second run fails says where its first one is; promote takes it from there.
+
+    So a recording can be stopped, and made whole by runs of another day.
+    """
+    (tmp_path / "once.py").write_text(
+        "import pathlib\n"
+        f"flag = pathlib.Path({str(tmp_path / 'ran')!r})\n"
+        "def pytest_configure(config):\n"
+        "    assert not flag.exists()\n"
+        "    flag.touch()\n"
+    )
+    recorder = start(
+        *(tmp_path, "record", "--runs", "3", *FRONT_END, "--model", "dummy:tiny:1"),
+        *("--precision", "fp32", "-p", "once"),
+    )
+    output, said = recorder.communicate(timeout=TIMEOUT_S)
+    assert recorder.returncode == 4
+    assert said == "whisperbench: run 2 of 3 exited with 3: no baseline is made of it\n"
+    (one,) = (tmp_path / "results").rglob("*.json")
+    line = f"the runs are kept: {os.path.relpath(one, ROOT)}; whisperbench baseline promote"
+    assert line in output
+    assert baseline.known() == []
+    assert CliRunner().invoke(app, ["baseline", "promote", str(one)]).exit_code == 0
+    assert len(baseline.known()) == 1
 
 
 def test_nothing_is_measured_beside_a_recording(run_suite: RunSuite, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ class Precision:
     """The lowest CUDA compute capability that runs it."""
     below_capability: str = ""
     """Why a lower one does not."""
+    looks_at_bf16: bool = True
+    """Whether, on a CPU, it may take another path where bfloat16 is native: as bitsandbytes' 4-bit
+    layers do, and torch's layers of 16-bit floats."""
 
     def dtype_on(self, *, on_host: bool, saved: str) -> str:
         """Return the torch dtype of everything that is not quantized.
@@ -67,6 +70,7 @@ PRECISIONS: dict[str, Precision] = {
             name="fp32",
             summary="32-bit floats",
             dtype="float32",
+            looks_at_bf16=False,
         ),
         Precision(
             name="fp16",
@@ -89,6 +93,7 @@ PRECISIONS: dict[str, Precision] = {
             options={"load_in_8bit": True, "llm_int8_threshold": 6.0},
             min_capability=(7, 5),
             below_capability=_INT8_TENSOR_CORES,
+            looks_at_bf16=False,
         ),
         Precision(
             name="int8-t0",
@@ -99,6 +104,7 @@ PRECISIONS: dict[str, Precision] = {
             options={"load_in_8bit": True, "llm_int8_threshold": 0.0},
             min_capability=(7, 5),
             below_capability=_INT8_TENSOR_CORES,
+            looks_at_bf16=False,
         ),
         Precision(
             name="nf4",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from whisperbench.results.records import Run
 
 
+_SHARED = "Keep it for all CPUs of this instruction set; counts alone can be shared."
+
+
 @app.command(
     cls=Command,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
@@ -28,6 +31,7 @@ def record(
         str, typer.Option("--name", metavar="NAME", help="What to call it.")
     ] = "default",
     force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", help=_SHARED)] = False,
 ) -> None:
     """Run the suite several times, and keep it as this device's baseline.
 
@@ -43,9 +47,9 @@ def record(
     baseline.path_of("device", name)
     paths = recording.record(runs, context.args, RESULTS, typer.echo)
     try:
-        _keep(paths, name, force)
+        _keep(paths, name, force, shared)
     except WhisperbenchError:
-        typer.echo(f"the runs are kept: {' '.join(os.path.relpath(path) for path in paths)}")
+        typer.echo(recording.kept(paths))
         raise
 
 
@@ -107,15 +111,81 @@ def promote(
         str, typer.Option("--name", metavar="NAME", help="What to call it.")
     ] = "default",
     force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", help=_SHARED)] = False,
 ) -> None:
     """Keep runs that were measured already as their device's baseline."""
     from whisperbench.asked.checkout import require_checkout
 
     require_checkout("baseline promote")
-    _keep(runs, name, force)
+    _keep(runs, name, force, shared)
 
 
-def _keep(runs: list[Path], name: str, force: bool) -> None:
+@baselines.command(cls=Command)
+def diff(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[OLD NEW]", help="Two files of a baseline, before and after."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="REVISION",
+            help="In place of files: all baselines of the suite that differ from this commit's.",
+        ),
+    ] = None,
+) -> None:
+    """Print what changes in baselines, as Markdown for the pull request that changes them."""
+    if (since is None) == (not files) or (files and len(files) != 2):
+        raise InputError("name two files, OLD and NEW, or --since REVISION")
+    if files:
+        from whisperbench.results.run_file import read_run
+
+        changes: list[tuple[str, Run | None, Run | None]]
+        changes = [(str(files[1]), read_run(files[0]), read_run(files[1]))]
+    else:
+        changes = _changed_since(since or "")
+    sections = [_section(*change) for change in changes]
+    typer.echo("\n\n".join(sections) or f"no baseline differs from {since}")
+
+
+def _changed_since(revision: str) -> list[tuple[str, Run | None, Run | None]]:
+    """Return name, old and new of the suite's baselines that differ from those of a commit."""
+    from whisperbench.asked.checkout import require_checkout
+    from whisperbench.record import baselines as baseline
+    from whisperbench.results.schema import decode_run
+
+    require_checkout("baseline diff", ", or name two files")
+    before = baseline.known_at(revision)
+    after = {path: path.read_bytes() for path in baseline.known()}
+    found = []
+    for path in sorted({*before, *after}):
+        name = path.relative_to(baseline.FOLDER.parent).as_posix()
+        old, new = before.get(path), after.get(path)
+        if old != new:
+            found.append(
+                (
+                    name,
+                    decode_run(old, f"{name} of {revision}") if old is not None else None,
+                    decode_run(new, name) if new is not None else None,
+                )
+            )
+    return found
+
+
+def _section(name: str, old: Run | None, new: Run | None) -> str:
+    from whisperbench.asked.checkout import has_checkout
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.comparison import Comparison, hold_against
+    from whisperbench.report.verdicts import as_baseline_change
+
+    found = Comparison(judged=())
+    if old is not None and new is not None:
+        found = hold_against(old, new, read_suite() if has_checkout() else None)
+    return as_baseline_change(name, old, new, found)
+
+
+def _keep(runs: list[Path], name: str, force: bool, shared: bool) -> None:
     from whisperbench.asked.suite import read_suite
     from whisperbench.record.baselines import keep
     from whisperbench.report.verdicts import as_text
@@ -125,6 +195,7 @@ def _keep(runs: list[Path], name: str, force: bool) -> None:
         name,
         read_suite(),
         force=force,
+        shared=shared,
         tell=lambda found: typer.echo(as_text(found, every_change=True)),
     )
     typer.echo(f"baseline: {os.path.relpath(path)}: {_size(made)}")

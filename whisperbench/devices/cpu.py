@@ -74,14 +74,18 @@ class CpuAccelerator:
         return torch.get_num_threads()
 
 
-def instruction_set() -> str:
+def instruction_set(*, with_bf16: bool) -> str:
     """Name what of this CPU decides which code torch and bitsandbytes run on it.
 
-    As in "x86_64 AVX512 bf16": the architecture, the level that torch dispatches on (bitsandbytes
-    asks for the same), and whether bfloat16 is native, which bitsandbytes' 4-bit path looks at.
+    As in "x86_64 AVX512 bf16": the architecture, and the level that torch dispatches on, which is
+    the CPU's own unless ATEN_CPU_CAPABILITY names a lower one (bitsandbytes asks torch for it).
+
+    Args:
+        with_bf16: whether to say as well that bfloat16 is native. Some precisions take another path
+            where it is (`Precision.looks_at_bf16`), at whatever level torch dispatches.
     """
     import torch
 
-    native_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    native_bf16 = with_bf16 and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     level = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} {level}{' bf16' * native_bf16}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from whisperbench.errors import (
 )
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.rules import differ, spread_of
+from whisperbench.results.environment import instruction_set_key
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.records import Machine, Measurement, Run
@@ -109,9 +110,51 @@ def merge_runs(files: Sequence[RecordedRun]) -> bytes:
     made["whisperbench"]["manifest"] = [
         entry for entry in made["whisperbench"]["manifest"] if entry["outcome"] == "measured"
     ]
-    data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
+    data = _in_lines(made)
     Gate(decode_run(data, "the new baseline"), first.run.machine)  # no cell twice
     return data
+
+
+def shared_key(run: Run, name: str) -> str:
+    """Return the key of the baselines that all CPUs of a run's instruction set share.
+
+    Only counts can be shared. What needs the machine itself, as times, memory and words do, would
+    be judged on no other one.
+
+    Args:
+        run: whose figures they are to be.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: it has other figures, or counts of no one instruction set.
+    """
+    found = set()
+    for row in run.measurements:
+        for metric in (each for each in row.metrics if not each.derived):
+            if KINDS[metric.kind].same_device:
+                raise InputError(
+                    f"{name}: {metric.name} of {row.benchmark} needs the machine that it was "
+                    "measured on; CPUs share counts alone: record benchmarks/test_cost.py"
+                )
+            if "instruction set" in metric.conditions:
+                found.add(instruction_set_key(metric.conditions["instruction set"]))
+    if len(found) != 1:
+        raise InputError(
+            f"{name}: its counts are of {', '.join(sorted(found)) or 'no instruction set'}; CPUs "
+            "share counts of one: record benchmarks/test_cost.py --device cpu"
+        )
+    return found.pop()
+
+
+def _in_lines(made: Mapping[str, Any]) -> bytes:
+    """Write a baseline as JSON, a line a benchmark: parts of a cost are thousands of items."""
+    rows = b",\n".join(map(msgspec.json.encode, made["benchmarks"]))
+    others = [
+        msgspec.json.encode(name) + b": " + msgspec.json.encode(value)
+        for name, value in made.items()
+        if name != "benchmarks"
+    ]
+    return b"{\n" + b",\n".join([*others, b'"benchmarks": [\n' + rows + b"\n]"]) + b"\n}\n"
 
 
 def _require_complete(file: RecordedRun) -> None:

@@ -111,7 +111,7 @@ class Gate:
     def _of_cell(self, base: Measurement | None, head: Measurement) -> Iterator[Verdict]:
         if base is None:
             for metric in _judged(head):
-                yield verdict_on("new", "the base did not measure it", None, metric)
+                yield self._of_head_alone(metric, "the base did not measure it")
             return
         if base.cell.checkpoint != head.cell.checkpoint:
             self._checkpoints[head.cell.model] = (
@@ -123,7 +123,7 @@ class Gate:
         for metric in _judged(head):
             old = known.pop(metric.name, None)
             if old is None:
-                yield verdict_on("new", "the base has no such figure", None, metric)
+                yield self._of_head_alone(metric, "the base has no such figure")
             elif reasons := differing or self._differing_figures(old, metric):
                 yield verdict_on("not-comparable", "; ".join(reasons), old, metric)
             else:
@@ -136,6 +136,14 @@ class Gate:
                 yield Verdict(
                     verdict="not-comparable", metric="not counted", unit="1", sentence=sentence
                 )
+
+    def _of_head_alone(self, metric: Metric, sentence: str) -> Verdict:
+        """Judge a figure that the base has not: of another device it could not have it."""
+        elsewhere = _differences(self._base.machine, self._machine, ("device_key",))
+        if KINDS[metric.kind].same_device and elsewhere:
+            said = f"{elsewhere[0]}, and this needs a baseline of this machine"
+            return verdict_on("not-comparable", said, None, metric)
+        return verdict_on("new", sentence, None, metric)
 
     def _differing_figures(self, old: Metric, new: Metric) -> list[str]:
         """Say why two figures of one cell cannot be compared."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from whisperbench.devices.cpu import instruction_set
 from whisperbench.errors import IncomparableError, RegressedError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.comparison import PASSES, Comparison
@@ -20,6 +21,7 @@ from whisperbench.plugin.session import session_of
 from whisperbench.record import baselines as baseline
 from whisperbench.record.runs import measuring, recorded
 from whisperbench.report.verdicts import as_lines
+from whisperbench.results.environment import instruction_set_key
 from whisperbench.results.run_file import read_run
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Judging:
     gate: Gate
     require: Sequence[str]
     """Kinds whose figures must be decided, by suite.toml's [gate]."""
+    remark: str = ""
+    """What is to be known of the choice of the baseline, as a line."""
     measured: list[Measurement] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
     failed: int = 0
@@ -47,10 +51,14 @@ class Judging:
         return Comparison(
             judged=self.judged,
             unmeasured=[f"base, {line}" for line in self.base.unmeasured()],
-            circumstances=self.gate.circumstances(),
+            circumstances=self.circumstances(),
             require=self.require,
             remedy=remedy(self.measured, self.base.measurements),
         )
+
+    def circumstances(self) -> list[str]:
+        """Say what else has changed, and why this baseline was taken."""
+        return [*filter(None, [self.remark]), *self.gate.circumstances()]
 
 
 def refuse_idle_baseline(config: pytest.Config, session: Session | None) -> None:
@@ -108,15 +116,45 @@ def read_baseline(config: pytest.Config, session: Session, device_key: str) -> J
     if asked is None:
         return None
     with usage_errors():
-        own = asked == OWN
-        path = baseline.path_of(device_key) if own else path_from(config, asked)
-        if own and not path.exists():
-            raise pytest.UsageError(
-                f"--baseline: there is none of this device, {path}: whisperbench record"
-            )
+        if asked == OWN:
+            on_host = session.prepared is not None and session.prepared.facts.on_host
+            path, remark = _own_path(device_key, on_host=on_host)
+        else:
+            path, remark = path_from(config, asked), ""
         base = read_run(path)
         gate = Gate(base, machine_of(config), session.suite.tolerance)
-        return Judging(path, base, gate, session.suite.gate.require)
+        return Judging(path, base, gate, session.suite.gate.require, remark)
+
+
+def _own_path(device_key: str, *, on_host: bool) -> tuple[Path, str]:
+    """Choose the baseline of a device, or else the one that CPUs of its instruction set share.
+
+    Returns:
+        Its place, and in a line why it is not the device's own, where it is not.
+
+    Raises:
+        pytest.UsageError: there is neither.
+    """
+    path = baseline.path_of(device_key)
+    if path.exists():
+        return path, ""
+    missing = f"--baseline: there is none of this device, {path}"
+    if on_host:
+        level = instruction_set(with_bf16=False)
+        shared = baseline.path_of(instruction_set_key(level))
+        if shared.exists():
+            return shared, (
+                f"{device_key} has no baseline of its own: this is the one that CPUs of {level} "
+                "share, which judges counts alone"
+            )
+        missing += f", and none that CPUs of {level} share, {shared}"
+        alike = instruction_set_key(level.split()[0])
+        if others := [each.parent.name for each in baseline.known() if each.match(f"{alike}-*/*")]:
+            missing += (
+                f" (there is {', '.join(others)}; docs/baselines.md says how a CPU takes a lower "
+                "level than its own)"
+            )
+    raise pytest.UsageError(f"{missing}: whisperbench record")
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +180,7 @@ def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
             return
         judging.failed += 1
         failing = Comparison(judged=found, require=judging.require).failing
-        lines = [*as_lines(failing), *judging.gate.circumstances()]
+        lines = [*as_lines(failing), *judging.circumstances()]
         text = "\n".join([f"against {judging.path.name}:", *lines])
         raise RegressedError(text) if "regressed" in verdicts else IncomparableError(text)
 

@@ -1,4 +1,7 @@
-"""The files of baselines: one a device key and name, locked while it is replaced."""
+"""The files of baselines: one a device key and name, locked while it is replaced.
+
+What CPUs of one instruction set share has a folder of that, beside those of devices.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from filelock import FileLock, Timeout
 from whisperbench.asked.checkout import BASELINES
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, one_line
-from whisperbench.judge.baselines import RecordedRun, merge_runs
+from whisperbench.judge.baselines import RecordedRun, merge_runs, shared_key
 from whisperbench.judge.comparison import Comparison, hold_against, refusal
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run, write_whole
 from whisperbench.results.schema import decode_run
+from whisperbench.versions.git import asked
 
 FOLDER = BASELINES
 DEFAULT = "default"
@@ -45,6 +49,31 @@ def known() -> list[Path]:
     return sorted(FOLDER.glob("*/*.json"))
 
 
+def known_at(revision: str) -> dict[Path, bytes]:
+    """Return the baselines that a commit of the checkout holds: their contents, by their places.
+
+    Args:
+        revision: as git knows it, such as `origin/main`.
+
+    Raises:
+        InputError: git does not know the revision, or the checkout is in no repository.
+    """
+    if revision.startswith("-"):
+        raise InputError(f"{revision}: is no revision; name a branch, a tag or a commit")
+    folder = FOLDER.name
+    listed = asked(
+        *(FOLDER.parent, "ls-tree", "-r", "-z", "--name-only"),
+        *(f"{revision}^{{commit}}", f"{folder}/"),
+        what=revision,
+    )
+    found = {}
+    for name in listed.split("\0"):
+        if Path(name).match("*/*/*.json"):
+            said = asked(FOLDER.parent, "show", f"{revision}:./{name}", what=revision)
+            found[FOLDER.parent / name] = said.encode(errors="surrogateescape")
+    return found
+
+
 def merge(paths: Sequence[Path]) -> bytes:
     """Make the content of a baseline of run files.
 
@@ -62,6 +91,7 @@ def keep(
     suite: Suite,
     *,
     force: bool,
+    shared: bool = False,
     tell: Callable[[Comparison], None],
 ) -> tuple[Path, Run]:
     """Merge run files into a baseline, and write it unless it is worse than the one it replaces.
@@ -71,21 +101,23 @@ def keep(
         name: what to call the baseline.
         suite: whose tolerances and gate hold.
         force: whether to replace one that is better, or that cannot be read or compared.
+        shared: whether to keep it for all CPUs of its instruction set, not for its machine alone.
         tell: told how the new one compares with the old one, where there is one.
 
     Returns:
         The baseline's place and what it holds.
 
     Raises:
-        InputError: a file cannot be read or written, the baseline that is there cannot be read, or
-            another process is replacing one.
+        InputError: a file cannot be read or written, the baseline that is there cannot be read,
+            another process is replacing one, or CPUs cannot share its figures.
         RegressedError: it is worse than the one that is there.
         IncomparableError: it cannot be said whether it is.
         InvalidMeasurementError: as `merge`.
     """
     data = merge(paths)
     made = decode_run(data, "the new baseline")
-    path = path_of(made.machine.device_key, name)
+    key = shared_key(made, "the new baseline") if shared else made.machine.device_key
+    path = path_of(key, name)
     with replacing():
         found = None
         try:

@@ -45,16 +45,25 @@ def record(
         paths = [own / f"{number}.json" for number in range(1, runs + 1)]
         for number, path in enumerate(paths, start=1):
             started_s = time.monotonic()
-            code, output = _run([*asked, *arguments, "--result", str(path)], lock, number, runs)
-            if code:
-                say(output)
-                raise InvalidMeasurementError(
-                    f"run {number} of {runs} exited with {code}: no baseline is made of it"
-                )
+            try:
+                _run([*asked, *arguments, "--result", str(path)], lock, number, runs, say)
+            except InvalidMeasurementError:
+                if number > 1:
+                    say(kept(paths[: number - 1]))
+                raise
             if not path.exists():
                 raise InputError("pytest measured nothing: name benchmarks, such as benchmarks/")
             say(f"run {number} of {runs}: {time.monotonic() - started_s:.0f} s")
     return paths
+
+
+def kept(paths: Sequence[Path]) -> str:
+    """Say which runs there are of a recording that made no baseline, and what they are good for."""
+    names = " ".join(os.path.relpath(path) for path in paths)
+    return (
+        f"the runs are kept: {names}; whisperbench baseline promote makes a baseline of them and "
+        "of others of this machine"
+    )
 
 
 def _own_folder(folder: Path) -> Path:
@@ -67,10 +76,12 @@ def _own_folder(folder: Path) -> Path:
         raise InputError(f"{folder}: cannot be written: {one_line(error.strerror)}") from error
 
 
-def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> tuple[int, str]:
-    """Run pytest, and return its exit status and what it wrote."""
+def _run(
+    arguments: Sequence[str], lock: int | None, number: int, runs: int, say: Callable[[str], None]
+) -> None:
+    """Run pytest once, as run `number` of `runs`."""
     try:
-        return run_child(
+        code, output = run_child(
             [sys.executable, "-m", "pytest", *arguments],
             environment=os.environ | {RECORDER: str(os.getpid()), "PYTHONIOENCODING": "utf-8"},
             lock=lock,
@@ -79,6 +90,11 @@ def _run(arguments: Sequence[str], lock: int | None, number: int, runs: int) -> 
         raise InvalidMeasurementError(
             f"run {number} of {runs} was interrupted: no baseline is made"
         ) from None
+    if code:
+        say(output)
+        raise InvalidMeasurementError(
+            f"run {number} of {runs} exited with {code}: no baseline is made of it"
+        )
 
 
 def _is_benchmark(argument: str) -> bool:

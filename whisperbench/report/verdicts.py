@@ -64,12 +64,55 @@ def as_text(found: Comparison, *, every_change: bool = False) -> str:
     return "\n".join([*lines, *undecided_lines(found), *found.remarks, tally(found.judged)])
 
 
-def as_markdown(found: Comparison) -> str:
+def as_markdown(found: Comparison, *, every_change: bool = False) -> str:
     """Write the same as a table, for a pull request."""
-    rows = [f"| {' | '.join(inert(text) for text in row)} |" for row in _rows(_told(found))]
+    told = _rows(found.judged if every_change else _told(found), every_change=every_change)
+    rows = [f"| {' | '.join(inert(text) for text in row)} |" for row in told]
     table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
     remarks = [f"- {inert(line)}" for line in [*undecided_lines(found), *found.remarks]]
     return "\n".join([*table, *remarks, tally(found.judged)])
+
+
+def as_baseline_change(name: str, old: Run | None, new: Run | None, found: Comparison) -> str:
+    """Write what becomes of a baseline as a section of Markdown, for a pull request that moves it.
+
+    Args:
+        name: of its file.
+        old: what it was; None where it is new.
+        new: what it is; None where it is taken away.
+        found: the new one, held against the old one; not read where there is but one of them.
+    """
+    lines = [f"### {inert(name)}", ""]
+    lines += [
+        f"- {what}: {inert(_described(run))}"
+        for what, run in (("was", old), ("is", new))
+        if run is not None
+    ]
+    if old is not None and new is not None:
+        return "\n".join([*lines, "", as_markdown(found, every_change=True)])
+    if new is None:
+        return "\n".join([*lines, "", "This baseline is gone."])
+    shown = f"whisperbench baseline show {name}"
+    return "\n".join([*lines, "", f"This baseline is new; its figures: {inert(shown)}"])
+
+
+def _described(run: Run) -> str:
+    """Say what a baseline is of: how much, on what machine, with which versions."""
+    machine = run.machine
+    stack = [
+        f"{name} {machine.versions[name]}"
+        for name in ("torch", "transformers", "bitsandbytes")
+        if name in machine.versions
+    ]
+    return ", ".join(
+        [
+            counted(len(run.measurements), "benchmark"),
+            counted(run.info.processes, "process"),
+            f"{machine.device} ({machine.device_key})",
+            f"Python {machine.python}",
+            *stack,
+        ]
+    )
 
 
 def as_json(found: Comparison) -> str:

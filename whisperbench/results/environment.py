@@ -104,6 +104,23 @@ def device_key(
     return _slug(f"{name} sm{capability[0]}{capability[1]} {gib}")
 
 
+def instruction_set_key(instruction_set: str) -> str:
+    """Make the slug of what CPUs share that run the same code: architecture and level.
+
+    Whether bfloat16 is native is left out: figures that depend on it say so themselves. No device
+    key is like it, for those of a CPU end in its cores.
+
+    Args:
+        instruction_set: as figures have it among their conditions.
+
+    >>> instruction_set_key("x86_64 AVX2")
+    'cpu-x86-64-avx2'
+    >>> instruction_set_key("x86_64 AVX512 bf16")
+    'cpu-x86-64-avx512'
+    """
+    return _slug(f"cpu {instruction_set.removesuffix(' bf16')}")
+
+
 def operating_system() -> str:
     """Name the system and its release, as in "Linux 6.1.0"."""
     return f"{platform.system()} {platform.release()}"

@@ -29,7 +29,6 @@ from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
 
 if TYPE_CHECKING:
-    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
     from whisperbench.whisper.transcriber import Transcriber
 
@@ -93,7 +92,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
     return Cost(
         values=_values(counted, calls, work) | asked,
-        conditions=_conditions(accelerator, device_key),
+        conditions=_conditions(transcriber, device_key),
         found=CostResult(
             encoded_s=WINDOW_S * transcriber.batch_size,
             encoder=times("encoder"),
@@ -124,10 +123,13 @@ _NO_STATISTICS = (
 )
 
 
-def _conditions(accelerator: Accelerator, device_key: str) -> dict[str, str]:
+def _conditions(transcriber: Transcriber, device_key: str) -> dict[str, str]:
     """Return what counts depend on."""
-    on_host = accelerator.on_host
-    program = {"instruction set": instruction_set()} if on_host else {"device": device_key}
+    loaded = transcriber.loaded
+    program = {"device": device_key}
+    if loaded.accelerator.on_host:
+        with_bf16 = loaded.key.precision.looks_at_bf16
+        program = {"instruction set": instruction_set(with_bf16=with_bf16)}
     return program | {"python": ".".join(platform.python_version_tuple()[:2])}
 
 
