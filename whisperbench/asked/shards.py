@@ -20,6 +20,9 @@ import msgspec
 from whisperbench.errors import InputError
 from whisperbench.results.records import Run
 
+WORK_VARIABLE = "WHISPERBENCH_WORK"
+"""Environment variable by which `whisperbench plan` tells pytest where to write the `Work`."""
+
 MOST = 1000
 """Shards that a run may be split into."""
 

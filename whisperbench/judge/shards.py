@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from whisperbench.errors import InputError, one_line, printable
+from whisperbench.errors import ExitCode, InputError, one_line, printable
 from whisperbench.judge.baselines import RecordedRun
 from whisperbench.results.records import ManifestEntry, Measurement, Run, Shard
 from whisperbench.results.schema import SCHEMA, decode_run
@@ -281,3 +281,11 @@ def _process_s(files: Sequence[RecordedRun]) -> float | None:
 
 def _benchmarks_s(entries: Sequence[ManifestEntry]) -> float:
     return sum((entry.setup_s or 0.0) + (entry.took_s or 0.0) for entry in entries)
+
+
+def exit_code_of(run: Run) -> ExitCode:
+    """Return what a run comes to by itself; one that did not measure all is no pass."""
+    outcomes = {entry.outcome for entry in run.info.manifest}
+    if outcomes & {"over-limit", "regressed"}:
+        return ExitCode.REGRESSED
+    return ExitCode.INVALID if run.unmeasured() else ExitCode.OK

@@ -13,6 +13,7 @@ import pytest
 from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.plan import device_kind
 from whisperbench.asked.shards import (
+    WORK_VARIABLE,
     Member,
     Times,
     Work,
@@ -33,9 +34,6 @@ from whisperbench.results.run_file import read_run, write_whole
 
 if TYPE_CHECKING:
     from whisperbench.asked.plan import Plan
-
-WORK_VARIABLE = "WHISPERBENCH_WORK"
-"""Environment variable by which `whisperbench plan` says where to write what can be split."""
 
 ELSEWHERE = "belongs to shard {}"
 
