@@ -102,7 +102,7 @@ def plan(
     """
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.report.split import describe_split
-    from whisperbench.scale.planning import MOST_SHARDS, ask_work, fewest_within, lengths_s
+    from whisperbench.scale.planning import ask_work, fewest_within, lengths_s, shortest
 
     require_checkout("plan")
     arguments = _own_arguments(context.args, TAKEN)
@@ -115,7 +115,7 @@ def plan(
             "--budget: without times nothing can be predicted: give a run's with --times RUN.json"
         )
     fewest = None if budget_s is None else fewest_within(work, budget_s)
-    shards = gpus or fewest or min(len(work.parts), MOST_SHARDS)
+    shards = gpus or fewest or shortest(work)
     for line in describe_split(work, shards):
         typer.echo(line)
     if budget_s is None:

@@ -48,11 +48,14 @@ def cards(library: Any = None) -> list[Card]:
     """
     if nvidia.gpus_are_hidden():
         raise DeviceError("CUDA_VISIBLE_DEVICES hides every GPU of this host: unset it")
-    with nvidia.opened(library) as nvml:
-        try:
-            found = list(_all(nvml))
-        except nvml.NVMLError as error:
-            raise device_error("which GPUs there are", error) from error
+    try:
+        with nvidia.opened(library) as nvml:
+            try:
+                found = list(_all(nvml))
+            except nvml.NVMLError as error:
+                raise device_error("which GPUs there are", error) from error
+    except DeviceError as error:
+        raise DeviceError(f"the GPUs of this host cannot be listed: {error}") from error
     if not found:
         raise DeviceError("NVML shows no NVIDIA GPU on this host")
     return _visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -122,8 +125,8 @@ def _visible(found: Sequence[Sequence[Card]], said: str | None) -> list[Card]:
             # CUDA's own order begins with the fastest card, unless it is told otherwise.
             if len(names) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
                 raise InputError(
-                    f"CUDA_VISIBLE_DEVICES={said}: the cards of this host differ, and a number does "
-                    "not tell which is meant: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name UUIDs"
+                    f"CUDA_VISIBLE_DEVICES={said}: the cards of this host differ, and a number "
+                    "does not tell which: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name UUIDs"
                 )
         if len(matching) != 1:
             shown = ", ".join(card.uuid for own in found for card in own)

@@ -193,13 +193,14 @@ def _answers(rows: Sequence[Row]) -> Iterator[str]:
     groups: dict[Group, list[Row]] = {}
     for row in rows:
         if not row.over_limit:
-            groups.setdefault((row.device, row.model, row.batch_size, row.attention), []).append(
-                row
-            )
+            group = (row.device, row.model, row.batch_size, row.attention)
+            groups.setdefault(group, []).append(row)
     for (device, model, batch_size, attention), own in groups.items():
+        lengths = {row.fixed_tokens for row in own if row.latency_s is not None}
         timed = [(row.latency_s, row) for row in own if row.latency_s is not None]
         held = [(row.peak_mib, row) for row in own if row.peak_mib is not None]
-        if len(own) < 2 or not timed or not held:
+        # Times of other numbers of tokens tell nothing of each other.
+        if len(timed) < 2 or len(lengths) > 1 or not held:
             continue
         least_s, quickest = min(timed, key=lambda each: each[0])
         least_mib, smallest = min(held, key=lambda each: each[0])
@@ -212,9 +213,9 @@ def _answers(rows: Sequence[Row]) -> Iterator[str]:
             continue
         line += f"; {smallest.precision} takes the least memory ({format_figure(least_mib)} MiB"
         if quickest.peak_mib is not None:
-            line += f", {least_mib / quickest.peak_mib:.2f} of its"
+            line += f", {least_mib / quickest.peak_mib:.2f} of {quickest.precision}'s"
         if smallest.latency_s is not None:
-            line += f", in {smallest.latency_s / least_s:.2f} times its time"
+            line += f", in {smallest.latency_s / least_s:.2f} times the time"
         yield f"{line})"
 
 

@@ -59,6 +59,12 @@ def lengths_s(work: Work, shards: int) -> list[float]:
     return [work.seconds(shard) for shard in split(work, shards)]
 
 
+def shortest(work: Work) -> int:
+    """Return the least number of shards whose longest is as short as that of any number."""
+    counts = range(1, min(MOST_SHARDS, len(work.parts)) + 1)
+    return min(counts, key=lambda shards: round(max(lengths_s(work, shards)), 6))
+
+
 def fewest_within(work: Work, budget_s: float) -> int | None:
     """Return the least number of shards whose longest is predicted to take at most so long.
 
