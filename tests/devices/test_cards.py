@@ -55,7 +55,7 @@ def test_a_driver_that_tells_no_cpus_is_no_fault() -> None:
     """Containers often hide them; a card that is lost is another thing."""
     nvml = host("H100").fails(UNSUPPORTED, "nvmlDeviceGetCpuAffinity")
     assert cards(nvml)[0].near == frozenset()
-    with pytest.raises(DeviceError, match="cannot be listed.*dropped off the bus"):
+    with pytest.raises(DeviceError, match=r"cannot be listed.*dropped off the bus"):
         cards(host("H100").fails(GONE, "nvmlDeviceGetCpuAffinity"))
 
 

@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.judge.sharded import PRECISIONS, SETTINGS, make_shard, name_of
 from tests.runs import MACHINE, make_measurement, make_run, make_run_file
 from whisperbench.errors import ExitCode, InputError
 from whisperbench.judge.baselines import RecordedRun
 from whisperbench.judge.shards import exit_code_of, join_shards
-from whisperbench.results.records import (
-    DESELECTED,
-    Machine,
-    ManifestEntry,
-    Measurement,
-    Run,
-    Shard,
-)
+from whisperbench.results.records import DESELECTED, ManifestEntry, Measurement, Run
 from whisperbench.results.schema import decode_run
-
-SETTINGS = {"tokens": "32", "suite.toml": "abc"}
-
-PRECISIONS = ("fp32", "fp16", "int8", "nf4")
-"""Of the cells of the run: the first and the third are the first shard's."""
-
-
-def name_of(precision: str) -> str:
-    """Name the benchmark of a precision, as pytest does."""
-    return f"benchmarks/test_transcribe.py::test_transcribe[m-{precision}]"
-
-
-def make_shard(
-    index: int,
-    *,
-    of: int = 2,
-    machine: Machine = MACHINE,
-    settings: dict[str, str] = SETTINGS,
-    times: str = "",
-    commit: str = "c0ffee",
-    precisions: Sequence[str] = PRECISIONS,
-    owner: Callable[[int], int] = lambda place: place % 2 + 1,
-    change: Callable[[Measurement], Measurement] = lambda row: row,
-    **outcome: Any,
-) -> RecordedRun:
-    """Make up a shard of a run of four cells; `outcome` replaces fields of its own entries."""
-    entries = []
-    rows = []
-    for place, precision in enumerate(precisions):
-        own = owner(place) == index
-        entry = ManifestEntry(
-            benchmark=name_of(precision),
-            cell=f"m-{precision}",
-            outcome="measured" if own else "skipped",
-            reason="" if own else f"belongs to shard {owner(place)} of {of}",
-            shard=owner(place),
-            setup_s=1.0 if own else None,
-            took_s=float(place) if own else None,
-        )
-        entries.append(msgspec.structs.replace(entry, **outcome) if own else entry)
-        if own and entries[-1].outcome != "failed":
-            rows.append((precision, change(make_measurement(precision=precision))))
-    gone = ManifestEntry(benchmark="x", cell="x", outcome="skipped", reason=DESELECTED)
-    run = make_run(*(row for _, row in rows), manifest=(*entries, gone), machine=machine)
-    shard = Shard(index=index, of=of, times=times, settings=settings)
-    info = msgspec.structs.replace(run.info, shard=shard, process_s=20.0)
-    file = make_run_file(msgspec.structs.replace(run, info=info))
-    file["commit_info"] = {"id": commit}
-    for row, (precision, _) in zip(file["benchmarks"], rows, strict=True):
-        row |= {"fullname": name_of(precision), "stats": {"median": 1.0}}
-    data = msgspec.json.encode(file)
-    return RecordedRun(f"{index}.json", decode_run(data, f"{index}.json"), data)
 
 
 def joined(*files: RecordedRun) -> Run:
@@ -81,7 +23,7 @@ def joined(*files: RecordedRun) -> Run:
 
 
 def test_shards_in_any_order_make_the_run() -> None:
-    """The manifest and the figures are in the order of a run that was not split; no shard is left."""
+    """Manifest and figures are in the order of a run that was not split, and no shard is left."""
     run = joined(make_shard(2), make_shard(1))
     assert run.info.shard is None
     assert [row.cell.precision for row in run.measurements] == list(PRECISIONS)
@@ -231,7 +173,7 @@ def _forged(change: Callable[[dict[str, Any]], object]) -> RecordedRun:
 
 
 def test_figures_of_another_shard_are_refused() -> None:
-    """A row that belongs elsewhere would be one of two answers to a question; a lost one is none."""
+    """A row that belongs elsewhere would be one of two answers to a question, a lost one none."""
 
     def rename(file: dict[str, Any]) -> None:
         file["benchmarks"][0]["fullname"] = name_of("fp32")
@@ -245,5 +187,5 @@ def test_figures_of_another_shard_are_refused() -> None:
 def test_one_cell_in_two_shards_is_refused() -> None:
     """Two benchmarks that measured one cell under two names make no run."""
     same = make_shard(2, change=_with(precision="fp32"), precisions=PRECISIONS[:2])
-    with pytest.raises(InputError, match="do not make one run.*two measurements"):
+    with pytest.raises(InputError, match=r"do not make one run.*two measurements"):
         join_shards([make_shard(1, precisions=PRECISIONS[:2]), same])
