@@ -10,9 +10,10 @@
 set -euo pipefail
 folder=${1:?say the folder of the shards} whisperbench=${2:-whisperbench}
 [ $# -lt 2 ] || whisperbench=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
+shopt -s extglob nullglob
 code=0 runs=()
 for card in ${CARDS:?say the cards in CARDS}; do
-    if "$whisperbench" merge "$folder/$card"-*.json -o "$folder/$card.run.json"; then
+    if "$whisperbench" merge "$folder/$card"-+([0-9]).json -o "$folder/$card.run.json"; then
         runs+=("$folder/$card.run.json")
     else
         code=$?

@@ -90,7 +90,8 @@ def test_two_devices_are_one_table(shards: list[str], tmp_path: Path) -> None:
 
 WORK = Work(
     parts=tuple(
-        Part((Member(f"a{place}", "", (9.0, 3.0, 3.0, 3.0)[place]),)) for place in range(4)
+        Part((Member(f"a{took_s}{place}", "", took_s),))
+        for place, took_s in enumerate((9.0, 3.0, 3.0, 3.0))
     ),
     loads_s={},
     process_s=10.0,
