@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import RunSuite
 from tests.runs import make_measurement, make_run, make_run_file
 from whisperbench.asked.shards import WORK_VARIABLE, Work, owners, split
+from whisperbench.record.runs import RECORDER
 from whisperbench.results.records import ManifestEntry, Run
 from whisperbench.results.run_file import read_run
 from whisperbench.scale.merging import merge_files
@@ -142,6 +144,14 @@ def test_what_cannot_be_split_is_refused(
     assert done.returncode == 4
     assert said in output
     assert "Traceback" not in output
+
+
+def test_a_recording_is_of_whole_runs(run_here: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No baseline is made of a shard, so it is refused before it is measured."""
+    monkeypatch.setenv(RECORDER, str(os.getppid()))
+    done = run_here("-q", "--shard", "1/2")
+    assert done.returncode == 4
+    assert "--shard is for runs of their own: whisperbench record, ab" in done.stdout + done.stderr
 
 
 def test_times_of_an_older_file_are_refused(run_here: RunSuite, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from whisperbench.devices import nvml as nvidia
-from whisperbench.devices.nvml_handles import device_error, means_unsupported, mig_parts
+from whisperbench.devices.nvml_handles import device_error, mig_parts
 from whisperbench.devices.usable import ROOT
 from whisperbench.errors import DeviceError, InputError
 from whisperbench.units import counted
@@ -92,9 +92,9 @@ def _near(nvml: Any, handle: Any) -> frozenset[int]:
     try:
         found = nvml.nvmlDeviceGetCpuAffinity(handle, words)
     except nvml.NVMLError as error:
-        if error.value == nvml.NVML_ERROR_GPU_IS_LOST or not means_unsupported(nvml, error):
+        if error.value == nvml.NVML_ERROR_GPU_IS_LOST:
             raise
-        return frozenset()
+        return frozenset()  # virtual machines answer in many ways, and it is a preference alone
     return frozenset(
         place * _WORD_BITS + bit
         for place, word in enumerate(found)
