@@ -92,7 +92,8 @@ def test_the_matrix_has_every_shard_of_every_card() -> None:
     shards = matrix["shard"]
     assert shards == list(range(1, len(shards) + 1))
     assert jobs["measure"]["env"]["SHARD"] == f"${{{{ matrix.shard }}}}/{len(shards)}"
-    assert jobs["table"]["env"]["CARDS"].split() == matrix["card"]
+    (table,) = [step for step in jobs["table"]["steps"] if "fleet_table" in step.get("run", "")]
+    assert table["env"]["CARDS"].split() == matrix["card"]
     for job in jobs.values():
         assert not any("${{" in step.get("run", "") for step in job["steps"])
 
@@ -107,13 +108,14 @@ def table(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     )
     command.chmod(0o755)
 
-    def run(cards: str) -> subprocess.CompletedProcess[str]:
+    def run(cards: str, needs: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(ROOT / "scripts" / "fleet_table.sh"), str(tmp_path), str(command)],
             cwd=ROOT,
             env=os.environ
             | {
                 "CARDS": cards,
+                "NEEDS": needs,
                 "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
                 "PYTHONPATH": str(ROOT),
             },
@@ -142,6 +144,22 @@ def test_the_table_has_every_card(table: Any, tmp_path: Path) -> None:
     assert len(re.findall(r"^\| owner/whisper \| key-h100 \|", page, re.MULTILINE)) == 4
     assert len(re.findall(r"^\| owner/whisper \| key-h100-nvl \|", page, re.MULTILINE)) == 4
     assert read_run(tmp_path / "h100.run.json").unmeasured() == []
+
+
+@pytest.mark.parametrize(
+    ("needs", "code"),
+    [
+        ('{"measure": {"result": "success"}}', 0),
+        ('{"measure": {"result": "failure"}}', 4),
+        ('{"measure": {"result": "cancelled"}}', 4),
+        ("{}", 4),
+        ("nonsense", 4),
+    ],
+)
+def test_a_job_that_failed_is_no_pass(table: Any, tmp_path: Path, needs: str, code: int) -> None:
+    """Shards that are whole pass only where the jobs that measured them have ended well."""
+    _write_shards(tmp_path, "h100", (1, 2))
+    assert table("h100", needs).returncode == code
 
 
 def test_a_card_without_a_shard_is_no_pass(table: Any, tmp_path: Path) -> None:
