@@ -10,8 +10,9 @@ import pytest
 
 from tests.judge.sharded import PRECISIONS, SETTINGS, make_shard, name_of
 from tests.runs import MACHINE, make_measurement, make_run, make_run_file
+from whisperbench.asked.shards import Times
 from whisperbench.errors import ExitCode, InputError
-from whisperbench.judge.baselines import RecordedRun
+from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.shards import exit_code_of, join_shards
 from whisperbench.results.records import DESELECTED, ManifestEntry, Measurement, Run
 from whisperbench.results.schema import decode_run
@@ -45,6 +46,24 @@ def test_shards_in_any_order_make_the_run() -> None:
     assert exit_code_of(run) is ExitCode.OK
     # What 20 s had beside the longest benchmarks is counted once: 20 - (1 + 0 + 1 + 2).
     assert run.info.process_s == 10.0 + 16.0
+
+
+def test_merged_runs_make_a_baseline() -> None:
+    """Each run of several cards is one process of it, as one of a single card is."""
+
+    def slower(row: Measurement) -> Measurement:
+        samples = tuple(2 * each for each in row.metrics[0].samples or ())
+        metric = msgspec.structs.replace(row.metrics[0], samples=samples)
+        return msgspec.structs.replace(row, metrics=(metric,))
+
+    runs = []
+    for name, change in (("a", lambda row: row), ("b", slower)):
+        data = join_shards([make_shard(1, change=change), make_shard(2, change=change)])
+        runs.append(RecordedRun(name, decode_run(data, name), data))
+    made = decode_run(merge_runs(runs), "made")
+    assert made.info.processes == 2
+    assert [row.metrics[0].processes for row in made.measurements] == [(1.0, 2.0)] * 4
+    assert Times(made).knows(name_of("fp32"))
 
 
 def test_a_shard_alone_is_nowhere_a_whole_run() -> None:

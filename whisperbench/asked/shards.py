@@ -274,11 +274,13 @@ def _moved(work: Work, shards: list[list[Part]]) -> list[list[Part]] | None:
         left = [part for part in own if part not in moving]
         if not left:
             continue
+        left_s, moving_s = round(work.seconds(left), 6), sum(part.took_s for part in moving)
         for target in range(len(shards)):
-            if target == source:
+            # The new shard would be at least so long, loading left out.
+            if target == source or lengths[target] + moving_s >= lengths[source]:
                 continue
             changed = dict(enumerate(lengths))
-            changed[source] = round(work.seconds(left), 6)
+            changed[source] = left_s
             changed[target] = round(work.seconds([*shards[target], *moving]), 6)
             length = sorted(changed.values(), reverse=True)
             if length < best_length:

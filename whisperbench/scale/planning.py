@@ -16,7 +16,7 @@ from whisperbench.errors import InputError
 from whisperbench.record.elsewhere import last_words, rebased
 from whisperbench.record.processes import run_child
 
-MOST_SHARDS = 64
+MOST_SHARDS = 32
 """That a budget is tried with."""
 
 
@@ -61,8 +61,14 @@ def lengths_s(work: Work, shards: int) -> list[float]:
 
 def shortest(work: Work) -> int:
     """Return the least number of shards whose longest is as short as that of any number."""
-    counts = range(1, min(MOST_SHARDS, len(work.parts)) + 1)
-    return min(counts, key=lambda shards: round(max(lengths_s(work, shards)), 6))
+    # No split is shorter than the part that takes longest, with its loading.
+    least_s = max(work.seconds([part]) for part in work.parts)
+    found = {}
+    for shards in range(1, min(MOST_SHARDS, len(work.parts)) + 1):
+        found[shards] = round(max(lengths_s(work, shards)), 6)
+        if found[shards] <= least_s + 1e-6:
+            break
+    return min(found, key=lambda shards: found[shards])
 
 
 def fewest_within(work: Work, budget_s: float) -> int | None:
@@ -71,7 +77,11 @@ def fewest_within(work: Work, budget_s: float) -> int | None:
     Returns:
         The number; None where not even the most do.
     """
+    beside_s = work.process_s or 0.0
     for shards in range(1, min(MOST_SHARDS, len(work.parts)) + 1):
+        # At the very best each has its share of what one process takes, and loads nothing twice.
+        if (work.seconds(work.parts) - beside_s) / shards + beside_s > budget_s + 1e-6:
+            continue
         if max(lengths_s(work, shards)) <= budget_s:
             return shards
     return None
