@@ -14,7 +14,7 @@ from whisperbench.cli.program import Command, app, with_formats
 def _summary_formats() -> Iterable[str]:
     from whisperbench.report import fleet, summary
 
-    return summary.FORMATS | fleet.FORMATS
+    return fleet.FORMATS | summary.FORMATS
 
 
 @app.command(cls=with_formats(_summary_formats))
