@@ -122,6 +122,13 @@ def test_what_can_be_split_is_written(
     loading = {member.checkpoint for part in work.parts for member in part.members}
     assert {"", "nano-fp32", "dummy:tiny-int8"} <= loading
     assert set(work.loads_s) == loading - {""}
+    held = {
+        (member.checkpoint, member.reference)
+        for part in work.parts
+        for member in part.members
+        if "test_numerics" in member.name
+    }
+    assert ("nano-int8", "nano-fp32") in held
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """The split of a run into shards: what stays together, what it takes, and which shard has what.
 
-The split is a function of the benchmarks and of the times alone, so that every machine that is
-given the same two makes the same one. Cells are handed out longest first, each to the shard that
-would be done with it first (Graham 1969, "longest processing time"), and then moved one by one, or
-all of one checkpoint, as long as that shortens the longest shard. A shard that has cells of a
-checkpoint loads it, which takes its time once a shard.
+The split is a function of the benchmarks and of the times alone, so that all machines make the same
+one. Cells are handed out longest first, each to the shard that would be done with it first (Graham
+1969, "longest processing time"), and then moved one by one, or all of one checkpoint, while that
+shortens the longest shard. A shard that has cells of a checkpoint takes the time to load it.
 """
 
 from __future__ import annotations
@@ -28,10 +27,9 @@ MOST = 1000
 
 
 class Asked(NamedTuple):
-    """Which shard is asked for, as `--shard 2/4` says it."""
+    """Which shard is asked for, from 1 on, as `--shard 2/4` says it."""
 
     number: int
-    """From 1 on."""
     of: int
 
 
@@ -42,7 +40,7 @@ def read_shard(text: str) -> Asked:
         InputError: it is not I/N with 1 <= I <= N <= 1000.
     """
     found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
-    asked = Asked(int(found[1]), int(found[2])) if found else None
+    asked = Asked(*map(int, found.groups())) if found else None
     if asked is None or not 1 <= asked.number <= asked.of <= MOST:
         raise InputError(
             f"--shard {text}: must be I/N, the number of a shard from 1 on and how many there are, "
@@ -60,6 +58,8 @@ class Member(msgspec.Struct, frozen=True):
     """The id of the checkpoint that its process loads for it; empty where it loads none."""
     took_s: float
     """Without the loading."""
+    reference: str = ""
+    """The id of a checkpoint that is loaded besides, for what it is held against."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -75,7 +75,8 @@ class Part(msgspec.Struct, frozen=True):
     @property
     def checkpoints(self) -> frozenset[str]:
         """What they load."""
-        return frozenset(member.checkpoint for member in self.members if member.checkpoint)
+        loaded = (name for each in self.members for name in (each.checkpoint, each.reference))
+        return frozenset(filter(None, loaded))
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +130,7 @@ class Times:
         self.process_s = None if whole_s is None else max(0.0, whole_s - known)
         self._usual_s: dict[str, list[float]] = {}
         for name, took_s in self._took_s.items():
-            self._usual_s.setdefault(_function(name), []).append(took_s)
+            self._usual_s.setdefault(name.partition("[")[0], []).append(took_s)
 
     @property
     def digest(self) -> str:
@@ -151,7 +152,7 @@ class Times:
         """
         if name in self._took_s:
             return self._took_s[name]
-        return _middle(self._usual_s.get(_function(name)) or self._took_s.values())
+        return _middle(self._usual_s.get(name.partition("[")[0]) or self._took_s.values())
 
     def load_s(self, names: Iterable[str]) -> float:
         """Return what loading a checkpoint takes: the longest set-up of its benchmarks.
@@ -164,12 +165,8 @@ class Times:
             return max(known)
         if not self._took_s:
             return 1.0
-        # Most benchmarks find their checkpoint loaded, and waited for nothing.
+        # Most benchmarks find theirs loaded, and waited for nothing.
         return _middle([each for each in self._setup_s.values() if each >= 0.5] or [0.0])
-
-
-def _function(name: str) -> str:
-    return name.partition("[")[0]
 
 
 def _middle(known: Iterable[float]) -> float:
@@ -187,7 +184,7 @@ def tied(
         ties: pairs of them that must stay together.
         member: makes the member of a name.
     """
-    leader = {name: name for name in names}
+    leader = dict(zip(names, names, strict=True))
 
     def find(name: str) -> str:
         while leader[name] != name:

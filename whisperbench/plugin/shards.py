@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 
 from whisperbench.asked.checkout import SUITE_FILE
 from whisperbench.asked.plan import device_kind
+from whisperbench.asked.precisions import precision_named
 from whisperbench.asked.shards import (
     WORK_VARIABLE,
     Member,
@@ -25,7 +27,14 @@ from whisperbench.asked.shards import (
 from whisperbench.asked.suite import matches
 from whisperbench.errors import InputError, printable
 from whisperbench.plugin.collecting import checkpoint_of, params_of
-from whisperbench.plugin.needs import FRESH_PROCESS, IDLE_DEVICE, OTHERS_BESIDE, WORDS, needs_of
+from whisperbench.plugin.needs import (
+    FRESH_PROCESS,
+    IDLE_DEVICE,
+    OTHER_PRECISION,
+    OTHERS_BESIDE,
+    WORDS,
+    needs_of,
+)
 from whisperbench.plugin.options import path_from, usage_errors, value_of
 from whisperbench.plugin.session import Session, is_benchmark, session_of
 from whisperbench.record.runs import recorded
@@ -160,8 +169,9 @@ def work_of(session: Session, items: Sequence[pytest.Item], times: Times) -> Wor
 
     def member(name: str) -> Member:
         item = named[name]
-        fresh = FRESH_PROCESS in needs_of(item)
-        return Member(name, "" if fresh else checkpoint_of(item), times.took_s(name))
+        if FRESH_PROCESS in needs_of(item):
+            return Member(name, "", times.took_s(name))
+        return Member(name, checkpoint_of(item), times.took_s(name), _reference(session, item))
 
     parts = tied(list(named), _ties(session, items), member)
     loading: dict[str, list[str]] = {}
@@ -169,12 +179,22 @@ def work_of(session: Session, items: Sequence[pytest.Item], times: Times) -> Wor
         for each in part.members:
             if each.checkpoint:
                 loading.setdefault(each.checkpoint, []).append(each.name)
+            if each.reference:
+                loading.setdefault(each.reference, [])
     return Work(
         parts=parts,
         loads_s={checkpoint: times.load_s(names) for checkpoint, names in loading.items()},
         process_s=times.process_s,
         guessed=sum(not times.knows(name) for name in named),
     )
+
+
+def _reference(session: Session, item: pytest.Item) -> str:
+    """Return the id of the checkpoint in 32-bit floats that a benchmark is held against."""
+    key = session.plan.checkpoints.get(checkpoint_of(item))
+    if key is None or OTHER_PRECISION not in needs_of(item):
+        return ""
+    return replace(key, precision=precision_named("fp32")).id
 
 
 def _ties(session: Session, items: Sequence[pytest.Item]) -> Iterator[tuple[str, str]]:
