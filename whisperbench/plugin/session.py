@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.recordings import DataSet
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.devices.device import Device, DeviceFacts
+    from whisperbench.measure.turns.messages import Channel
     from whisperbench.measure.turns.partner import Partner
     from whisperbench.plugin.gate import Judging
     from whisperbench.whisper.checkpoints import Checkpoint
@@ -84,6 +85,8 @@ class Session:
     """Which part of the run this process measures; None for all of it."""
     split: str = ""
     """What the shard is of all, for the terminal; empty where the run is not split."""
+    channel: Channel | None = None
+    """To `whisperbench ab`, where this process takes turns with another one."""
     prepared: Prepared | None = None
     """None until all is ready for the first benchmark, and where nothing is measured."""
     judging: Judging | None = None
