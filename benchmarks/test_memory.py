@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whisperbench.plugin.timing import Recorder
 
 
-@pytest.mark.needs("a fresh process", "an idle device")
+@pytest.mark.needs("a fresh process", "an idle device", "its other precisions")
 def test_memory(
     memory_of_cell: MemoryOfCell,
     audio: Audio,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from whisperbench.plugin.timing import Recorder, Timing
 
 
-@pytest.mark.needs("words")
+@pytest.mark.needs("words", "its other precisions")
 def test_quality(
     quality_of_cell: QualityOfCell, limits: Limits, timing: Timing, record: Recorder
 ) -> None:
@@ -43,7 +43,7 @@ def test_quality(
     require_within(verdicts)
 
 
-@pytest.mark.needs("a precision other than fp32")
+@pytest.mark.needs("a precision other than fp32", "its other precisions")
 def test_numerics(
     numerics_of_cell: NumericsOfCell,
     audio: Audio,

@@ -71,6 +71,7 @@ PLANTED = (
     Planted("whisperbench/ab/turns.py", "import whisperbench.bisect", LAYERS),
     Planted("whisperbench/pulls/judging.py", "import whisperbench.ab", LAYERS),
     Planted("whisperbench/bisect/search.py", "import whisperbench.cli", LAYERS),
+    Planted("whisperbench/scale/host.py", "import whisperbench.ab", LAYERS),
     Planted("whisperbench/versions/git.py", "import whisperbench.report", LAYERS),
     Planted("whisperbench/new.py", "", LAYERS),
     Planted("whisperbench/new/__init__.py", "", LAYERS),

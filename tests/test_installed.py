@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.judge.sharded import make_shard
 from tests.runs import make_cell, make_cost, make_run, make_run_file
 from whisperbench.asked.checkout import ROOT, find_checkout
 from whisperbench.judge.comparison import NO_SUITE
@@ -83,6 +84,8 @@ def test_what_only_reads_works_without_a_checkout(
         ("baseline", "list"),
         ("baseline", "promote", "base.json"),
         ("baseline", "diff", "--since", "HEAD"),
+        ("run", "--gpus", "all"),
+        ("plan", "--gpus", "2"),
     ],
 )
 def test_what_needs_the_suite_says_where_to_run_it(
@@ -94,6 +97,15 @@ def test_what_needs_the_suite_says_where_to_run_it(
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"whisperbench: `whisperbench {arguments[0]}")
     assert "does not have: run it in a checkout of whisperbench" in line
+
+
+def test_shards_are_merged_without_a_checkout(command: Command, tmp_path: Path) -> None:
+    """A machine that measures nothing, as one that merges in CI, needs the library alone."""
+    for number in (1, 2):
+        (tmp_path / f"{number}.json").write_bytes(make_shard(number).data)
+    done = command("merge", "1.json", "2.json", "-o", "run.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 measured" in done.stdout
 
 
 def test_in_a_checkout_the_suite_is_that_ones(command: Command) -> None:

@@ -153,6 +153,18 @@ OPTIONS = (
         optional=True,
     ),
     Option(
+        name="shard",
+        metavar="I/N",
+        takes="measure shard I of N of the run alone, from 1 on; `whisperbench merge` puts all N "
+        "together",
+    ),
+    Option(
+        name="shard-times",
+        metavar="RUN.json",
+        takes="a run or a baseline whose times balance the shards; without one all cells count "
+        "alike",
+    ),
+    Option(
         name="result",
         metavar="PATH",
         takes="where to write the run's JSON file; by default `results/<time>-<device key>.json`",

@@ -12,21 +12,27 @@ from whisperbench.cli.program import Command, app, with_formats
 
 
 def _summary_formats() -> Iterable[str]:
-    from whisperbench.report.summary import FORMATS
+    from whisperbench.report import fleet, summary
 
-    return FORMATS
+    return fleet.FORMATS | summary.FORMATS
 
 
 @app.command(cls=with_formats(_summary_formats))
 def show(
-    run: Annotated[Path, typer.Argument(help="A run's JSON file.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN.json...", help="Runs, of one device each.")
+    ],
     written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
 ) -> None:
-    """Print the summary of a saved run."""
-    from whisperbench.report.summary import FORMATS
+    """Print the summary of a saved run; of several, one table of all their devices."""
+    from whisperbench.report import fleet, summary
     from whisperbench.results.run_file import read_run
 
-    typer.echo(FORMATS[written](read_run(run)))
+    found = [(str(path), read_run(path)) for path in runs]
+    if len(found) == 1 and written in summary.FORMATS:
+        typer.echo(summary.FORMATS[written](found[0][1]))
+    else:
+        typer.echo(fleet.FORMATS[written](fleet.fleet_of(found)))
 
 
 @app.command(cls=Command)

@@ -7,8 +7,8 @@ found in NVML by its UUID and never by its index.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,13 @@ class NvmlDevice:
         if gpus_are_hidden():
             return False
         try:
-            nvml = _initialised(library)
+            with opened(library) as nvml:
+                try:
+                    return int(nvml.nvmlDeviceGetCount()) > 0
+                except nvml.NVMLError:
+                    return False
         except DeviceError:
             return False
-        try:
-            return int(nvml.nvmlDeviceGetCount()) > 0
-        except nvml.NVMLError:
-            return False
-        finally:
-            _shut_down(nvml)
 
     def facts(self) -> DeviceFacts:
         """Return the facts of torch's device, with what NVML adds where it answers.
@@ -255,6 +253,23 @@ class NvmlDevice:
             raise device_error(what, error) from error
         except self._nvml.NVMLLibraryMismatchError:
             return None  # pynvml's own, of a driver without a function's newest version
+
+
+@contextmanager
+def opened(library: Any = None) -> Iterator[Any]:
+    """Give pynvml, initialised, and shut it down in the end.
+
+    Args:
+        library: what stands in for pynvml, in tests.
+
+    Raises:
+        DeviceError: there is no NVML, or no driver behind it.
+    """
+    nvml = _initialised(library)
+    try:
+        yield nvml
+    finally:
+        _shut_down(nvml)
 
 
 def _initialised(library: Any) -> Any:

@@ -37,7 +37,7 @@ def find_handle(nvml: Any, uuid: str) -> tuple[Any, Any]:
             continue
         if _is_part(nvml, handle):
             return handle, nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
-        parts = _mig_parts(nvml, handle)
+        parts = mig_parts(nvml, handle)
         return (_only_part(parts), handle) if parts is not None else (handle, handle)
     raise DeviceError(
         f"NVML shows no GPU of the UUID that torch names ({plain}); in a container, pass the whole "
@@ -53,7 +53,7 @@ def _is_part(nvml: Any, handle: Any) -> bool:
         return False  # a driver without the notion of MIG
 
 
-def _mig_parts(nvml: Any, card: Any) -> dict[str, Any] | None:
+def mig_parts(nvml: Any, card: Any) -> dict[str, Any] | None:
     """Return the parts of a divided GPU by their UUIDs; None where it is whole."""
     try:
         current, _pending = nvml.nvmlDeviceGetMigMode(card)

@@ -7,6 +7,7 @@ pytest_plugins = [
     "whisperbench.plugin.session",
     "whisperbench.plugin.collecting",
     "whisperbench.plugin.parts",
+    "whisperbench.plugin.shards",
     "whisperbench.plugin.outcomes",
     "whisperbench.plugin.machine",
     "whisperbench.plugin.gate",

@@ -112,10 +112,10 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 def _is_unasked(item: pytest.Item | pytest.Collector) -> bool:
     """Whether an item is a benchmark of no checkpoint. Parameters of tests may not be compared."""
-    return any(value is UNASKED for value in _params(item).values())
+    return any(value is UNASKED for value in params_of(item).values())
 
 
-def _params(item: pytest.Item | pytest.Collector) -> dict[str, object]:
+def params_of(item: pytest.Item | pytest.Collector) -> dict[str, object]:
     """Return the parameters of a test; none of what has none."""
     callspec = getattr(item, "callspec", None)
     return callspec.params if callspec is not None else {}
@@ -123,7 +123,7 @@ def _params(item: pytest.Item | pytest.Collector) -> dict[str, object]:
 
 def checkpoint_of(item: pytest.Item) -> str:
     """Return the id of the checkpoint that an item is about; empty where it is about none."""
-    params = _params(item)
+    params = params_of(item)
     return str(params.get("fresh_checkpoint") or params.get("loaded_model") or "")
 
 
@@ -176,6 +176,6 @@ def require_cells_once(items: Sequence[pytest.Item]) -> None:
 
 def _cell_of(item: pytest.Item) -> tuple[Path, str, str]:
     """Return a benchmark's file, its function, and its cell, whatever else it is told apart by."""
-    params = _params(item)
+    params = params_of(item)
     cell = "-".join(str(params[name]) for name in _CELL if name in params)
     return item.path.resolve(), str(getattr(item, "originalname", item.name)), cell

@@ -17,6 +17,7 @@ OTHER_PRECISION = "a precision other than fp32"
 BOTH_LENGTHS = "both lengths"
 FRESH_PROCESS = "a fresh process"
 IDLE_DEVICE = "an idle device"
+OTHERS_BESIDE = "its other precisions"
 
 NEEDS = {
     WORDS: "a trained model and clips with a text; asked of the checkpoints that are heard for "
@@ -27,6 +28,8 @@ NEEDS = {
     "length; the benchmark's argument `decoding` says which",
     FRESH_PROCESS: "processes of its own: it runs before this process holds a model, and its "
     "argument `fresh_checkpoint` is the id of its checkpoint",
+    OTHERS_BESIDE: "to be measured by the process that measures the precisions that limits compare "
+    "it with: one shard has them all",
     IDLE_DEVICE: "a device that this process has not touched: it runs before all others",
 }
 """What a benchmark can need, and what that means for it."""

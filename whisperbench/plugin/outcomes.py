@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from whisperbench.errors import (
@@ -81,6 +83,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     session = session_of(item.config)
     if session is not None and item.nodeid in session.fates:
         fate = session.fates[item.nodeid]
+        if call.when == "setup":  # also of one that is run again
+            fate.setup_s, fate.took_s = call.duration, 0.0
+        elif fate.took_s is not None:
+            fate.took_s += call.duration
         if report.failed:
             fate.outcome, fate.reason = failed_as(failure), reason_of(failure)
         elif report.skipped:
@@ -120,17 +126,27 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         schema=SCHEMA,
         reference=session.plan.profile.reference,
         remarks=tuple(map(printable, session.prepared.remarks)),
+        shard=session.shard,
+        process_s=_seconds(time.time() - psutil.Process().create_time()),
         manifest=tuple(
             ManifestEntry(
                 benchmark=printable(name),
                 cell=printable(fate.cell),
                 outcome=fate.outcome,
                 reason=fate.reason,
+                shard=fate.shard,
+                setup_s=_seconds(fate.setup_s),
+                took_s=_seconds(fate.took_s),
             )
             for name, fate in session.fates.items()
         ),
     )
     output_json["whisperbench"] = msgspec.to_builtins(info)
+
+
+def _seconds(seconds: float | None) -> float | None:
+    """Round to a millisecond. A clock that was put back makes nothing negative."""
+    return None if seconds is None else round(max(0.0, seconds), 3)
 
 
 def _believed(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from whisperbench.plugin.collecting import checkpoint_of
 from whisperbench.plugin.needs import WORDS, needs_of
 from whisperbench.plugin.options import usage_errors
 from whisperbench.plugin.parts import part, partner_of
-from whisperbench.plugin.session import Prepared, Session, is_benchmark
+from whisperbench.plugin.session import Prepared, Session, is_benchmark, session_of
 from whisperbench.plugin.terminal import announcer, show_progress, uncaptured
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def _read_data(config: pytest.Config, plan: Plan, items: Iterable[pytest.Item]) 
     """Read the clips that are heard for their words; None where no benchmark hears them."""
     if any(is_benchmark(item) and WORDS in needs_of(item) for item in items):
         return check_clips(plan.heard_name, plan.heard, show_progress(config, "reading clips"))
-    if config.getoption("--data") and part() is None:
+    session = session_of(config)
+    whole = part() is None and (session is None or session.shard is None)
+    if config.getoption("--data") and whole:
         raise pytest.UsageError(
             "--data: no benchmark here hears it: pytest benchmarks/test_quality.py, with a "
             "trained --model"

@@ -19,7 +19,7 @@ from whisperbench.errors import InputError, require_plain
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE
 from whisperbench.plugin.options import usage_errors, value_of
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
-from whisperbench.results.records import DESELECTED, Cell, Outcome, Run
+from whisperbench.results.records import DESELECTED, Cell, Outcome, Run, Shard
 
 if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
@@ -65,6 +65,12 @@ class Fate:
     """Its place in the matrix, as its id shows it."""
     outcome: Outcome = "skipped"
     reason: str = "did not run: the session ended before it"
+    shard: int | None = None
+    """The number of its shard, where the run is split."""
+    setup_s: float | None = None
+    """What its fixtures took; None until they were there."""
+    took_s: float | None = None
+    """What it took besides; None until it ran."""
 
 
 @dataclass(kw_only=True)
@@ -75,6 +81,10 @@ class Session:
     suite: Suite
     fates: dict[str, Fate] = field(default_factory=dict)
     """Of what was asked for, by the id of the test."""
+    shard: Shard | None = None
+    """Which part of the run this process measures; None for all of it."""
+    split: str = ""
+    """What the shard is of all, for the terminal; empty where the run is not split."""
     channel: Channel | None = None
     """To `whisperbench ab`, where this process takes turns with another one."""
     prepared: Prepared | None = None
@@ -91,10 +101,16 @@ class Session:
     outcome: list[str] = field(default_factory=list)
     """Where the run was written, and what of it could not be, in lines."""
 
+    def is_own(self, fate: Fate) -> bool:
+        """Whether a benchmark is this process's, and not another shard's."""
+        return self.shard is None or fate.shard in (None, self.shard.index)
+
     def unmeasured(self) -> bool:
-        """Whether something was neither measured nor deselected."""
+        """Whether something of this process was neither measured nor deselected."""
         return any(
-            fate.outcome != "measured" and fate.reason != DESELECTED for fate in self.fates.values()
+            fate.outcome != "measured" and fate.reason != DESELECTED
+            for fate in self.fates.values()
+            if self.is_own(fate)
         )
 
 

@@ -226,7 +226,12 @@ def _fates(run: Run) -> list[str]:
     """Count what was measured, and name what was not; deselection is only counted."""
     manifest = run.info.manifest
     outcomes = Counter(
-        DESELECTED if entry.reason == DESELECTED else entry.outcome for entry in manifest
+        "in other shards"
+        if run.info.is_elsewhere(entry)
+        else DESELECTED
+        if entry.reason == DESELECTED
+        else entry.outcome
+        for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]

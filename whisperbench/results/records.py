@@ -166,11 +166,33 @@ class ManifestEntry(
     """Its place in the matrix, as the benchmark's id shows it."""
     outcome: Outcome
     reason: Line = ""
+    shard: Positive | None = None
+    """In a file of a shard: the number of the shard that it belongs to."""
+    setup_s: Amount | None = None
+    """Seconds that its fixtures took, such as loading the checkpoint;"""
+    took_s: Amount | None = None
+    """and seconds that it took besides. None where it did not run, and in older files."""
 
     @property
     def deselected(self) -> bool:
         """Whether -k or -m took it away."""
         return self.outcome == "skipped" and self.reason == DESELECTED
+
+
+class Shard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of a run a process has measured, and what the other parts must have in common."""
+
+    index: Positive
+    """From 1 on."""
+    of: Positive
+    """How many shards the run is split into."""
+    times: Line
+    """Digest of the times that balanced the split; empty where every cell counted alike."""
+    settings: dict[Line, Line]
+    """What the run was asked for, as a profile of suite.toml with the options put in."""
+
+    def __str__(self) -> str:
+        return f"shard {self.index} of {self.of}"
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,15 +206,34 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How many runs a baseline is made of."""
     remarks: tuple[Line, ...] = ()
     """What was odd about checkpoints and audio, in sentences; they were usable all the same."""
+    shard: Shard | None = None
+    """None of a run that is whole."""
+    process_s: Amount | None = None
+    """Seconds from the start of the run's process to its file; None in older files."""
+
+    def is_elsewhere(self, entry: ManifestEntry) -> bool:
+        """Whether a benchmark belongs to another shard than this file's."""
+        return self.shard is not None and entry.shard not in (None, self.shard.index)
 
     def unmeasured(self) -> list[str]:
-        """Name what was asked for and not measured, with the reasons; deselection is none."""
-        return [
+        """Name what was asked for and not measured, with the reasons; deselection is none.
+
+        A shard is no whole run: what belongs to the others was not measured, which is one line.
+        """
+        elsewhere = sum(map(self.is_elsewhere, self.manifest))
+        found = [
             f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
             for entry in self.manifest
             if entry.outcome not in ("measured", "regressed", "not-comparable")
             and not entry.deselected
+            and not self.is_elsewhere(entry)
         ]
+        if elsewhere:
+            found.append(
+                f"{self.shard} alone: {counted(elsewhere, 'benchmark')} of other shards are not in "
+                "this file; whisperbench merge puts the shards together"
+            )
+        return found
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,6 +254,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     threads: Positive
     """torch's intra-op threads."""
     gpu_uuid: Line | None = None
+    """Of a run that was merged of shards on several GPUs: all of them, with commas."""
     compute_capability: Line | None = None
     driver: Line | None = None
     cuda: Line | None = None
