@@ -74,3 +74,15 @@ def test_a_project_file_hides_no_function_that_did_not_run(tmp_path: Path) -> No
     assert found.unreached
     assert [each.name for each in found.missed] == ["unused"]
     assert found.unread == ("pyproject.toml",)
+
+
+def test_a_suite_of_each_sides_own_is_code_like_any_other(tmp_path: Path) -> None:
+    """Where each side is measured by its own suite, a function of it that ran is reached."""
+    trees = tree(tmp_path / "base"), tree(tmp_path / "head", **{"whisperbench/a.py": "A = 2"})
+    file = str((tmp_path / "head" / "whisperbench" / "a.py").resolve())
+    python = Path(sys.executable)
+    for ran, unreached in (({file: (MODULE,)}, False), ({}, True)):
+        entered = Entered(functions=ran, libraries=True)
+        found, remarks = reach_of((python, python), trees, lambda it=entered: it, own_suites=True)
+        assert found.unreached == unreached
+        assert remarks == []
