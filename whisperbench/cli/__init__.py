@@ -1,7 +1,7 @@
 """The `whisperbench` command: it only reads, prints and exits. A module a group of commands."""
 
 # The order of these imports is the one in which --help lists the commands.
-from whisperbench.cli import results, baselines, ab, bisect, machine  # isort: skip
+from whisperbench.cli import results, baselines, ab, bisect, machine, pulls  # isort: skip
 from whisperbench.cli.program import app, main
 
-__all__ = ["ab", "app", "baselines", "bisect", "machine", "main", "results"]
+__all__ = ["ab", "app", "baselines", "bisect", "machine", "main", "pulls", "results"]

@@ -1,0 +1,98 @@
+"""The commands of `whisperbench pull`: what workflows of GitHub Actions call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whisperbench.cli.program import Command, Commands, app
+
+if TYPE_CHECKING:
+    from whisperbench.pulls.api import Api
+    from whisperbench.pulls.surroundings import Surroundings
+
+pull = typer.Typer(
+    cls=Commands,
+    help="What workflows of GitHub Actions call to gate a pull request (docs/pulls.md).",
+    no_args_is_help=True,
+)
+app.add_typer(pull, name="pull", hidden=True)
+
+VERDICT = Path("verdict.json")
+"""Where `judge` writes and `publish` reads, in the current folder."""
+
+
+def _job() -> tuple[Surroundings, Api]:
+    """Read the environment of a job."""
+    from whisperbench.pulls.api import api_of
+    from whisperbench.pulls.surroundings import Surroundings
+
+    job = Surroundings(variables=os.environ)
+    return job, api_of(job.api, job.repository, job.required("GITHUB_TOKEN"))
+
+
+@pull.command(cls=Command)
+def resolve() -> None:
+    """Find out which commits are measured; write them as the job's outputs; mark the head pending.
+
+    Reads what GitHub Actions says of the event, GITHUB_TOKEN, and of a dispatch WHISPERBENCH_PULL
+    and WHISPERBENCH_HEAD. Writes pull, head and base to GITHUB_OUTPUT.
+    """
+    from whisperbench.pulls.resolving import resolve as resolved
+
+    job, api = _job()
+    job.required("GITHUB_OUTPUT")
+    found = resolved(job, api)
+    job.append("GITHUB_OUTPUT", found.as_output())
+    typer.echo(found.as_output(), nl=False)
+
+
+class _Judging(Command):
+    """A command behind whose `--` stand the arguments that `whisperbench ab` was to give pytest."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what is pytest's apart."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = args[at + 1 :]
+        rest: list[str] = super().parse_args(ctx, args[:at])
+        return rest
+
+
+@pull.command(cls=_Judging)
+def judge(
+    context: typer.Context,
+    artifact: Annotated[
+        Path, typer.Argument(help="The folder or zip file that the measuring job has left.")
+    ],
+    suite: Annotated[Path, typer.Option("--suite", metavar="FILE", help="The base's suite.toml.")],
+    verdict: Annotated[
+        Path, typer.Option("--verdict", metavar="FILE", help="Where the verdict is written.")
+    ] = VERDICT,
+    fast: Annotated[bool, typer.Option("--fast", help="Wall time was not to be measured.")] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="KIND", help="What it ran on, such as cuda.")
+    ] = None,
+) -> None:
+    """Judge what `whisperbench ab` has left, again, by the base's tolerances; trust none of it.
+
+    Reads NEEDS, which is toJSON(needs), WHISPERBENCH_HEAD and WHISPERBENCH_BASE. Exits with the
+    code of the verdict. What stands behind -- is what stood there for `whisperbench ab`.
+    """
+    raise NotImplementedError
+
+
+@pull.command(cls=Command)
+def publish(
+    verdict: Annotated[
+        Path, typer.Option("--verdict", metavar="FILE", help="What `pull judge` has written.")
+    ] = VERDICT,
+) -> None:
+    """Set the status of the reviewed head, and keep the pull request's comment up to date.
+
+    Reads WHISPERBENCH_HEAD and WHISPERBENCH_PULL, which is empty where there is none. Writes to
+    GITHUB_STEP_SUMMARY. Exits with the code of the verdict, which is 0 for a success that was told.
+    """
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Pull requests: what the workflows call to choose, judge and tell what is measured."""

@@ -1,0 +1,317 @@
+"""GitHub's REST API, as far as the gate needs it: typed answers, and each fault one line."""
+
+from __future__ import annotations
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import msgspec
+
+from whisperbench.errors import InputError, WhisperbenchError, one_line
+from whisperbench.pulls.surroundings import COMMIT
+
+State = Literal["success", "failure", "error", "pending"]
+"""Of a commit's status: `failure` says that the head is worse, or not shown to be no worse;
+`error` that nothing can be said of it."""
+
+CONTEXT = "whisperbench/gate"
+"""Name of the status."""
+
+MAX_DESCRIPTION = 140
+"""Characters that GitHub keeps of a status's description."""
+
+TIMEOUT_S = 20.0
+"""Of one request."""
+
+PAUSES_S = (1.0, 4.0, 15.0)
+"""Before each further attempt."""
+
+LONGEST_PAUSE_S = 60.0
+"""That is waited where the server says how long: longer ones are given up."""
+
+_MAX_ANSWER_BYTES = 20 * 2**20
+_PER_PAGE = 100
+_MAX_PAGES = 100
+
+T = TypeVar("T")
+
+
+class ApiError(WhisperbenchError):
+    """The API does not do what was asked of it."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        """Keep the HTTP status; 0 where there was no answer."""
+        super().__init__(message)
+        self.code = code
+
+
+class _Commit(msgspec.Struct):
+    sha: str
+
+
+class _Repository(msgspec.Struct):
+    full_name: str
+
+
+class _End(msgspec.Struct):
+    """The base or the head of a pull request."""
+
+    sha: str
+    repo: _Repository | None
+    """None where the fork was deleted."""
+
+
+class PullRequest(msgspec.Struct):
+    """What a pull request is."""
+
+    number: int
+    state: str
+    head: _End
+    base: _End
+
+
+class _Comparison(msgspec.Struct):
+    merge_base_commit: _Commit
+
+
+class _Parents(msgspec.Struct):
+    parents: list[_Commit]
+
+
+class _User(msgspec.Struct):
+    login: str
+
+
+class Comment(msgspec.Struct):
+    """A comment of a pull request."""
+
+    id: int
+    user: _User | None
+    """None where the account was deleted."""
+    body: str | None = None
+
+
+class _Message(msgspec.Struct):
+    message: str = ""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: the token would go along, to whatever address is named."""
+
+    def redirect_request(self, *_args: object) -> None:
+        """Leave the answer as it is."""
+
+
+@dataclass
+class Api:
+    """The API of one repository."""
+
+    address: str
+    repository: str
+    token: str = field(repr=False)
+    sleep: Callable[[float], None] = time.sleep
+    timeout_s: float = TIMEOUT_S
+
+    def pull(self, number: int) -> PullRequest:
+        """Return a pull request.
+
+        Raises:
+            ApiError: there is none, or the API does not answer.
+        """
+        return self._get(f"pulls/{number}", PullRequest, f"pull request {number}")
+
+    def merge_base(self, base: str, head: str) -> str:
+        """Return the commit that two commits have in common.
+
+        Raises:
+            ApiError: one is not known, or they have none.
+        """
+        what = f"the merge base of {base[:10]} and {head[:10]}"
+        # A page of one commit: the list of all is not needed.
+        path = f"compare/{base}...{head}?per_page=1&page=1"
+        return _hash(self._get(path, _Comparison, what).merge_base_commit.sha, what)
+
+    def first_parent(self, commit: str) -> str | None:
+        """Return the first parent of a commit; None of the first one of all.
+
+        Raises:
+            ApiError: the commit is not known.
+        """
+        what = f"the parent of {commit[:10]}"
+        parents = self._get(f"commits/{commit}", _Parents, what).parents
+        return _hash(parents[0].sha, what) if parents else None
+
+    def set_status(self, commit: str, state: State, description: str, target: str) -> None:
+        """Set the gate's status of a commit.
+
+        Args:
+            commit: its hash.
+            state: what it is to be.
+            description: why, cut to what GitHub keeps.
+            target: the page that has more; empty for none.
+
+        Raises:
+            ApiError: it cannot be set.
+        """
+        said = {"state": state, "context": CONTEXT, "description": shortened(description)}
+        if target:
+            said["target_url"] = target
+        what = f"the status {CONTEXT} of {commit[:10]}"
+        self._ask("POST", f"statuses/{commit}", msgspec.json.encode(said), what)
+
+    def comments(self, number: int) -> Iterator[Comment]:
+        """Yield the comments of a pull request, page by page.
+
+        Raises:
+            ApiError: they cannot be read, or are too many to be looked through.
+        """
+        what = f"the comments of pull request {number}"
+        for page in range(1, _MAX_PAGES + 1):
+            path = f"issues/{number}/comments?per_page={_PER_PAGE}&page={page}"
+            found = self._get(path, list[Comment], what)
+            yield from found
+            if len(found) < _PER_PAGE:
+                return
+        raise ApiError(f"{what}: are more than {_PER_PAGE * _MAX_PAGES}")
+
+    def add_comment(self, number: int, body: str) -> None:
+        """Write a comment. It is tried once: what failed may have been written all the same.
+
+        Raises:
+            ApiError: it cannot be written.
+        """
+        what = f"a comment on pull request {number}"
+        data = msgspec.json.encode({"body": body})
+        self._ask("POST", f"issues/{number}/comments", data, what, pauses_s=())
+
+    def change_comment(self, comment: int, body: str) -> None:
+        """Write a comment anew.
+
+        Raises:
+            ApiError: it cannot be written.
+        """
+        data = msgspec.json.encode({"body": body})
+        self._ask("PATCH", f"issues/comments/{comment}", data, f"the comment {comment}")
+
+    def _get(self, path: str, kind: type[T], what: str) -> T:
+        answer = self._ask("GET", path, None, what)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except (ValueError, RecursionError) as error:  # a DecodeError is a ValueError
+            raise ApiError(f"{what}: GitHub's answer is not as expected: {one_line(error)}") from (
+                error
+            )
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        what: str,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+    ) -> bytes:
+        """Ask, and ask again where the server is overloaded or out of order.
+
+        Raises:
+            ApiError: it refuses, or does not answer.
+        """
+        for pause_s in (*pauses_s, None):
+            try:
+                return self._once(method, path, data)
+            except urllib.error.HTTPError as error:
+                failure, wait_s = _refused(error, what, pause_s)
+            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+                why = getattr(error, "reason", None) or error
+                failure = ApiError(f"{what}: GitHub does not answer: {one_line(why) or type(why)}")
+                wait_s = pause_s
+            if pause_s is None or wait_s is None:
+                raise failure
+            self.sleep(wait_s)
+        raise AssertionError  # the last pause is None
+
+    def _once(self, method: str, path: str, data: bytes | None) -> bytes:
+        request = urllib.request.Request(  # noqa: S310 - https, or loopback: Surroundings.api
+            f"{self.address}/repos/{self.repository}/{path}",
+            data=data,
+            method=method,
+            headers={
+                "Accept": "application/vnd.github+json",
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "User-Agent": "whisperbench",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+        )
+        opener = urllib.request.build_opener(_NoRedirect)
+        with opener.open(request, timeout=self.timeout_s) as answer:
+            content: bytes = answer.read(_MAX_ANSWER_BYTES + 1)
+        if len(content) > _MAX_ANSWER_BYTES:
+            raise http.client.HTTPException("the answer is too large")
+        return content
+
+
+def shortened(description: str) -> str:
+    """Cut a description to what GitHub keeps of one."""
+    line = one_line(description)
+    return line if len(line) <= MAX_DESCRIPTION else f"{line[: MAX_DESCRIPTION - 3]}..."
+
+
+def _hash(value: str, what: str) -> str:
+    if not COMMIT.fullmatch(value):
+        raise ApiError(f"{what}: GitHub's answer is no commit: {one_line(value)}")
+    return value
+
+
+def _refused(
+    error: urllib.error.HTTPError, what: str, pause_s: float | None
+) -> tuple[ApiError, float | None]:
+    """Say why the server refused, and after how many seconds it may be asked again, if ever.
+
+    A secondary rate limit is a 403 or 429 with `Retry-After`, or one whose message names it
+    (docs.github.com, "Rate limits for the REST API").
+    """
+    with error:
+        try:
+            said = msgspec.json.decode(error.read(65536), type=_Message).message
+        except (OSError, ValueError, http.client.HTTPException):
+            said = ""
+    failure = ApiError(
+        f"{what}: GitHub answers with {error.code}{f': {one_line(said)}' if said else ''}"
+        f"{_REMEDIES.get(error.code, '')}",
+        error.code,
+    )
+    asked_s = error.headers.get("Retry-After", "")
+    limited = error.code == 429 or (
+        error.code == 403 and (asked_s.isdecimal() or "rate limit" in said.lower())
+    )
+    if not limited and error.code < 500:
+        return failure, None
+    if asked_s.isdecimal():
+        return failure, float(asked_s) if float(asked_s) <= LONGEST_PAUSE_S else None
+    return failure, pause_s
+
+
+_REMEDIES = {
+    401: "; the job's token is not valid",
+    403: "; the job needs `permissions: statuses: write` and `pull-requests: write`",
+    404: "; it does not exist, or the job's permissions do not reach it",
+    301: "; the repository was renamed or moved",
+}
+
+
+def api_of(
+    address: str, repository: str, token: str, sleep: Callable[[float], None] = time.sleep
+) -> Api:
+    """Make the API of a repository.
+
+    Raises:
+        InputError: the token cannot be sent in a header.
+    """
+    if not token.isascii() or not token.isprintable():
+        raise InputError("GITHUB_TOKEN: holds what no token has")
+    return Api(address, repository, token, sleep)
