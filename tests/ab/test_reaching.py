@@ -81,8 +81,13 @@ def test_a_suite_of_each_sides_own_is_code_like_any_other(tmp_path: Path) -> Non
     trees = tree(tmp_path / "base"), tree(tmp_path / "head", **{"whisperbench/a.py": "A = 2"})
     file = str((tmp_path / "head" / "whisperbench" / "a.py").resolve())
     python = Path(sys.executable)
-    for ran, unreached in (({file: (MODULE,)}, False), ({}, True)):
-        entered = Entered(functions=ran, libraries=True)
-        found, remarks = reach_of((python, python), trees, lambda it=entered: it, own_suites=True)
+
+    def reached_by(functions: dict[str, tuple[str, ...]]) -> tuple[Reach, list[str]]:
+        entered = Entered(functions=functions, libraries=True)
+        return reach_of((python, python), trees, lambda: entered, own_suites=True)
+
+    ran: dict[str, tuple[str, ...]] = {file: (MODULE,)}
+    for functions, unreached in ((ran, False), ({}, True)):
+        found, remarks = reached_by(functions)
         assert found.unreached == unreached
         assert remarks == []

@@ -147,8 +147,8 @@ def test_each_revision_can_have_its_own_suite(
     environment = Environment(python=Path(PYTHON), name="an environment")
     monkeypatch.setattr(resolving, "environment_of", lambda *_: environment)
 
-    def suites(**wish: bool) -> list[str]:
-        asked = Wish(base=first, head=second, repository=repository, **wish)
+    def suites(own_suites: bool = False) -> list[str]:
+        asked = Wish(base=first, head=second, repository=repository, own_suites=own_suites)
         with resolved(asked, print) as sides:
             both = (sides.base.suite, sides.head.suite)
             return [(suite / "whisperbench" / "__init__.py").read_text() for suite in both]
