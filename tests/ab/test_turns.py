@@ -15,7 +15,6 @@ import pytest
 from tests.scripted import FakeClock
 from whisperbench.ab import turns
 from whisperbench.ab.turns import (
-    LEFT_ALONE,
     Live,
     TurnsLostError,
     TurnsNotBegunError,
@@ -24,6 +23,7 @@ from whisperbench.ab.turns import (
     take_turns,
 )
 from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
+from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whisperbench.ab.pairs import ATTEMPTS, Measured, why_whole
+from whisperbench.ab.pairs import Measured, why_whole
 from whisperbench.ab.reaching import reach_of
 from whisperbench.ab.sides import (
     NothingSelectedError,
@@ -17,13 +17,15 @@ from whisperbench.ab.sides import (
     ended_at_exit,
 )
 from whisperbench.asked.suite import Suite
-from whisperbench.errors import WhisperbenchError
+from whisperbench.errors import WhisperbenchError, printable
 from whisperbench.judge.comparison import Comparison, hold_against
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.reach import Reach
 from whisperbench.judge.sequential import MOST
+from whisperbench.judge.tried import ATTEMPTS, put_together
 from whisperbench.measure.reach import VARIABLE as REACH_VARIABLE
 from whisperbench.measure.reach import read_entered
+from whisperbench.results.comparison_file import Compared
 from whisperbench.results.passes import CostResult
 from whisperbench.results.reach import Entered
 from whisperbench.results.records import Run
@@ -217,26 +219,35 @@ class Course:
                 f"{counted(len(measured.wanted()), 'benchmark')} left for further pairs"
             )
 
+    def compared(self, exit_code: int) -> Compared:
+        """Say what was compared, for who judges the files again.
+
+        Args:
+            exit_code: of the command.
+        """
+        trees = self.asked.trees or (None, None)
+        measured = self._measured
+        return Compared(
+            base=trees[0].commit if trees[0] is not None else None,
+            head=trees[1].commit if trees[1] is not None else None,
+            arguments=tuple(map(printable, self.asked.arguments)),
+            fast=self.asked.fast,
+            largest=self.asked.largest,
+            pairs=measured.pairs.count if measured is not None else 0,
+            whole=printable(measured.whole) if measured is not None else "",
+            faults=tuple(map(printable, self.faults)),
+            remarks=tuple(map(printable, self.remarks)),
+            exit_code=exit_code,
+        )
+
     @property
     def found(self) -> Comparison:
         """All that is known so far."""
-        counts, measured = self._counts, self._measured
-        judged = [*(counts.judged if counts is not None else ())]
-        unmeasured = [*self.faults, *(counts.unmeasured if counts is not None else ())]
-        circumstances = [*(counts.circumstances if counts is not None else ()), *self.remarks]
-        if measured is not None:
-            judged += measured.pairs.judged()
-            if counts is None:
-                circumstances += measured.pairs.circumstances()
-            unmeasured += measured.unmeasured()
-            if measured.whole:
-                circumstances.append(f"wall time is by whole processes: {measured.whole}")
-            circumstances += measured.host()
-        return Comparison(
-            judged=judged,
-            unmeasured=unmeasured,
-            circumstances=circumstances,
+        return put_together(
+            self._counts,
+            self._measured,
             require=self.asked.suite.gate.require,
+            faults=self.faults,
+            remarks=self.remarks,
             reach=self._reached,
-            remedy="a quieter machine or more rounds (turn_rounds in suite.toml) would decide it",
         )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import NoReturn
 
 from whisperbench.ab.sides import (
@@ -20,47 +18,29 @@ from whisperbench.ab.sides import (
     ids_of,
 )
 from whisperbench.ab.turns import (
-    LEFT_ALONE,
     Live,
     TurnsNotBegunError,
     can_pin,
     pin,
     take_turns,
 )
-from whisperbench.judge.pairs import Key, Pairs
-from whisperbench.judge.rules import percent
+from whisperbench.judge.tried import Tried
 from whisperbench.measure.turns.messages import open_channel
-from whisperbench.results.passes import LatencyResult
 from whisperbench.results.records import Run
-
-ATTEMPTS = 2
-"""Pairs in a row in which a benchmark may fail before it is given up: once may be the host's."""
 
 OUT_OF_MEMORY = "out of memory"
 """How a benchmark says that the device or the host was too small (whisper/residency.py)."""
 
 
-@dataclass
-class Measured:
+@dataclass(kw_only=True)
+class Measured(Tried):
     """Pairs as they come, and which benchmarks the next one is for."""
 
     base: Side
     head: Side
     arguments: Sequence[str]
     folder: Path
-    pairs: Pairs
     lock: int | None
-    whole: str = ""
-    """Why whole processes alternate, and no rounds; empty where rounds do."""
-    failures: Counter[str] = field(default_factory=Counter)
-    """Of benchmarks, by their ids."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """Why they failed the last time."""
-    _keys: dict[str, Key] = field(default_factory=dict)
-    _asked: set[str] = field(default_factory=set)
-    _loops_ms: list[float] = field(default_factory=list)
-    _threads: int = 0
-    _cores: int = 0
 
     def take(self) -> None:
         """Measure the next pair of what is not decided.
@@ -70,84 +50,13 @@ class Measured:
             InvalidMeasurementError: a process ended or hung.
         """
         number = self.pairs.count + 1
-        left_out = sorted(self._asked - self.wanted()) if self._asked else []
-        arguments = [*self.arguments, *(f"--deselect={name}" for name in left_out)]
+        arguments = [*self.arguments, *(f"--deselect={name}" for name in self.left_out())]
         runs = (self._whole if self.whole else self._in_turns)(number, arguments)
         if not self.whole and any(OUT_OF_MEMORY in why for why in map(_reasons, runs)):
             self.whole = "both sides do not fit into memory at once"
             runs = self._whole(number, arguments)
-        self._keep(number, runs)
-
-    def wanted(self) -> set[str]:
-        """Return the ids of the benchmarks that another pair may still decide."""
-        still_open = self.pairs.open()
-        undecided = {name for name, key in self._keys.items() if key in still_open}
-        again = undecided | self._without_figure()
-        return {name for name in again if self.failures[name] < ATTEMPTS}
-
-    def unmeasured(self) -> list[str]:
-        """Name the benchmarks that gave no figure, or none any more, with the last reason."""
-        none = self._without_figure()
-        return [
-            self.reasons[name]
-            for name, times in self.failures.items()
-            if name in none or times >= ATTEMPTS
-        ]
-
-    def _without_figure(self) -> set[str]:
-        """Return the ids of the benchmarks that have failed in all pairs so far."""
-        measured = self.pairs.measured()
-        return {name for name in self.failures if self._keys.get(name) not in measured}
-
-    def host(self) -> list[str]:
-        """Say how steady the host was, by the reference loop before each round."""
-        if not self._loops_ms:
-            return []
-        least, most = min(self._loops_ms), max(self._loops_ms)
-        said = [
-            f"the host's speed varied by {percent(most / least - 1)}: the reference loop took "
-            f"{least:.2f} to {most:.2f} ms"
-        ]
-        if self._threads > self._cores > 0:
-            said.append(
-                f"torch has {self._threads} threads, and {self._cores} cores may be used: fewer "
-                "threads were measured in turns"
-            )
-        return said
-
-    def _keep(self, number: int, runs: tuple[Run, Run]) -> None:
-        self.pairs.add(*runs)
-        ran: set[str] = set()
-        failed: dict[str, list[str]] = {}
-        for side, run in zip((self.base, self.head), runs, strict=True):
-            # What ran out of memory is over a limit, and may be without a figure all the same.
-            figures = set(ids_of(self._result(number, side)))
-            for entry in run.info.manifest:
-                if entry.deselected:
-                    continue
-                ran.add(entry.benchmark)
-                if entry.benchmark not in figures:
-                    failed.setdefault(entry.benchmark, []).append(
-                        f"{side.name}, pair {number}: {entry.outcome}: {entry.benchmark}: "
-                        f"{entry.reason}"
-                    )
-            founds = [row.found for row in run.measurements]
-            turns = [found.turns for found in founds if isinstance(found, LatencyResult)]
-            self._loops_ms += [median(each.reference_ms) for each in turns if each is not None]
-            if run.machine.on_host:
-                self._threads = run.machine.threads
-                self._cores = max((len(each.cpus) for each in turns if each), default=0)
-        for name in ran - failed.keys():
-            self.failures.pop(name, None)
-        for name, reasons in failed.items():
-            # Of a side that is left alone the reason is the other one's.
-            own = [reason for reason in reasons if not reason.endswith(LEFT_ALONE)]
-            self.failures[name] += 1
-            self.reasons[name] = (own or reasons)[0]
-        self._asked |= ran
-        names = ids_of(self._result(number, self.head))
-        for name, row in zip(names, runs[1].measurements, strict=True):
-            self._keys[name] = (row.benchmark, row.cell)
+        ids = [ids_of(self._result(number, side)) for side in (self.base, self.head)]
+        self.keep(runs, (ids[0], ids[1]))
 
     def _result(self, number: int, side: Side) -> Path:
         return self.folder / f"pair-{number:02}-{side.name}.json"

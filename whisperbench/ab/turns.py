@@ -19,6 +19,7 @@ import msgspec
 
 from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
@@ -35,9 +36,6 @@ from whisperbench.measure.turns.messages import (
 
 LONGEST_SILENCE_S = 900.0
 """After so long a process that says nothing hangs: the longest round takes a fraction of it."""
-
-LEFT_ALONE = "does not get as far as this"
-"""What is said of the other process where a benchmark is one's alone."""
 
 T = TypeVar("T")
 

@@ -16,6 +16,7 @@ from whisperbench.cli.results import verdict_formats
 from whisperbench.errors import ExitCode, InputError, one_line
 
 if TYPE_CHECKING:
+    from whisperbench.ab.comparing import Course
     from whisperbench.ab.resolving import Wish
 
 
@@ -134,8 +135,7 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
     from whisperbench.asked.suite import read_suite
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
-    from whisperbench.report.verdicts import FORMATS, as_json, as_text
-    from whisperbench.results.run_file import write_whole
+    from whisperbench.report.verdicts import FORMATS, as_text
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
@@ -174,12 +174,26 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
             as_text(found, every_change=True) if written == "text" else FORMATS[written](found)
         )
         try:
-            write_whole(folder / "verdicts.json", as_json(found).encode() + b"\n")
+            _keep(folder, course, code)
         except InputError as error:  # the verdicts are printed, and stand; but it is no pass
             say(str(error))
             code = code or ExitCode.USAGE
         say(f"all files: {folder}")
     return code
+
+
+def _keep(folder: Path, course: Course, code: int) -> None:
+    """Write the verdicts, and what was compared, beside the run files.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    from whisperbench.report.verdicts import as_json
+    from whisperbench.results.comparison_file import COMPARISON_FILE, encode_compared
+    from whisperbench.results.run_file import write_whole
+
+    write_whole(folder / "verdicts.json", as_json(course.found).encode() + b"\n")
+    write_whole(folder / COMPARISON_FILE, encode_compared(course.compared(code)))
 
 
 TAKEN = {
