@@ -20,4 +20,5 @@ shopt -s nullglob
 files=(measured/*)
 if [[ ${#files[@]} -eq 1 && -f ${files[0]} ]]; then artifact=${files[0]}; fi
 
-exec bash "$gate/whisperbench" pull judge "$artifact" "${judging[@]}" -- "${arguments[@]}"
+exec bash "$gate/whisperbench" pull judge "$artifact" "${judging[@]}" -- \
+    --device "${WHISPERBENCH_DEVICE:-cuda}" "${arguments[@]}"

@@ -41,8 +41,8 @@ done
 
 find "$suite/results" -maxdepth 1 -type d -name '*-ab-*' -newer "$work/begun" \
     -exec cp -R {}/. "$work/measured" \;
-# 1 is a regression and 3 is undecided: both are judged again. Anything else is no measurement.
+# What came to its end says so in comparison.json, better or worse, and is judged again.
 case $code in
-    0 | 1 | 3) ;;
+    0 | 1 | 3 | 4) test -f "$work/measured/comparison.json" || exit 4 ;;
     *) exit "$code" ;;
 esac
