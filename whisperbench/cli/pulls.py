@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whisperbench.cli.program import Command, Commands, app
+from whisperbench.errors import InputError
 
 if TYPE_CHECKING:
     from whisperbench.pulls.api import Api
@@ -81,7 +82,27 @@ def judge(
     Reads NEEDS, which is toJSON(needs), WHISPERBENCH_HEAD and WHISPERBENCH_BASE. Exits with the
     code of the verdict. What stands behind -- is what stood there for `whisperbench ab`.
     """
-    raise NotImplementedError
+    from whisperbench.pulls.judging import judge_artifact
+    from whisperbench.pulls.publishing import quiet
+    from whisperbench.pulls.rejudging import Expected
+    from whisperbench.pulls.surroundings import BASE, HEAD, Surroundings
+    from whisperbench.pulls.verdict_file import error_verdict, write_verdict
+
+    job = Surroundings(variables=os.environ)
+    try:
+        expected = Expected(
+            base=job.commit(BASE),
+            head=job.commit(HEAD),
+            arguments=context.obj,
+            fast=fast,
+            device=device,
+        )
+        found = judge_artifact(job.required("NEEDS"), artifact, expected, suite)
+    except InputError as error:
+        found = error_verdict(str(error))
+    write_verdict(verdict, found)
+    typer.echo(f"{found.state}: {quiet(found.description)}")
+    raise typer.Exit(found.exit_code)
 
 
 @pull.command(cls=Command)
@@ -95,4 +116,6 @@ def publish(
     Reads WHISPERBENCH_HEAD and WHISPERBENCH_PULL, which is empty where there is none. Writes to
     GITHUB_STEP_SUMMARY. Exits with the code of the verdict, which is 0 for a success that was told.
     """
-    raise NotImplementedError
+    from whisperbench.pulls.publishing import publish as published
+
+    raise typer.Exit(published(*_job(), verdict, typer.echo))

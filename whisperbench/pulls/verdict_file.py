@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from whisperbench.errors import ExitCode, InputError, one_line
+from whisperbench.report.inert import inert
 from whisperbench.results.run_file import write_whole
 
 MAX_BYTES = 20 * 2**20
@@ -48,7 +49,7 @@ def error_verdict(why: str, exit_code: int = ExitCode.INVALID) -> PullVerdict:
     """Make the verdict of which there is nothing but a reason why nothing can be said.
 
     Args:
-        why: a line; our own text, or text that was made inert before.
+        why: a line.
         exit_code: of the command; not 0.
     """
     line = one_line(why)
@@ -56,7 +57,7 @@ def error_verdict(why: str, exit_code: int = ExitCode.INVALID) -> PullVerdict:
         state="error",
         exit_code=exit_code,
         description=line,
-        markdown=line,
+        markdown=inert(line),
         annotations=(Annotation("error", "whisperbench", line),),
     )
 

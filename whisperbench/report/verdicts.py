@@ -8,6 +8,7 @@ import msgspec
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.reach import Reach
+from whisperbench.report.inert import inert
 from whisperbench.report.undecided import told_together, undecided_lines
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
@@ -65,9 +66,9 @@ def as_text(found: Comparison, *, every_change: bool = False) -> str:
 
 def as_markdown(found: Comparison) -> str:
     """Write the same as a table, for a pull request."""
-    rows = [f"| {' | '.join(_escaped(text) for text in row)} |" for row in _rows(_told(found))]
+    rows = [f"| {' | '.join(inert(text) for text in row)} |" for row in _rows(_told(found))]
     table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
-    remarks = [f"- {_escaped(line)}" for line in [*undecided_lines(found), *found.remarks]]
+    remarks = [f"- {inert(line)}" for line in [*undecided_lines(found), *found.remarks]]
     return "\n".join([*table, *remarks, tally(found.judged)])
 
 
@@ -148,12 +149,3 @@ def _rows(
     for (verdict_name, place, sentence, _), metrics in said.items():
         what = metrics[0] if len(metrics) == 1 else f"{len(metrics)} figures"
         yield verdict_name, place, what, sentence
-
-
-def _escaped(text: str) -> str:
-    """Keep text from being read as markup, or as somebody's name or address."""
-    text = text.replace("&", "&amp;").replace("@", "&#64;")
-    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
-    for mark in "\\`*_{}[]<>|~":
-        text = text.replace(mark, f"\\{mark}")
-    return text

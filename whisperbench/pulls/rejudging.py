@@ -1,0 +1,213 @@
+"""The files of `whisperbench ab` judged again: no verdict of theirs is believed.
+
+What speaks against the head is taken from them as it stands; what speaks for it is worked out anew
+from the figures, by the base's suite.toml.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from whisperbench.asked.suite import Suite
+from whisperbench.errors import InputError, printable
+from whisperbench.judge.anew import held_to
+from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.pairs import Pairs
+from whisperbench.judge.sequential import FEWEST, MOST
+from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
+from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
+from whisperbench.results.records import Run
+from whisperbench.results.schema import decode_run
+from whisperbench.units import counted
+
+_PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
+
+SIDES = ("base", "head")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a measuring job was asked for."""
+
+    base: str
+    head: str
+    arguments: Sequence[str] = ()
+    """Of pytest."""
+    fast: bool = False
+    """Whether wall time was to be left out."""
+    device: str | None = None
+    """The kind of device that it was to run on, such as cuda; None where any will do."""
+
+
+class NotAsExpectedError(InputError):
+    """Files that are not what the job was asked for, so that they say nothing of it."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    number: int
+    runs: tuple[Run, Run]
+    ids: tuple[list[str], list[str]]
+
+
+def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Comparison:
+    """Judge what `whisperbench ab` has left, from the run files alone.
+
+    Args:
+        files: by name, all that it has left.
+        expected: what was to be measured.
+        suite: whose limits, tolerances and gate hold.
+
+    Raises:
+        NotAsExpectedError: files are absent, or of other commits, arguments or devices.
+        InputError: a file is no run, or holds what no run can.
+    """
+    compared = decode_compared(_content(files, COMPARISON_FILE))
+    _require_expected(compared, expected)
+    counts = tuple(_run(files, f"{side}.json") for side in SIDES)
+    pairs = list(_pairs(files, compared))
+    _require_one_machine([("", counts), *((f"pair {each.number}", each.runs) for each in pairs)])
+    _require_device(counts[0], expected)
+    held = hold_against(counts[0], held_to(counts[1], suite.limit), suite)
+    tried = Tried(pairs=Pairs(suite.tolerance, compared.largest), whole=compared.whole)
+    for pair in pairs:
+        tried.keep(pair.runs, pair.ids)
+    faults = [*compared.faults]
+    if compared.fast and "wall" in suite.gate.require and not faults:
+        faults.append("wall time was not measured, and the base's suite.toml requires it")
+    found = put_together(
+        held,
+        tried if pairs else None,
+        require=suite.gate.require,
+        faults=faults,
+        remarks=compared.remarks,
+    )
+    _require_finite(found)
+    if compared.exit_code and not found.exit_code:
+        # By the head's suite.toml, which may be the stricter one; or the files are not all.
+        said = f"whisperbench ab ended with the exit code {compared.exit_code}"
+        return replace(found, unmeasured=[said])
+    return found
+
+
+def _content(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise NotAsExpectedError(
+            f"{name} is absent: the measuring job did not come to its end, or left something else"
+        )
+    return files[name]
+
+
+def _require_expected(compared: Compared, expected: Expected) -> None:
+    """Refuse a comparison of something else than was asked for."""
+    for side, measured, wanted in (
+        ("base", compared.base, expected.base),
+        ("head", compared.head, expected.head),
+    ):
+        if measured != wanted:
+            what = f"the commit {measured}" if measured is not None else "no commit"
+            raise NotAsExpectedError(f"the {side} that was measured is {what}, not {wanted}")
+    arguments = tuple(map(printable, expected.arguments))
+    if compared.arguments != arguments:
+        said = [" ".join(each) or "none" for each in (compared.arguments, arguments)]
+        raise NotAsExpectedError(f"the arguments of pytest were {said[0]}, not {said[1]}")
+    if compared.fast and not expected.fast:
+        raise NotAsExpectedError("wall time was left out, and was to be measured")
+    if not FEWEST <= compared.largest <= MOST:
+        raise NotAsExpectedError(f"no comparison has {counted(compared.largest, 'pair')} at most")
+    if not compared.fast and not compared.pairs and not compared.faults:
+        raise NotAsExpectedError("no pair of processes was measured, so that wall time is unknown")
+    if compared.fast and compared.pairs:
+        raise NotAsExpectedError("wall time was left out, and pairs of processes are said to exist")
+
+
+def _run(files: Mapping[str, bytes], name: str) -> Run:
+    """Read a run, which must have measured something and must be of one process."""
+    run = decode_run(_content(files, name), name)
+    if run.info.processes != 1:
+        raise NotAsExpectedError(f"{name}: is a baseline of {run.info.processes} runs, not a run")
+    if not run.info.manifest:
+        raise NotAsExpectedError(f"{name}: says nothing of what was to be measured")
+    return run
+
+
+def _pairs(files: Mapping[str, bytes], compared: Compared) -> Iterator[_Pair]:
+    """Read the pairs, of which there must be as many as were measured, one after the other."""
+    if compared.pairs > compared.largest + ATTEMPTS:
+        raise NotAsExpectedError(f"{compared.pairs} pairs are more than a comparison takes")
+    there = {int(found[1]) for name in files if (found := _PAIR.fullmatch(name))}
+    wanted = range(1, compared.pairs + 1)
+    # One that was begun and not ended stands behind them, and then that is among the faults.
+    more = there - {*wanted, *([compared.pairs + 1] if compared.faults else [])}
+    if more:
+        raise NotAsExpectedError(
+            f"pair {min(more)} is there, and {counted(compared.pairs, 'pair')} were measured"
+        )
+    for number in wanted:
+        names = [f"pair-{number:02}-{side}.json" for side in SIDES]
+        base, head = (_run(files, name) for name in names)
+        ids = [_ids(files[name], name) for name in names]
+        yield _Pair(number, (base, head), (ids[0], ids[1]))
+
+
+class _Row(msgspec.Struct):
+    fullname: str
+
+
+class _Rows(msgspec.Struct):
+    benchmarks: list[_Row]
+
+
+def _ids(data: bytes, name: str) -> list[str]:
+    """Return the ids of the tests whose measurements a run's file holds, in their order."""
+    try:
+        return [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
+    except ValueError as error:
+        raise NotAsExpectedError(f"{name}: a benchmark has no name") from error
+
+
+_OF_ONE_MACHINE = ("device_key", "gpu_uuid", "device_kind", "cpu", "cpu_cores", "os")
+_OF_ONE_SIDE = (*_OF_ONE_MACHINE, "versions", "python", "driver", "cuda", "compute_capability")
+
+
+def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> None:
+    """Refuse runs of several machines, and sides that changed between their runs."""
+    first = measured[0][1]
+    for which, runs in measured:
+        for side, run, own in zip(SIDES, runs, first, strict=True):
+            where = f"the {side}{f' of {which}' if which else ''}"
+            for name in _OF_ONE_MACHINE:
+                was, now = getattr(first[0].machine, name), getattr(run.machine, name)
+                if was != now:
+                    raise NotAsExpectedError(
+                        f"{where} ran on another machine: its {name.replace('_', ' ')} is "
+                        f"{now}, and that of the base is {was}"
+                    )
+            for name in _OF_ONE_SIDE:
+                if getattr(run.machine, name) != getattr(own.machine, name):
+                    raise NotAsExpectedError(
+                        f"{where} has other {name.replace('_', ' ')} than its counts have"
+                    )
+
+
+def _require_device(run: Run, expected: Expected) -> None:
+    """Refuse what ran on another kind of device, as where the runner has lost its card."""
+    kind = run.machine.device_kind
+    if expected.device is not None and kind != expected.device:
+        raise NotAsExpectedError(
+            f"it ran on {kind}, not on {expected.device}: has the runner lost its card?"
+        )
+
+
+def _require_finite(found: Comparison) -> None:
+    """Refuse figures so large or small that what was worked out from them is no number."""
+    for each in found.judged:
+        verdict = each.verdict
+        for figure in (verdict.base, verdict.head, verdict.change, *(verdict.interval or ())):
+            if figure is not None and not math.isfinite(figure):
+                raise NotAsExpectedError(f"{verdict.metric}: no share of it can be worked out")

@@ -1,0 +1,74 @@
+"""A comparison as a pull request shows it: in one line, in full, and the worst of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from whisperbench.errors import ExitCode, one_line
+from whisperbench.judge.comparison import PASSES, Comparison
+from whisperbench.report.undecided import undecided_lines
+from whisperbench.report.verdicts import as_markdown, where
+from whisperbench.results.records import Judged, Judgement
+from whisperbench.units import counted
+
+WORST: tuple[Judgement, ...] = (
+    *("regressed", "over-limit", "invalid", "not-comparable", "missing", "new", "inconclusive"),
+    *("improved", "ok"),
+)
+"""Verdicts, the worst first."""
+
+
+def in_a_line(found: Comparison) -> str:
+    """Say what a comparison comes to, the worst figure included."""
+    failing = _worst_first(found)
+    if failing:
+        worst = failing[0]
+        verdict = worst.verdict
+        alike = sum(each.verdict.verdict == verdict.verdict for each in failing)
+        change = f" {100 * verdict.change:+.2f} %" if verdict.change is not None else ""
+        of = counted(len(found.judged), "figure")
+        return one_line(
+            f"{alike} of {of} {verdict.verdict}: {verdict.metric}{change} ({where(worst)})"
+        )
+    if found.unmeasured:
+        more = len(found.unmeasured) - 1
+        others = f" (and {counted(more, 'other fault')})" if more else ""
+        return one_line(f"incomplete{others}: {found.unmeasured[0]}")
+    if not found.judged:
+        return "no figure was compared"
+    improved = sum(each.verdict.verdict == "improved" for each in found.judged)
+    better = f", {improved} of them better" if improved else ""
+    undecided = sum(each.verdict.verdict not in PASSES for each in found.judged)
+    open_ = f"; wall time of {counted(undecided, 'figure')} is not decided" if undecided else ""
+    decided = len(found.judged) - undecided
+    return f"{counted(decided, 'figure')} no worse than the base's{better}{open_}"
+
+
+def in_full(found: Comparison) -> str:
+    """Write a comparison as Markdown: what does not pass comes first."""
+    ordered = sorted(found.judged, key=lambda each: WORST.index(each.verdict.verdict))
+    return as_markdown(replace(found, judged=ordered))
+
+
+def faults(found: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield title and message of what keeps a comparison from passing, the worst first.
+
+    Where nothing does, what was not decided is told.
+    """
+    for each in _worst_first(found):
+        verdict = each.verdict
+        title = f"{verdict.verdict}: {verdict.metric}"
+        yield one_line(title), one_line(f"{where(each)}: {verdict.sentence}")
+    for line in found.unmeasured:
+        yield "incomplete", one_line(line)
+    if found.exit_code == ExitCode.OK:
+        for line in undecided_lines(found):
+            yield "not decided", one_line(line)
+
+
+def _worst_first(found: Comparison) -> list[Judged]:
+    return sorted(
+        found.failing,
+        key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
+    )
