@@ -92,19 +92,19 @@ class _Parser:
 
     def one(self) -> Any:
         """Read a text, a call or a value of the context."""
-        token = self.rest.pop(0)
-        if token == "(":
+        word = self.rest.pop(0)
+        if word == "(":
             found = self.either()
             self.expect(")")
             return found
-        if token.startswith("'"):
-            return token[1:-1].replace("''", "'")
+        if word.startswith("'"):
+            return word[1:-1].replace("''", "'")
         if self.takes("("):
             given = [] if self.rest[0] == ")" else [self.either()]
             self.expect(")")
-            return self.call(token, given)
+            return self.call(word, given)
         found = self.context
-        for name in token.split("."):
+        for name in word.split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
         return found
 

@@ -1,4 +1,4 @@
-"""Runs a workflow's jobs here: their `run` steps are executed, and actions replaced by their effect.
+"""Runs a workflow's jobs here: `run` steps are executed, actions are replaced by their effect.
 
 What is known of the language is what this repository's workflows use of it.
 """
@@ -139,7 +139,7 @@ class _Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=60,
             check=False,
         )
         self.machine.log += f"[{self.job.name}] {step['run'].strip()}\n{done.stdout}"
@@ -177,7 +177,7 @@ class _Running:
         action = yaml.safe_load((folder / "action.yml").read_text(encoding="utf-8"))
         inputs = {name: each.get("default", "") for name, each in action["inputs"].items()}
         context = {
-            "inputs": inputs | given,
+            "inputs": {**inputs, **given},
             "success": True,
             "runner": {"temp": str(self.temp)},
             "variables": {"GITHUB_ACTION_PATH": str(folder)},

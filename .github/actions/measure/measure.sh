@@ -25,6 +25,8 @@ fi
 
 bash "$suite/.github/gate/install.sh"
 touch "$work/begun"
+# A command behind `&` would ignore Ctrl-C, and so would all that it starts, but for job control.
+set -m
 bash "$suite/scripts/runner/with-card.sh" \
     bash "$suite/.github/gate/whisperbench" ab "$base" "$head" \
     --repository "${WHISPERBENCH_REPOSITORY:-.}" "${options[@]}" \
