@@ -14,7 +14,7 @@ _ACTIVE = re.compile(
     r"[\\`*_{}\[\]<>|~]"  # code, emphasis, links, tags, cells, what is crossed out
     r"|[&$@]"  # entities, formulas, names
     r"|#(?=\d)|\bgh-(?=\d)"  # numbers of issues
-    r"|:(?=//|[\w+-]+:)|\bwww(?=\.)",  # addresses and pictures
+    r"|:(?=//)|\bwww(?=\.)",  # addresses
     re.IGNORECASE,
 )
 """What GitHub makes something else of than text."""
@@ -28,17 +28,17 @@ _INSTEAD = {
     ":": f"&#58;{_BREAK}",
 }
 
-_BLOCK = re.compile(r"[#+=-]|\d+[.)]")
+_BLOCK = re.compile(r"([#+=-]+|\d+[.)])(\s|\Z)")
 """What begins a heading, a list or a rule at the start of a line."""
 
 
 def inert(text: str) -> str:
-    r"""Keep text from being read as markup, or as somebody's name, number, picture or address.
+    r"""Keep text from being read as markup, or as somebody's name, number or address.
 
     What would end a line or turn the direction of writing is shown as an escape.
 
     >>> inert("::error::see @name and <img src=x>")
-    ':&#58;&#8203;error::see &#64;&#8203;name and \\<img src=x\\>'
+    '::error::see &#64;&#8203;name and \\<img src=x\\>'
     """
     text = _ACTIVE.sub(_instead, printable(text).strip())
     return f"{_BREAK}{text}" if _BLOCK.match(text) else text
