@@ -1,5 +1,6 @@
-"""What stands where the network and the GPU would be: a Python that installs nothing, and sides
-that play what a commit has planned.
+"""What stands where the network and the GPU would be.
+
+It is a Python that installs nothing, and sides that play what a commit has planned.
 """
 
 from __future__ import annotations
@@ -8,7 +9,11 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.versions.repositories import begin, commit, git
 from whisperbench.asked.checkout import ROOT
@@ -27,42 +32,95 @@ if [[ "$*" == "-m venv --clear "* ]]; then
     cp "$0" "$4/bin/python"
 elif [[ "$1 $2" == "-m pip" ]]; then
     exit 0
-elif [[ " $* " == *" ab "* ]]; then
-    PYTHONPATH=$PYTHONPATH:{stand_in} exec {python} "$@"
+elif [[ "$1 $2" == "-P -c" ]]; then
+    PYTHONPATH=$PYTHONPATH:{site} exec {python} "$@"
 else
     exec {python} "$@"
 fi
 """
 
 _SITE = """
-import whisperbench.ab.resolving as resolving
-import msgspec, sys
-from pathlib import Path
-sys.path.insert(1, {root!r})
-from tests.ab.stand_in import Plan, interpreter
-from whisperbench.versions.environment import Environment
+import importlib.metadata, sys
+from importlib.abc import MetaPathFinder
+
+OWNERS = importlib.metadata.packages_distributions()
+INSTALLED = {installed!r}
+RESOLVING = "whisperbench.ab.resolving"
 
 
-def environment_of(tree, _suite, _say):
-    plan = msgspec.json.decode((tree.folder / ".plan.json").read_bytes(), type=Plan)
-    place = tree.folder.parent / "interpreter"
-    return Environment(python=interpreter(place, plan), name="a stand-in")
+class Blocker(MetaPathFinder):
+    playing = False
+
+    def find_spec(self, name, path=None, target=None):
+        if name == RESOLVING and not self.playing:
+            self.playing = True
+            import {played} as played
+            played.play()
+        names = OWNERS.get(name.partition(".")[0], ())
+        owners = {{each.lower().replace("_", "-") for each in names}}
+        if owners and not owners & INSTALLED:
+            raise ModuleNotFoundError(f"No module named {{name!r}}: it is not installed here")
 
 
-resolving.environment_of = environment_of
+sys.meta_path.insert(0, Blocker())
 """
-"""What `whisperbench ab` imports first: both sides' interpreters play the plans of their commits."""
+"""What the gate's own Python imports first.
+
+It finds no package but those that install.sh installs, and where `whisperbench ab` looks for the
+environments of both sides, it finds programs that play the plans of their commits.
+"""
+
+_PLAYED = """
+import sys
+from pathlib import Path
+
+import msgspec
+
+
+def play():
+    from whisperbench.versions import environments
+    from whisperbench.versions.environment import Environment
+
+    sys.path.insert(1, {root!r})
+    from tests.ab.stand_in import Plan, interpreter
+
+    def environment_of(tree, _suite, _say):
+        plan = msgspec.json.decode((tree.folder / ".plan.json").read_bytes(), type=Plan)
+        python = interpreter(tree.folder.parent / "interpreter", plan)
+        return Environment(python=python, name="a stand-in")
+
+    environments.environment_of = environment_of
+"""
 
 
 def programs(folder: Path) -> Path:
     """Make the folder of programs that steps find first."""
     site = folder / "site"
     site.mkdir(parents=True)
-    (site / "sitecustomize.py").write_text(_SITE.format(root=str(ROOT)))
+    text = _SITE.format(installed=installed(), played="played_sides")
+    (site / "sitecustomize.py").write_text(text)
+    (site / "played_sides.py").write_text(_PLAYED.format(root=str(ROOT)))
     found = folder / "bin"
     found.mkdir()
-    (found / "python3").write_text(_PYTHON.format(python=sys.executable, stand_in=site))
+    (found / "python3").write_text(_PYTHON.format(python=sys.executable, site=site))
     (found / "python3").chmod(0o755)
+    return found
+
+
+def installed() -> set[str]:
+    """Return the names of what install.sh installs, with all that it needs."""
+    lines = (ROOT / ".github" / "gate" / "requirements.txt").read_text().splitlines()
+    waiting, found = [line for line in lines if not line.startswith("#")], set[str]()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            needed = map(Requirement, requires(name) or ())
+            waiting += [
+                each.name
+                for each in needed
+                if each.marker is None or each.marker.evaluate({"extra": ""})
+            ]
     return found
 
 
