@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from whisperbench.ab.pairs import Measured
 from whisperbench.ab.sides import NothingSelectedError, Side
 from whisperbench.asked.suite import read_suite
 from whisperbench.errors import ExitCode, InputError
+from whisperbench.results.comparison_file import Compared, decode_compared, encode_compared
 from whisperbench.results.records import Run
+from whisperbench.versions.revisions import Tree
 
 PAIR_S = 100.0
 
@@ -123,3 +126,28 @@ def test_what_reach_cannot_find_out_costs_no_verdict(
     assert [each.verdict.verdict for each in made.found.judged] == ["ok"]
     assert made.found.exit_code == ExitCode.INVALID
     assert "an interpreter does not run" in made.found.unmeasured[0]
+
+
+def test_what_was_compared_is_said(tmp_path: Path, clock: FakeClock) -> None:
+    """Commits, arguments and extent, and what keeps it from passing, each on its line."""
+    made = course(tmp_path, clock, largest=5)
+    made.run()
+    made.faults.append("pair 6: it broke\nat once")
+    trees = [
+        Tree(name=name, folder=tmp_path, commit=commit, dirty=commit is None)
+        for name, commit in (("main", "a" * 40), ("the work tree", None))
+    ]
+    made.asked = replace(made.asked, arguments=("--clip", "yes"), trees=(trees[0], trees[1]))
+    said = made.compared(3)
+    assert said == Compared(
+        base="a" * 40,
+        head=None,
+        arguments=("--clip", "yes"),
+        fast=False,
+        largest=5,
+        pairs=5,
+        faults=("pair 6: it broke\\nat once",),
+        remarks=("no benchmark of counts, memory or words was selected", comparing.UNKNOWN),
+        exit_code=3,
+    )
+    assert decode_compared(encode_compared(said)) == said

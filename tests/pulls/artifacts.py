@@ -40,6 +40,8 @@ class Side:
     verdicts: tuple[Verdict, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
     """Why benchmarks failed, by their ids."""
+    left_out: tuple[str, ...] = ()
+    """Benchmarks that it was not asked for."""
 
     def counts(self) -> bytes:
         """Write the run of what one execution decides."""
@@ -58,6 +60,7 @@ class Side:
         return self._file({TOKEN: msgspec.structs.replace(row, found=LatencyResult(turns=turns))})
 
     def _file(self, rows: dict[str, Measurement]) -> bytes:
+        rows = {name: row for name, row in rows.items() if name not in self.left_out}
         manifest = [
             ManifestEntry(
                 benchmark=name,

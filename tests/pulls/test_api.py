@@ -8,7 +8,8 @@ import pytest
 
 from tests.pulls.server import REPOSITORY, TOKEN, Fault, Hub, Status
 from whisperbench.errors import InputError
-from whisperbench.pulls.api import MAX_DESCRIPTION, PAUSES_S, Api, ApiError, api_of
+from whisperbench.pulls.api import MAX_DESCRIPTION, Api, api_of
+from whisperbench.pulls.asking import PAUSES_S, ApiError
 
 HEAD, BASE = "1" * 40, "2" * 40
 

@@ -12,7 +12,8 @@ import pytest
 from tests.pulls.artifacts import HEAD, MERGE_BASE, OTHER
 from tests.pulls.server import ACCOUNT, REPOSITORY, TOKEN, Fault, Hub
 from whisperbench.errors import InputError
-from whisperbench.pulls.api import ApiError, api_of
+from whisperbench.pulls.api import api_of
+from whisperbench.pulls.asking import ApiError
 from whisperbench.pulls.publishing import MARKER, command, publish
 from whisperbench.pulls.surroundings import Surroundings
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, write_verdict

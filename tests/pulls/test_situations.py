@@ -289,6 +289,16 @@ SITUATIONS: Mapping[str, Situation] = {
         said="pair 3 is there, and 2 pairs were measured",
         left=Left(compared={"pairs": 2}),
     ),
+    "a side that was asked for something else": Situation(
+        state="error",
+        said="the counts: one side alone was asked for benchmarks/m.py::a",
+        left=Left(files={"base.json": Side(left_out=(MEMORY,)).counts()}),
+    ),
+    "a side with another reference": Situation(
+        state="error",
+        said="the counts: ratios are against fp16 in the base, and against int8 in the head",
+        left=changed("head.json", b'"reference":"fp16"', b'"reference":"int8"'),
+    ),
     "wall time left out": Situation(
         state="error",
         said="wall time was left out, and was to be measured",
@@ -434,3 +444,16 @@ def test_a_situation_and_its_status(job: Job, name: str) -> None:
         if 7 in job.hub.pulls:
             (comment,) = job.hub.comments
             assert comment["body"].count(HEAD[:10]) >= 1
+
+
+@pytest.mark.usefixtures("suites")
+def test_a_job_behind_one_that_resolved_nothing(job: Job) -> None:
+    """What keeps it from judging is the job before, and not the commits that it lacks."""
+    needs = json.dumps({"resolve": {"result": "failure"}, "measure": {"result": "skipped"}})
+    code, said = job.run("judge", "absent", "--suite", "absent.toml", NEEDS=needs)
+    assert code == 4
+    assert "(resolve: failure, measure: skipped)" in said
+    needs = json.dumps({"measure": {"result": "success"}})
+    code, said = job.run("judge", "absent", "--suite", "absent.toml", NEEDS=needs)
+    assert code == 4
+    assert said.startswith("error: WHISPERBENCH_BASE is not set")

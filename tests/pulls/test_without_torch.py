@@ -112,4 +112,4 @@ def test_a_job_that_lacks_its_environment(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
     done = run(tmp_path, gone, "judge", "measured", "--suite", "suite.toml")
     assert done.returncode == 4
-    assert done.stdout.startswith("error: WHISPERBENCH_BASE is not set")
+    assert done.stdout.startswith("error: NEEDS is not set")

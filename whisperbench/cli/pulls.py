@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whisperbench.cli.program import Command, Commands, app
-from whisperbench.errors import InputError
 
 if TYPE_CHECKING:
     from whisperbench.pulls.api import Api
@@ -82,24 +81,13 @@ def judge(
     Reads NEEDS, which is toJSON(needs), WHISPERBENCH_HEAD and WHISPERBENCH_BASE. Exits with the
     code of the verdict. What stands behind -- is what stood there for `whisperbench ab`.
     """
-    from whisperbench.pulls.judging import judge_artifact
+    from whisperbench.pulls.judging import judge_job
     from whisperbench.pulls.publishing import quiet
-    from whisperbench.pulls.rejudging import Expected
-    from whisperbench.pulls.surroundings import BASE, HEAD, Surroundings
-    from whisperbench.pulls.verdict_file import error_verdict, write_verdict
+    from whisperbench.pulls.surroundings import Surroundings
+    from whisperbench.pulls.verdict_file import write_verdict
 
     job = Surroundings(variables=os.environ)
-    try:
-        expected = Expected(
-            base=job.commit(BASE),
-            head=job.commit(HEAD),
-            arguments=context.obj,
-            fast=fast,
-            device=device,
-        )
-        found = judge_artifact(job.required("NEEDS"), artifact, expected, suite)
-    except InputError as error:
-        found = error_verdict(str(error))
+    found = judge_job(job, artifact, suite, arguments=context.obj, fast=fast, device=device)
     write_verdict(verdict, found)
     typer.echo(f"{found.state}: {quiet(found.description)}")
     raise typer.Exit(found.exit_code)

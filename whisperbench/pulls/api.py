@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import msgspec
 
-from whisperbench.errors import InputError, WhisperbenchError, one_line
+from whisperbench.errors import InputError, one_line
+from whisperbench.pulls.asking import ApiError, Asking
 from whisperbench.pulls.surroundings import COMMIT
 
 State = Literal["success", "failure", "error", "pending"]
@@ -25,29 +22,10 @@ CONTEXT = "whisperbench/gate"
 MAX_DESCRIPTION = 140
 """Characters that GitHub keeps of a status's description."""
 
-TIMEOUT_S = 20.0
-"""Of one request."""
-
-PAUSES_S = (1.0, 4.0, 15.0)
-"""Before each further attempt."""
-
-LONGEST_PAUSE_S = 60.0
-"""That is waited where the server says how long: longer ones are given up."""
-
-_MAX_ANSWER_BYTES = 20 * 2**20
 _PER_PAGE = 100
 _MAX_PAGES = 100
 
 T = TypeVar("T")
-
-
-class ApiError(WhisperbenchError):
-    """The API does not do what was asked of it."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        """Keep the HTTP status; 0 where there was no answer."""
-        super().__init__(message)
-        self.code = code
 
 
 class _Commit(msgspec.Struct):
@@ -96,26 +74,8 @@ class Comment(msgspec.Struct):
     body: str | None = None
 
 
-class _Message(msgspec.Struct):
-    message: str = ""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: the token would go along, to whatever address is named."""
-
-    def redirect_request(self, *_args: object) -> None:
-        """Leave the answer as it is."""
-
-
-@dataclass
-class Api:
+class Api(Asking):
     """The API of one repository."""
-
-    address: str
-    repository: str
-    token: str = field(repr=False)
-    sleep: Callable[[float], None] = time.sleep
-    timeout_s: float = TIMEOUT_S
 
     def pull(self, number: int) -> PullRequest:
         """Return a pull request.
@@ -162,7 +122,7 @@ class Api:
         if target:
             said["target_url"] = target
         what = f"the status {CONTEXT} of {commit[:10]}"
-        self._ask("POST", f"statuses/{commit}", msgspec.json.encode(said), what)
+        self.ask("POST", f"statuses/{commit}", msgspec.json.encode(said), what)
 
     def comments(self, number: int) -> Iterator[Comment]:
         """Yield the comments of a pull request, page by page.
@@ -187,7 +147,7 @@ class Api:
         """
         what = f"a comment on pull request {number}"
         data = msgspec.json.encode({"body": body})
-        self._ask("POST", f"issues/{number}/comments", data, what, pauses_s=())
+        self.ask("POST", f"issues/{number}/comments", data, what, pauses_s=())
 
     def change_comment(self, comment: int, body: str) -> None:
         """Write a comment anew.
@@ -196,63 +156,16 @@ class Api:
             ApiError: it cannot be written.
         """
         data = msgspec.json.encode({"body": body})
-        self._ask("PATCH", f"issues/comments/{comment}", data, f"the comment {comment}")
+        self.ask("PATCH", f"issues/comments/{comment}", data, f"the comment {comment}")
 
     def _get(self, path: str, kind: type[T], what: str) -> T:
-        answer = self._ask("GET", path, None, what)
+        answer = self.ask("GET", path, None, what)
         try:
             return msgspec.json.decode(answer, type=kind)
         except (ValueError, RecursionError) as error:  # a DecodeError is a ValueError
             raise ApiError(f"{what}: GitHub's answer is not as expected: {one_line(error)}") from (
                 error
             )
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None,
-        what: str,
-        pauses_s: tuple[float, ...] = PAUSES_S,
-    ) -> bytes:
-        """Ask, and ask again where the server is overloaded or out of order.
-
-        Raises:
-            ApiError: it refuses, or does not answer.
-        """
-        for pause_s in (*pauses_s, None):
-            try:
-                return self._once(method, path, data)
-            except urllib.error.HTTPError as error:
-                failure, wait_s = _refused(error, what, pause_s)
-            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-                why = getattr(error, "reason", None) or error
-                failure = ApiError(f"{what}: GitHub does not answer: {one_line(why) or type(why)}")
-                wait_s = pause_s
-            if pause_s is None or wait_s is None:
-                raise failure
-            self.sleep(wait_s)
-        raise AssertionError  # the last pause is None
-
-    def _once(self, method: str, path: str, data: bytes | None) -> bytes:
-        request = urllib.request.Request(  # noqa: S310 - https, or loopback: Surroundings.api
-            f"{self.address}/repos/{self.repository}/{path}",
-            data=data,
-            method=method,
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
-                "User-Agent": "whisperbench",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-        )
-        opener = urllib.request.build_opener(_NoRedirect)
-        with opener.open(request, timeout=self.timeout_s) as answer:
-            content: bytes = answer.read(_MAX_ANSWER_BYTES + 1)
-        if len(content) > _MAX_ANSWER_BYTES:
-            raise http.client.HTTPException("the answer is too large")
-        return content
 
 
 def shortened(description: str) -> str:
@@ -265,43 +178,6 @@ def _hash(value: str, what: str) -> str:
     if not COMMIT.fullmatch(value):
         raise ApiError(f"{what}: GitHub's answer is no commit: {one_line(value)}")
     return value
-
-
-def _refused(
-    error: urllib.error.HTTPError, what: str, pause_s: float | None
-) -> tuple[ApiError, float | None]:
-    """Say why the server refused, and after how many seconds it may be asked again, if ever.
-
-    A secondary rate limit is a 403 or 429 with `Retry-After`, or one whose message names it
-    (docs.github.com, "Rate limits for the REST API").
-    """
-    with error:
-        try:
-            said = msgspec.json.decode(error.read(65536), type=_Message).message
-        except (OSError, ValueError, http.client.HTTPException):
-            said = ""
-    failure = ApiError(
-        f"{what}: GitHub answers with {error.code}{f': {one_line(said)}' if said else ''}"
-        f"{_REMEDIES.get(error.code, '')}",
-        error.code,
-    )
-    asked_s = error.headers.get("Retry-After", "")
-    limited = error.code == 429 or (
-        error.code == 403 and (asked_s.isdecimal() or "rate limit" in said.lower())
-    )
-    if not limited and error.code < 500:
-        return failure, None
-    if asked_s.isdecimal():
-        return failure, float(asked_s) if float(asked_s) <= LONGEST_PAUSE_S else None
-    return failure, pause_s
-
-
-_REMEDIES = {
-    401: "; the job's token is not valid",
-    403: "; the job needs `permissions: statuses: write` and `pull-requests: write`",
-    404: "; it does not exist, or the job's permissions do not reach it",
-    301: "; the repository was renamed or moved",
-}
 
 
 def api_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from whisperbench.errors import ExitCode, InputError, WhisperbenchError, one_lin
 from whisperbench.judge.comparison import Comparison
 from whisperbench.pulls.artifact import read_artifact
 from whisperbench.pulls.rejudging import Expected, rejudged
-from whisperbench.pulls.surroundings import unmet_needs
+from whisperbench.pulls.surroundings import BASE, HEAD, NEEDS, Surroundings, unmet_needs
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, error_verdict
 from whisperbench.report.inert import within
 from whisperbench.report.pull_request import faults, in_a_line, in_full
@@ -20,6 +21,50 @@ MOST_ANNOTATIONS = 9
 """GitHub shows ten errors and ten warnings of a step."""
 
 MAX_MARKDOWN_BYTES = 900_000
+
+
+def judge_job(
+    job: Surroundings,
+    artifact: Path,
+    suite: Path,
+    *,
+    arguments: Sequence[str] = (),
+    fast: bool = False,
+    device: str | None = None,
+) -> PullVerdict:
+    """Judge an artifact in a job, whose environment says what the artifact is to be of.
+
+    Args:
+        job: its environment.
+        artifact: what the measuring job has left.
+        suite: the base's suite.toml.
+        arguments: that pytest was to be given.
+        fast: whether wall time was to be left out.
+        device: the kind of device that it was to run on; None where any will do.
+    """
+    try:
+        needs = job.required(NEEDS)
+        # Where the commits were not found out, the reason is that of the job that was to do it.
+        if unmet := _unmet_for_good(needs):
+            return error_verdict(_of_jobs(unmet))
+        base, head = job.commit(BASE), job.commit(HEAD)
+    except InputError as error:
+        return error_verdict(str(error))
+    expected = Expected(base=base, head=head, arguments=arguments, fast=fast, device=device)
+    return judge_artifact(needs, artifact, expected, suite)
+
+
+def _unmet_for_good(needs: str) -> list[str]:
+    """Return the jobs that did not succeed, where what they left is not worth a look.
+
+    A job that was cancelled or skipped may have left a part. One that failed has perhaps found a
+    regression, which the files tell.
+
+    Raises:
+        InputError: nothing is said of any job.
+    """
+    unmet = unmet_needs(needs)
+    return unmet if any(not each.endswith(": failure") for each in unmet) else []
 
 
 def judge_artifact(needs: str, artifact: Path, expected: Expected, suite: Path) -> PullVerdict:
@@ -32,13 +77,11 @@ def judge_artifact(needs: str, artifact: Path, expected: Expected, suite: Path) 
         suite: the base's suite.toml.
     """
     try:
+        if for_good := _unmet_for_good(needs):
+            return error_verdict(_of_jobs(for_good))
         unmet = unmet_needs(needs)
     except InputError as error:
         return error_verdict(str(error))
-    # A job that was cancelled or skipped may have left a part. One that failed has perhaps found a
-    # regression, which the files tell.
-    if any(not each.endswith(": failure") for each in unmet):
-        return error_verdict(_of_jobs(unmet))
     try:
         verdict = verdict_of(rejudged(read_artifact(artifact), expected, _suite(suite)))
     except WhisperbenchError as error:

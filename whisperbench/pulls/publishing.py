@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from whisperbench.errors import WhisperbenchError, printable
-from whisperbench.pulls.api import Api, ApiError
+from whisperbench.pulls.api import Api
+from whisperbench.pulls.asking import ApiError
 from whisperbench.pulls.surroundings import BASE, COMMIT, HEAD, PULL, Surroundings
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, error_verdict, read_verdict
 from whisperbench.report.inert import inert, within

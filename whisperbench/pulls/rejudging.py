@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,6 +74,8 @@ def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Co
     pairs = list(_pairs(files, compared))
     _require_one_machine([("", counts), *((f"pair {each.number}", each.runs) for each in pairs)])
     _require_device(counts[0], expected)
+    for which, runs in [("the counts", counts), *((f"pair {p.number}", p.runs) for p in pairs)]:
+        _require_same_question(which, *runs)
     held = hold_against(counts[0], held_to(counts[1], suite.limit), suite)
     tried = Tried(pairs=Pairs(suite.tolerance, compared.largest), whole=compared.whole)
     for pair in pairs:
@@ -97,9 +100,12 @@ def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Co
 
 def _content(files: Mapping[str, bytes], name: str) -> bytes:
     if name not in files:
-        raise NotAsExpectedError(
-            f"{name} is absent: the measuring job did not come to its end, or left something else"
+        why = (
+            "the measuring job did not come to its end, or left something else"
+            if name == COMPARISON_FILE
+            else "it was lost, or nothing of it was selected, and then nothing can pass"
         )
+        raise NotAsExpectedError(f"{name} is absent: {why}")
     return files[name]
 
 
@@ -128,11 +134,16 @@ def _require_expected(compared: Compared, expected: Expected) -> None:
 
 def _run(files: Mapping[str, bytes], name: str) -> Run:
     """Read a run, which must have measured something and must be of one process."""
-    run = decode_run(_content(files, name), name)
+    data = _content(files, name)
+    run = decode_run(data, name)
     if run.info.processes != 1:
         raise NotAsExpectedError(f"{name}: is a baseline of {run.info.processes} runs, not a run")
     if not run.info.manifest:
         raise NotAsExpectedError(f"{name}: says nothing of what was to be measured")
+    asked = {each.benchmark for each in run.info.manifest if not each.deselected}
+    ids = _ids(data, name)
+    if len(ids) != len(set(ids)) or not asked.issuperset(ids):
+        raise NotAsExpectedError(f"{name}: holds a benchmark that was not asked for, or one twice")
     return run
 
 
@@ -172,7 +183,10 @@ def _ids(data: bytes, name: str) -> list[str]:
 
 
 _OF_ONE_MACHINE = ("device_key", "gpu_uuid", "device_kind", "cpu", "cpu_cores", "os")
-_OF_ONE_SIDE = (*_OF_ONE_MACHINE, "versions", "python", "driver", "cuda", "compute_capability")
+_OF_ONE_SIDE = (
+    *(*_OF_ONE_MACHINE, "versions", "python", "threads", "memory_mib"),
+    *("driver", "cuda", "compute_capability", "power_limit_w", "compute_mode", "mig"),
+)
 
 
 def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> None:
@@ -193,6 +207,22 @@ def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> Non
                     raise NotAsExpectedError(
                         f"{where} has other {name.replace('_', ' ')} than its counts have"
                     )
+
+
+def _require_same_question(which: str, base: Run, head: Run) -> None:
+    """Refuse two runs that were not asked for the same, or that differ in what ratios are of."""
+    asked = [
+        Counter((each.benchmark, each.cell) for each in run.info.manifest if not each.deselected)
+        for run in (base, head)
+    ]
+    if asked[0] != asked[1]:
+        name = next(iter((asked[0] - asked[1]) + (asked[1] - asked[0])))[0]
+        raise NotAsExpectedError(f"{which}: one side alone was asked for {name}")
+    if base.info.reference != head.info.reference:
+        raise NotAsExpectedError(
+            f"{which}: ratios are against {base.info.reference} in the base, and against "
+            f"{head.info.reference} in the head"
+        )
 
 
 def _require_device(run: Run, expected: Expected) -> None:

@@ -9,7 +9,8 @@ from typing import TypeVar
 import msgspec
 
 from whisperbench.errors import InputError, WhisperbenchError, one_line
-from whisperbench.pulls.api import Api, ApiError
+from whisperbench.pulls.api import Api
+from whisperbench.pulls.asking import ApiError
 from whisperbench.pulls.surroundings import FORKS, HEAD, NOBODY, Surroundings, require_commit
 
 

@@ -18,6 +18,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 PULL, HEAD, BASE = "WHISPERBENCH_PULL", "WHISPERBENCH_HEAD", "WHISPERBENCH_BASE"
 """Variables that say the number of the pull request, the reviewed head and the base."""
 
+NEEDS = "NEEDS"
+"""Variable that is `toJSON(needs)`: what became of the jobs before."""
+
 FORKS = "WHISPERBENCH_FORKS"
 """Variable that is `reviewed` where a reviewed head of a fork may be measured."""
 
