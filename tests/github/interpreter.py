@@ -39,6 +39,8 @@ class Machine:
     """Jobs that are not executed, and their results."""
     after: dict[str, Callable[[Machine], None]] = field(default_factory=dict)
     """What happens between a job and the next one."""
+    timeout_s: float = 120
+    """Of a step."""
     results: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     log: str = ""
@@ -139,7 +141,7 @@ class _Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=self.machine.timeout_s,
             check=False,
         )
         self.machine.log += f"[{self.job.name}] {step['run'].strip()}\n{done.stdout}"

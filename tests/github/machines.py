@@ -93,13 +93,19 @@ def play():
 """
 
 
-def programs(folder: Path) -> Path:
-    """Make the folder of programs that steps find first."""
+def programs(folder: Path, *, plays: bool = True) -> Path:
+    """Make the folder of programs that steps find first.
+
+    Args:
+        folder: of the programs.
+        plays: whether both sides of a comparison are played.
+    """
     site = folder / "site"
     site.mkdir(parents=True)
     text = _SITE.format(installed=installed(), played="played_sides")
     (site / "sitecustomize.py").write_text(text)
-    (site / "played_sides.py").write_text(_PLAYED.format(root=str(ROOT)))
+    played = _PLAYED.format(root=str(ROOT)) if plays else "def play():\n    pass\n"
+    (site / "played_sides.py").write_text(played)
     found = folder / "bin"
     found.mkdir()
     (found / "python3").write_text(_PYTHON.format(python=sys.executable, site=site))
@@ -124,9 +130,14 @@ def installed() -> set[str]:
     return found
 
 
-def suite(folder: Path) -> Path:
-    """Copy what the workflows need of the suite's repository, as it is now."""
-    ignored = shutil.ignore_patterns("__pycache__", "checkpoints", "*.flac")
+def suite(folder: Path, *, whole: bool = False) -> Path:
+    """Copy what the workflows need of the suite's repository, as it is now.
+
+    Args:
+        folder: of the copy.
+        whole: whether it has clips and checkpoints, so that it can measure.
+    """
+    ignored = shutil.ignore_patterns("__pycache__", *([] if whole else ["checkpoints", "*.flac"]))
     for name in (".github", "benchmarks", "fixtures", "scripts/runner", "whisperbench"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("conftest.py", "constraints.txt", "pyproject.toml"):
