@@ -82,7 +82,7 @@ class _Running:
         self.home = self.machine.folder / self.job.name
         self.workspace, self.temp = self.home / "workspace", self.home / "temp"
         for folder in (self.workspace, self.temp):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         steps: dict[str, Any] = {}
         context = self.context | {
             "steps": steps,
