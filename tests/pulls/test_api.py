@@ -14,6 +14,7 @@ from whisperbench.pulls.asking import PAUSES_S, ApiError
 HEAD, BASE = "1" * 40, "2" * 40
 
 SECONDARY = '{"message": "You have exceeded a secondary rate limit. Please wait."}'
+LIMIT = '{"message": "API rate limit exceeded for installation ID 1."}'
 NOT_FOUND = '{"message": "Not Found"}'
 
 
@@ -44,16 +45,15 @@ def api(hub: Hub, waits: Waits) -> Api:
         (Fault("POST", "statuses", 503, headers={"Retry-After": "7"}), 7.0),
         (Fault("POST", "statuses", 429, headers={"Retry-After": "9"}), 9.0),
         (Fault("POST", "statuses", 403, headers={"Retry-After": "5"}), 5.0),
-        (
-            Fault(
-                "POST", "statuses", 403, '{"message": "You have exceeded a secondary rate limit"}'
-            ),
-            PAUSES_S[0],
-        ),
+        (Fault("POST", "statuses", 403, SECONDARY), 60.0),
+        (Fault("POST", "statuses", 429), 60.0),
         (Fault("POST", "statuses", 0), PAUSES_S[0]),
         (Fault("POST", "statuses", 500, "<html>"), PAUSES_S[0]),
     ],
-    ids=["502", "503", "429", "403 with a time", "secondary limit", "no answer", "no JSON"],
+    ids=[
+        *("502", "503", "429", "403 with a time", "secondary limit", "429 without a time"),
+        *("no answer", "no JSON"),
+    ],
 )
 def test_what_may_pass_is_tried_again(
     hub: Hub, api: Api, waits: Waits, fault: Fault, paused_s: float
@@ -78,12 +78,13 @@ def test_it_is_tried_so_often_and_no_more(hub: Hub, api: Api, waits: Waits) -> N
     ("fault", "said"),
     [
         (
-            Fault("GET", "pulls", 404, '{"message": "Not Found"}'),
+            Fault("GET", "pulls", 404, NOT_FOUND),
             "404: Not Found; it does not exist",
         ),
         (Fault("GET", "pulls", 403, '{"message": "no\\nway"}'), "403: no way; the job needs"),
         (Fault("GET", "pulls", 422, "[]"), "GitHub answers with 422$"),
         (Fault("GET", "pulls", 429, headers={"Retry-After": "3600"}), "answers with 429"),
+        (Fault("GET", "pulls", 403, LIMIT, {"X-RateLimit-Remaining": "0"}), "403: API rate limit"),
         (Fault("GET", "pulls", 200, "[1]"), "answer is not as expected: Expected `object`"),
         (Fault("GET", "pulls", 200, "[" * 5000), "answer is not as expected"),
         (Fault("GET", "pulls", 200, ""), "answer is not as expected"),

@@ -56,6 +56,8 @@ class Situation:
     pack: Callable[[Path], Path] = lambda folder: folder
     """What the artifact becomes on its way."""
     suite: Path = SUITE_FILE
+    options: tuple[str, ...] = ()
+    """Of the judging command."""
 
 
 def zipped(name: str, size: int = 2) -> Callable[[Path], Path]:
@@ -91,6 +93,7 @@ def moved(hub: Hub) -> None:
 
 
 SLOW = Left(head=Side(token_s=(1.2, 1.2, 1.2)), compared={"exit_code": 1})
+FAST = Left(base=Side(token_s=()), head=Side(token_s=()))
 WORSE = Left(head=Side(aten_ops=101.0), compared={"exit_code": 1})
 APART = Left(
     base=Side(token_s=(1.0, 1.0)),
@@ -105,6 +108,58 @@ SITUATIONS: Mapping[str, Situation] = {
     "clean pass": Situation(state="success", said="no worse than the base's"),
     "clean pass as a zip file": Situation(
         state="success", said="no worse than the base's", pack=zipped("more.log")
+    ),
+    "clean pass without wall time, as was asked": Situation(
+        state="success", said="5 figures no worse", left=FAST, options=("--fast",)
+    ),
+    "clean pass of the arguments that were asked for": Situation(
+        state="success",
+        said="no worse than the base's",
+        left=Left(compared={"arguments": ("--clip", "yes")}),
+        options=("--", "--clip", "yes"),
+    ),
+    "without wall time, which the base requires": Situation(
+        state="failure",
+        said="incomplete: wall time was not measured, and the base's suite.toml requires it",
+        left=FAST,
+        options=("--fast",),
+        suite=Path("required.toml"),
+    ),
+    "without wall time, and with pairs": Situation(
+        state="error",
+        said="wall time was left out, and pairs of processes are said to exist",
+        left=Left(compared={"fast": True}),
+        options=("--fast",),
+    ),
+    "more pairs than a comparison takes": Situation(
+        state="error",
+        said="19 pairs are more than a comparison takes",
+        left=Left(compared={"pairs": 19}),
+    ),
+    "a last look that no rule knows": Situation(
+        state="error",
+        said="no comparison has 99 pairs at most",
+        left=Left(compared={"largest": 99}),
+    ),
+    "a baseline in place of a run": Situation(
+        state="error",
+        said="base.json: is a baseline of 5 runs, not a run",
+        left=changed("base.json", b'"processes":1', b'"processes":5'),
+    ),
+    "a run that was asked for nothing": Situation(
+        state="error",
+        said="head.json: says nothing of what was to be measured",
+        left=Left(files={"head.json": Side(left_out=(COST, MEMORY)).counts()}),
+    ),
+    "a benchmark that stands for another": Situation(
+        state="error",
+        said="head.json: holds a benchmark that was not asked for, or one twice",
+        left=changed("head.json", b'"fullname":"benchmarks/m', b'"fullname":"benchmarks/c'),
+    ),
+    "a figure of which no share can be worked out": Situation(
+        state="error",
+        said="no share of it can be worked out",
+        left=Left(base=Side(peak_mib=1e-318, gpu_ms=1e-318), head=Side(peak_mib=9e17, gpu_ms=9e17)),
     ),
     "regression": Situation(
         state="failure",
@@ -302,7 +357,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "wall time left out": Situation(
         state="error",
         said="wall time was left out, and was to be measured",
-        left=Left(base=Side(token_s=()), head=Side(token_s=())),
+        left=FAST,
     ),
     "no pair at all": Situation(
         state="error",
@@ -418,9 +473,8 @@ def gate(job: Job, situation: Situation) -> tuple[int, ...]:
         "WHISPERBENCH_BASE": outputs.get("base", ""),
         "GITHUB_STEP_SUMMARY": str(job.folder / "summary.md"),
     }
-    judged, _ = job.run(
-        "judge", str(artifact), "--suite", str(situation.suite), "--device", "cuda", **said
-    )
+    options = ("--suite", str(situation.suite), "--device", "cuda", *situation.options)
+    judged, _ = job.run("judge", str(artifact), *options, **said)
     published, _ = job.run("publish", **said)
     return resolved, judged, published
 

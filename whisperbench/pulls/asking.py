@@ -108,8 +108,9 @@ def _refused(
 ) -> tuple[ApiError, float | None]:
     """Say why the server refused, and after how many seconds it may be asked again, if ever.
 
-    A secondary rate limit is a 403 or 429 with `Retry-After`, or one whose message names it
-    (docs.github.com, "Rate limits for the REST API").
+    docs.github.com, "Rate limits for the REST API": a secondary limit is a 403 or 429 whose message
+    names it; who is not told by `Retry-After` waits a minute at least. A primary one, of which
+    nothing remains, lasts up to an hour.
     """
     with error:
         try:
@@ -125,11 +126,12 @@ def _refused(
     limited = error.code == 429 or (
         error.code == 403 and (asked_s.isdecimal() or "rate limit" in said.lower())
     )
-    if not limited and error.code < 500:
+    spent = error.headers.get("X-RateLimit-Remaining") == "0"
+    if (limited and spent) or (not limited and error.code < 500):
         return failure, None
     if asked_s.isdecimal():
         return failure, float(asked_s) if float(asked_s) <= LONGEST_PAUSE_S else None
-    return failure, pause_s
+    return failure, LONGEST_PAUSE_S if limited else pause_s
 
 
 _REMEDIES = {
