@@ -34,7 +34,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def replayed(gate: Gate, measured: Path) -> Gate:
-    """The same pull request, resolved; its measuring job is played, and leaves the same artifact."""
+    """The same pull request, resolved; its measuring job is played, with the same artifact."""
     gate.base, gate.head = json.loads((measured / "commits.json").read_text())
     shutil.copytree(measured / "project", gate.folder / "project")
     gate.hub.open_pull(PULL, gate.head, gate.base, gate.base)
