@@ -13,6 +13,7 @@ import pytest
 from tests.ab.stand_in import CRASH
 from tests.github.gates import GATE, PAIRS, THRESHOLDS, Gate, workflow
 from tests.github.machines import OWNER
+from whisperbench.asked.checkout import ROOT
 
 WALL_REQUIRED = 'require = ["exact", "device_time", "memory", "quality", "wall"]\nreport = []\n'
 
@@ -102,6 +103,20 @@ def test_the_example_of_the_documentation() -> None:
     granted = [each.content["permissions"] for each in workflow(GATE).jobs]
     for name, level in (pair for each in granted for pair in each.items()):
         assert job.content["permissions"][name] in (level, "write")
+
+
+def test_the_documentation_shows_the_example_as_it_is() -> None:
+    """The YAML of docs/github.md is the file that the policy reads."""
+    shown = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
+    example = (ROOT / "docs" / "examples" / "whisper-gate.yml").read_text(encoding="utf-8")
+    assert f"```yaml\n{example}```\n" in shown
+
+
+def test_every_input_is_in_the_documentation() -> None:
+    """The table of docs/github.md has a row for each input of the workflow."""
+    shown = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
+    for name in workflow(GATE).events["workflow_call"]["inputs"]:
+        assert f"`{name}`" in shown
 
 
 def test_the_repositorys_own_gate_calls_it() -> None:
