@@ -60,7 +60,7 @@ def test_a_job_that_is_cancelled(number: signal.Signals, tmp_path: Path) -> None
             "WHISPERBENCH_DEVICE": "cpu",
             "WHISPERBENCH_LOCKS": str(locks),
             "WHISPERBENCH_OPTIONS": "--fast",
-            "WHISPERBENCH_REPOSITORY": str(tmp_path / "project"),
+            "WHISPERBENCH_CHECKOUT": str(tmp_path / "project"),
             "CUDA_VISIBLE_DEVICES": "",
         },
         stdout=subprocess.PIPE,

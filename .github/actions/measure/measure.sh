@@ -29,7 +29,7 @@ touch "$work/begun"
 set -m
 bash "$suite/scripts/runner/with-card.sh" \
     bash "$suite/.github/gate/whisperbench" ab "$base" "$head" \
-    --repository "${WHISPERBENCH_REPOSITORY:-.}" "${options[@]}" \
+    --repository "${WHISPERBENCH_CHECKOUT:-.}" "${options[@]}" \
     -- --device "${WHISPERBENCH_DEVICE:-cuda}" "${arguments[@]}" &
 measuring=$!
 # A job that is cancelled signals this shell alone. `ab` ends its processes and gives the card back.
