@@ -1,13 +1,13 @@
 """What does `whisperbench ab` say of unchanged code, and of real edits? On this machine.
 
-    python scripts/check_ab.py none gpu+1 linear host+3 host+8 --token-ms 3.3 -- PYTEST ARGUMENTS
+    python scripts/check_ab.py none gpu+1 linear host+3 host+8 -- PYTEST ARGUMENTS
     python scripts/check_ab.py --spread DIR... --save PAIRS.json
     python scripts/check_ab.py --resample docs/recordings/h200-turns.json
 
-Each name is a comparison: the head sees an edited copy of transformers
-or bitsandbytes (`none`: neither). `host+N` is real Python work in the decoder's forward pass that
-takes N % of a token, as a first run of the base says it; `gpu+1` keeps the GPU busy for 1 % of a
-token; `linear` is one more op in each 8-bit layer.
+Each name is a comparison: the head sees an edited copy of transformers or bitsandbytes (`none`:
+neither). `host+N` is real Python work that makes each forward pass of the decoder take N % longer
+on the host; `gpu+1` keeps the GPU busy for 1 % of a token; `linear` is one more op in each 8-bit
+layer.
 
 The table says what `ab` exits with, which figures it finds regressed, after how many pairs and
 minutes, and what pytest-benchmark's `median:5%` would have said of the processes of each pair.
@@ -42,8 +42,25 @@ from whisperbench.results.kinds import KINDS  # noqa: E402
 FAMILY = 8
 """Figures of wall time of two cells."""
 
-STEPS = 200_000
-"""Of the loop by which this host's Python is timed."""
+_SLOWER = """
+def _slower(forward):
+    import functools
+    import time
+
+    @functools.wraps(forward)
+    def slower(*args, **kwargs):
+        started_s = time.perf_counter()
+        found = forward(*args, **kwargs)
+        ended_s = time.perf_counter()
+        while time.perf_counter() - ended_s < {share} * (ended_s - started_s):
+            pass
+        return found
+
+    return slower
+
+
+WhisperDecoder.forward = _slower(WhisperDecoder.forward)
+"""
 
 
 class Timed(NamedTuple):
@@ -73,25 +90,21 @@ class Timed(NamedTuple):
         return median(self.head_s) / median(self.base_s) - 1
 
 
-def host_edit(token_s: float, percent: float) -> Edit:
-    """Make the edit that costs a share of a token in Python."""
-    started_s = time.perf_counter()
-    for _ in range(STEPS):
-        pass
-    step_s = (time.perf_counter() - started_s) / STEPS
-    steps = round(token_s * percent / 100 / step_s)
-    return _decoder_edit(f"for _ in range({steps}): pass")
+def host_edit(percent: float) -> Edit:
+    """Make the edit that lets the decoder compute in Python for a share of its own time more.
+
+    The share is of the pass that it follows: the speed of a shared host's cores changes.
+    """
+    place = "__all__ = ["
+    return Edit(WHISPER, place, f"{_SLOWER.format(share=percent / 100)}\n\n{place}", "", "")
 
 
 def gpu_edit(gpu_s: float, percent: float) -> Edit:
     """Make the edit that keeps the GPU busy for a share of a token, at a clock of about 1.9 GHz."""
     cycles = round(gpu_s * percent / 100 * 1.9e9)
-    return _decoder_edit(f"torch.cuda._sleep({cycles})")
-
-
-def _decoder_edit(line: str) -> Edit:
     place = "        return BaseModelOutputWithPast"
-    return Edit(WHISPER, place, f"        {line}\n{place}", "", "")
+    line = f"        torch.cuda._sleep({cycles})"
+    return Edit(WHISPER, place, f"{line}\n{place}", "", "")
 
 
 LINEAR = Edit(
@@ -291,7 +304,6 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("check-ab"), help="for interpreters")
-    parser.add_argument("--token-ms", type=float, default=3.0, help="p50 of a token of the base")
     parser.add_argument("--gpu-token-ms", type=float, default=0.4, help="of which the GPU's work")
     parser.add_argument("--ab", default="", help="options of ab, as in '--pairs 4 --budget 5'")
     options = parser.parse_args(ours)
@@ -307,7 +319,7 @@ def main() -> None:
         kind, _, percent = name.partition("+")
         edit = None
         if kind == "host":
-            edit = host_edit(options.token_ms / 1e3, float(percent))
+            edit = host_edit(float(percent))
         elif kind == "gpu":
             edit = gpu_edit(options.gpu_token_ms / 1e3, float(percent))
         edit = LINEAR if name == "linear" else edit

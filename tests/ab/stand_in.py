@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from whisperbench.measure.turns.messages import Channel
     from whisperbench.results.records import Measurement
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ class Plan(msgspec.Struct, kw_only=True):
     """That a process takes."""
     at: dict[str, str] = {}
     """What happens where: "counts", "cost", "wall 1" at the start, "wall 1 load ID", "wall 1 round
-    ID", "wall 1 end", with the number of the pair."""
+    ID", "wall 1 end", "wall 1 held" before its turn, with the number of the pair."""
 
 
 def interpreter(folder: Path, plan: Plan, planted: str = "") -> Path:
@@ -146,6 +147,8 @@ class _Played:
         said = os.environ.get(TURNS_VARIABLE)
         channel = Channel(*map(int, said.split(","))) if said is not None else None
         if channel is not None:
+            left_out = self._held(channel)
+            self.selected = [name for name in self.selected if name not in left_out]
             channel.send(
                 Collected(threads=1, on_host=True, warmup_rounds=1, benchmarks=tuple(self.selected))
             )
@@ -164,6 +167,16 @@ class _Played:
     def _seconds(self, name: str) -> float:
         even = int(self.place.split()[1]) % 2 == 0
         return self.plan.seconds[name] * (1 + self.plan.wobble * even)
+
+    def _held(self, channel: Channel) -> tuple[str, ...]:
+        """Play what happens before the turn of its pair; return what it need not measure."""
+        from whisperbench.measure.turns.messages import Begin
+
+        self.at("held")
+        try:
+            return channel.receive(Begin).left_out
+        except EOFError:
+            raise KeyboardInterrupt from None
 
     def _benchmark(self, name: str, channel: object) -> str:
         """Play a benchmark; return why it failed, if it did."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
-from tests.ab.stand_in import ENCODER, FAIL, TOKEN, Plan, interpreter, told
+from tests.ab.stand_in import ENCODER, FAIL, KILL, TOKEN, Plan, interpreter, told
 from tests.runs import CPU_MACHINE, MACHINE, make_cell, make_memory, make_run
 from whisperbench.ab import pairs as measuring
 from whisperbench.ab.pairs import Measured, why_whole
-from whisperbench.ab.sides import NothingSelectedError, Side
+from whisperbench.ab.sides import NothingSelectedError, Side, SideError
 from whisperbench.judge.pairs import Pairs
 from whisperbench.results.records import Machine, Run
 
@@ -56,6 +61,65 @@ def test_a_pair_is_for_what_is_not_decided(tmp_path: Path) -> None:
     assert made.wanted() == set()
     assert [each.verdict.verdict for each in made.pairs.judged()] == ["ok"]
     assert made.unmeasured() == [f"base, pair 2: failed: {TOKEN}: it did not load"]
+
+
+def held(made: Measured, number: int) -> bool:
+    """Whether both processes of a pair wait for its turn."""
+    places = [{place for place, _ in told(side.python)} for side in (made.base, made.head)]
+    return all(f"wall {number} held" in each for each in places)
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    """Wait for something that comes soon."""
+    end_s = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def spare_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a host with CPUs that a pair leaves; this one may have too few."""
+    everywhere = tuple(os.sched_getaffinity(0))
+    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: everywhere)
+
+
+@pytest.mark.usefixtures("spare_cpus")
+def test_the_next_pair_is_started_ahead(tmp_path: Path) -> None:
+    """While a pair measures, the next one's processes start; then they leave out what is known.
+
+    Those of a pair that is not needed are ended, and leave nothing.
+    """
+    gone = Plan(at={f"wall {number} load {TOKEN}": FAIL for number in (1, 2)})
+    made = measured(tmp_path, gone, Plan())
+    for number in (1, 2, 3):
+        made.take()
+        wait_until(partial(held, made, number + 1))
+    assert loaded(made, 3) == [ENCODER], "TOKEN has failed twice"
+    assert made.wanted() == set()
+    made.close()
+    pids = [pid for side in (made.base, made.head) for _, pid in told(side.python)]
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not list(made.folder.glob("pair-04*"))
+
+
+@pytest.mark.usefixtures("spare_cpus")
+def test_a_process_that_ends_while_it_holds(tmp_path: Path) -> None:
+    """It is named when its turn comes, and what was measured before stands."""
+    made = measured(tmp_path, Plan(at={"wall 2 held": KILL}), Plan())
+    made.take()
+    with pytest.raises(SideError, match=r"the base's process was ended by SIGKILL"):
+        made.take()
+    assert made.pairs.count == 1
+
+
+@pytest.mark.usefixtures("spare_cpus")
+def test_no_pair_is_started_after_the_last(tmp_path: Path) -> None:
+    """Where as many as there can be have begun, none is started ahead."""
+    made = measured(tmp_path, Plan(), Plan())
+    made.most = 1
+    made.take()
+    assert not [place for place, _ in told(made.base.python) if place.startswith("wall 2")]
 
 
 def test_the_reference_loop_says_how_steady_the_host_was(tmp_path: Path) -> None:

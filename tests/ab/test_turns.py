@@ -19,6 +19,7 @@ from whisperbench.ab.turns import (
     TurnsLostError,
     TurnsNotBegunError,
     choose_cpus,
+    choose_spare_cpus,
     pin,
     take_turns,
 )
@@ -27,6 +28,7 @@ from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
+    Begin,
     Channel,
     Collected,
     Ended,
@@ -67,11 +69,15 @@ class Scripted:
     clock: FakeClock = field(default_factory=FakeClock)
     has_result: bool = False
     channel: Channel | None = None
+    left_out: Sequence[str] = ()
+    """What it was told that it need not time."""
 
     def run(self) -> None:
         """Speak as a process does."""
         with suppress(DeadError, EOFError, BrokenPipeError):
             self._die_at("start")
+            assert self.channel is not None
+            self.left_out = self.channel.receive(Begin).left_out
             self._send(
                 Collected(
                     threads=self.threads,
@@ -143,7 +149,14 @@ def live(run: Callable[[Channel], None], name: str, pid: int, scripted: Scripted
         assert not thread.is_alive()
 
 
-def let(base: Scripted, head: Scripted, number: int = 1) -> Pinned:
+def let(
+    base: Scripted,
+    head: Scripted,
+    number: int = 1,
+    *,
+    left_out: Sequence[str] = (),
+    ahead: Callable[[Sequence[int]], None] | None = None,
+) -> Pinned:
     """Let both take turns; return who was pinned to which CPUs."""
     pinned: Pinned = []
     head.log, head.clock = base.log, base.clock
@@ -162,6 +175,8 @@ def let(base: Scripted, head: Scripted, number: int = 1) -> Pinned:
             number,
             lambda pids, cpus: pinned.append((list(pids), list(cpus))),
             base.clock,
+            left_out=left_out,
+            ahead=ahead,
         )
     return pinned
 
@@ -211,6 +226,22 @@ def test_the_first_benchmark_alone_settles() -> None:
     assert settling * 2 * 0.5 == pytest.approx(SETTLE_S, abs=1.0)
     assert told(base, "a")[:settling] == ["settle"] * settling
     assert "settle" not in told(base, "b")
+
+
+def test_what_is_known_is_said_at_the_start() -> None:
+    """Both learn what they need not time; who starts the next pair learns which CPUs are taken."""
+    base, head = Scripted("base", ["a"], rounds=2), Scripted("head", ["a"], rounds=2)
+    taken: list[Sequence[int]] = []
+    let(base, head, left_out=["b"], ahead=taken.append)
+    assert base.left_out == head.left_out == ("b",)
+    assert taken == [choose_cpus(1, 1)]
+
+
+def test_spare_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are all others, but none where the two processes of a pair would share a single one."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert choose_spare_cpus([1]) == (0, 2, 3)
+    assert choose_spare_cpus([0, 1, 2]) == ()
 
 
 def test_both_are_pinned_for_their_rounds_and_let_go() -> None:

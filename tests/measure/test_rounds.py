@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -157,3 +160,30 @@ def test_an_error_of_a_round_is_its_own() -> None:
             remeasurements=3,
             telemetry=lambda: Telemetry(device=ScriptedDevice(conditions=FINE)),
         )
+
+
+FAULTS = """
+import resource
+from whisperbench.measure.rounds import settle_allocator
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    buffers = [bytearray(3 << 20) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(faults() for _ in range(5)))
+settle_allocator()
+faults()
+print(max(faults() for _ in range(5)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
+def test_buffers_are_not_mapped_anew() -> None:
+    """In a new process each call's buffers fault page by page; once settled, they do not."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert before > 1000
+    assert after < 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,8 +102,11 @@ class Course:
             pairs=Pairs(self.asked.suite.tolerance, self.asked.largest),
             lock=self.lock,
             whole=why_whole(runs),
+            # What missed a pair gets another one, so that it comes to its last look.
+            most=self.asked.largest + ATTEMPTS,
         )
-        self._take_pairs(self._measured, started_s)
+        with closing(self._measured):
+            self._take_pairs(self._measured, started_s)
 
     def check(self, edited: Callable[[], Sequence[str]]) -> None:
         """Find out whether what was measured was one thing; the verdicts stand beside a fault."""
@@ -186,9 +190,9 @@ class Course:
 
     def _take_pairs(self, measured: Measured, started_s: float) -> None:
         longest_s = 0.0
-        # What missed a pair gets another one, so that it comes to its last look.
-        most = self.asked.largest + ATTEMPTS
-        while measured.pairs.count == 0 or (measured.pairs.count < most and measured.wanted()):
+        while measured.pairs.count == 0 or (
+            measured.pairs.count < measured.most and measured.wanted()
+        ):
             begun_s = self.clock()
             budget_s = self.asked.budget_s
             if budget_s is not None and begun_s - started_s + longest_s > budget_s:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from whisperbench.ab.sides import (
-    NothingSelectedError,
-    Side,
-    SideError,
-    SideProcess,
-    ended_at_exit,
-    ids_of,
-)
-from whisperbench.ab.turns import (
-    Live,
-    TurnsNotBegunError,
-    can_pin,
-    pin,
-    take_turns,
-)
+from whisperbench.ab.sides import Side, SideError, SideProcess, ended_at_exit, ids_of
+from whisperbench.ab.started import StartedPair
+from whisperbench.ab.turns import can_pin, choose_spare_cpus
+from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried
-from whisperbench.measure.turns.messages import open_channel
 from whisperbench.results.records import Run
 
 OUT_OF_MEMORY = "out of memory"
@@ -41,6 +27,9 @@ class Measured(Tried):
     arguments: Sequence[str]
     folder: Path
     lock: int | None
+    most: int = MOST
+    """Pairs that there can be: none is started ahead after it."""
+    _next: StartedPair | None = None
 
     def take(self) -> None:
         """Measure the next pair of what is not decided.
@@ -50,54 +39,48 @@ class Measured(Tried):
             InvalidMeasurementError: a process ended or hung.
         """
         number = self.pairs.count + 1
-        arguments = [*self.arguments, *(f"--deselect={name}" for name in self.left_out())]
-        runs = (self._whole if self.whole else self._in_turns)(number, arguments)
+        left_out = self.left_out()
+        runs = (self._whole if self.whole else self._in_turns)(number, left_out)
         if not self.whole and any(OUT_OF_MEMORY in why for why in map(_reasons, runs)):
             self.whole = "both sides do not fit into memory at once"
-            runs = self._whole(number, arguments)
+            runs = self._whole(number, left_out)
         ids = [ids_of(self._result(number, side)) for side in (self.base, self.head)]
         self.keep(runs, (ids[0], ids[1]))
 
     def _result(self, number: int, side: Side) -> Path:
         return self.folder / f"pair-{number:02}-{side.name}.json"
 
-    def _in_turns(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
-        processes: list[SideProcess] = []
-        lives: list[Live] = []
-        with ended_at_exit(processes), ExitStack() as open_channels:
-            # Who starts first changes, too: what follows from it must not be the same in all pairs.
-            sides = (self.base, self.head)
-            for side in sides if number % 2 else reversed(sides):
-                channel, theirs = open_channel()
-                open_channels.callback(channel.close)
-                try:
-                    process = SideProcess(
-                        side,
-                        "wall",
-                        arguments,
-                        self._result(number, side),
-                        descriptors=theirs,
-                        lock=self.lock,
-                    )
-                finally:
-                    for descriptor in theirs:
-                        os.close(descriptor)
-                processes.append(process)
-                lives.append(
-                    Live(
-                        side.name, process.pid, channel, process.how_it_ended, process.result.exists
-                    )
-                )
-            base, head = processes if number % 2 else reversed(processes)
-            base_live, head_live = lives if number % 2 else reversed(lives)
-            try:
-                take_turns(base_live, head_live, number, pin)
-            except TurnsNotBegunError as error:
-                _say_why(error.ended, base, head)
-            return base.finish(), head.finish()
+    def _in_turns(self, number: int, left_out: Sequence[str]) -> tuple[Run, Run]:
+        pair, self._next = self._next or self._start(number), None
+        with closing(pair):
+            return pair.measure(left_out, self._start_ahead)
 
-    def _whole(self, number: int, arguments: Sequence[str]) -> tuple[Run, Run]:
+    def _start(self, number: int, cpus: Sequence[int] = ()) -> StartedPair:
+        sides = (self.base, self.head)
+        results = self._result(number, self.base), self._result(number, self.head)
+        return StartedPair(number, sides, self.arguments, results, lock=self.lock, cpus=cpus)
+
+    def _start_ahead(self, taken: Sequence[int]) -> None:
+        """Start the next pair on CPUs that this one leaves, where there is one and there are any.
+
+        Importing takes as long as a third of a pair's rounds.
+        """
+        number = self.pairs.count + 2
+        spare = choose_spare_cpus(taken)
+        if spare and number <= self.most:
+            with suppress(SideError):  # it is told when its turn comes, if it cannot start then
+                self._next = self._start(number, spare)
+
+    def close(self) -> None:
+        """End the processes of a pair that is not needed any more."""
+        if self._next is not None:
+            self._next.close()
+            self._next = None
+
+    def _whole(self, number: int, left_out: Sequence[str]) -> tuple[Run, Run]:
         """Run both sides after each other: in the order of ABBA, over two pairs."""
+        self.close()
+        arguments = [*self.arguments, *(f"--deselect={name}" for name in left_out)]
         sides = (self.base, self.head)
         runs = {}
         for side in sides if number % 2 else reversed(sides):
@@ -107,27 +90,6 @@ class Measured(Tried):
             with ended_at_exit([process]):
                 runs[side.name] = process.finish()
         return runs["base"], runs["head"]
-
-
-def _say_why(ended: Sequence[str], base: SideProcess, head: SideProcess) -> NoReturn:
-    """Say why processes have ended before they named what they would time.
-
-    Raises:
-        NothingSelectedError: there is nothing to time, on either side.
-        SideError: one of them failed, or only one of them has something to time.
-    """
-    nothing = []
-    for process in (base, head):
-        if process.side.name in ended:
-            try:
-                process.finish()
-            except NothingSelectedError:
-                nothing.append(process.side.name)
-    if len(nothing) == 2:
-        raise NothingSelectedError
-    if nothing:
-        raise SideError(f"the {nothing[0]} alone selects no benchmark of wall time")
-    raise SideError(f"the {ended[0]}'s process took no turns")
 
 
 def _reasons(run: Run) -> str:

@@ -80,7 +80,7 @@ class SideProcess:
         """
         self.side = side
         self.result = result.resolve()
-        self._log = self.result.with_suffix(".log")
+        self.log = self.result.with_suffix(".log")
         # A side's own code lies where its owner works: nothing is written there.
         own: dict[str, str] = {PART_VARIABLE: part, "PYTHONDONTWRITEBYTECODE": "1"}
         if descriptors is not None:
@@ -89,7 +89,7 @@ class SideProcess:
         asked = rebased(arguments, side.suite)
         try:
             self.result.unlink(missing_ok=True)
-            with self._log.open("wb") as log:
+            with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
                     [
                         *(str(side.python), "-m", "pytest", "-p", "no:cacheprovider"),
@@ -147,9 +147,9 @@ class SideProcess:
         if code < 0:
             why = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
             return f"was ended by {_name_of(-code)}{why}"
-        said = last_words(self._log.read_text("utf-8", "replace")).removeprefix("ERROR: ")
+        said = last_words(self.log.read_text("utf-8", "replace")).removeprefix("ERROR: ")
         how = f"exited with {code}" if code else "measured nothing"
-        return f"{how}: {said} (all of its output: {self._log})"
+        return f"{how}: {said} (all of its output: {self.log})"
 
     def interrupt(self) -> None:
         """Ask it to end, as Ctrl-C does."""

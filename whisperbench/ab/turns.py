@@ -23,6 +23,7 @@ from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
+    Begin,
     Collected,
     Ended,
     Enough,
@@ -168,6 +169,9 @@ def take_turns(
     number: int,
     pin: Callable[[Sequence[int], Sequence[int]], None],
     clock: Callable[[], float] = time.monotonic,
+    *,
+    left_out: Sequence[str] = (),
+    ahead: Callable[[Sequence[int]], None] | None = None,
 ) -> None:
     """Let two processes go through their benchmarks in turns.
 
@@ -177,12 +181,17 @@ def take_turns(
         number: of the pair, from 1: it decides who begins, and on which core.
         pin: pins processes to CPUs; given process ids and the numbers of the CPUs.
         clock: tells the time in seconds.
+        left_out: ids of benchmarks that are not measured.
+        ahead: told the CPUs of the pair once both have loaded their first benchmark.
 
     Raises:
         TurnsNotBegunError: one of them had nothing to time, or could not begin.
         TurnsLostError: one of them ended or hung.
     """
     both = (base, head)
+    for live in both:
+        with suppress(BrokenPipeError):  # it has ended, which the next line shows
+            live.channel.send(Begin(left_out=tuple(left_out)))
     said = [live.introduced() for live in both]
     first, second = said
     if first is None or second is None:
@@ -192,6 +201,8 @@ def take_turns(
     base.remaining, head.remaining = list(first.benchmarks), list(second.benchmarks)
     cpus = choose_cpus(number, first.threads if first.on_host else 1)
     at = {live.name: live.next_benchmark() for live in both}
+    if ahead is not None:
+        ahead(cpus)
     settle_s = SETTLE_S
     while any(name is not None for name in at.values()):
         met = list(both)
@@ -257,6 +268,30 @@ def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
     # The first CPU has the machine's interrupts more often than others.
     first = (number * wanted) % len(allowed)
     return tuple(sorted((allowed * 2)[first : first + wanted]))
+
+
+def choose_spare_cpus(taken: Sequence[int]) -> tuple[int, ...]:
+    """Choose the CPUs on which the next pair's processes start while these ones are measured.
+
+    They are two at least, one for each process, or none; and none of them is a second thread of a
+    core that measures.
+    """
+    spare = sorted(os.sched_getaffinity(0).difference(*map(threads_of_core, taken)))
+    return tuple(spare) if len(spare) > 1 else ()
+
+
+def threads_of_core(cpu: int) -> set[int]:
+    """Return the CPUs that are threads of the same core, the CPU itself among them.
+
+    Read from Linux's sysfs, as "0,16" or "0-1" (Documentation/ABI/stable/sysfs-devices-system-cpu).
+    """
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    found = {cpu}
+    with suppress(OSError, ValueError):
+        for part in path.read_text(encoding="ascii").strip().split(","):
+            first, _, last = part.partition("-")
+            found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 def can_pin() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ROUNDS_S = 10.0
+ROUNDS_S = 8.0
 """After so long a benchmark has rounds enough, in both processes together, unless it has too few
 for a median."""
 
@@ -10,6 +10,6 @@ FEWEST_ROUNDS = 8
 """Of each process, behind its warm-up rounds: even, so that each is first as often as second, but
 for the one round that ends the settling."""
 
-SETTLE_S = 4.0
-"""For so long the first benchmark of a pair has further warm-up rounds. On an H200's host the first
-seconds of a pinned process were of two speeds, 12 and 20 ms for the same front end."""
+SETTLE_S = 2.0
+"""For so long the first benchmark of a pair has further warm-up rounds: both processes have just
+been moved to other cores."""

@@ -15,6 +15,7 @@ of the moment when the server was started.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
@@ -39,6 +40,12 @@ PRELOAD = (
     "soxr",
 )
 """Modules that every cell needs and that touch no device when they are imported."""
+
+
+def preload() -> None:
+    """Import in this process what every cell needs, before its time counts."""
+    for name in PRELOAD:
+        importlib.import_module(name)
 
 
 def start_process(

@@ -64,7 +64,9 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         data=data,
         checkpoints=checkpoints,
         remarks=tuple(said),
-        partner=partner_of(items, accelerator, plan.profile.warmup_rounds),
+        partner=partner_of(session.channel, items, accelerator, plan.profile.warmup_rounds)
+        if session.channel is not None
+        else None,
     )
 
 

@@ -12,6 +12,7 @@ from whisperbench.output import legible
 from whisperbench.plugin.collecting import require_cells_once
 from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
 from whisperbench.plugin.options import value_of
+from whisperbench.plugin.parts import wait_for_pair
 from whisperbench.plugin.preparing import prepare
 from whisperbench.plugin.reach import result_beside
 from whisperbench.plugin.result_file import writable_result, write_result
@@ -55,6 +56,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if ours is None or not wanted or config.option.collectonly or session.testsfailed:
         return
     require_cells_once(session.items)
+    ours.channel = wait_for_pair(session)
     ours.prepared = prepare(config, ours, session.items)
     ours.judging = read_baseline(config, ours, ours.prepared.device_key)
     result = writable_result(config, ours.prepared)

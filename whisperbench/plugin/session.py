@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.recordings import DataSet
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.devices.device import Device, DeviceFacts
+    from whisperbench.measure.turns.messages import Channel
     from whisperbench.measure.turns.partner import Partner
     from whisperbench.plugin.gate import Judging
     from whisperbench.whisper.checkpoints import Checkpoint
@@ -74,6 +75,8 @@ class Session:
     suite: Suite
     fates: dict[str, Fate] = field(default_factory=dict)
     """Of what was asked for, by the id of the test."""
+    channel: Channel | None = None
+    """To `whisperbench ab`, where this process takes turns with another one."""
     prepared: Prepared | None = None
     """None until all is ready for the first benchmark, and where nothing is measured."""
     judging: Judging | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
-from whisperbench.measure.rounds import Rounds, garbage_held, take_rounds
+from whisperbench.measure.rounds import Rounds, garbage_held, settle_allocator, take_rounds
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.parts import part
 from whisperbench.plugin.replay import replay
@@ -88,6 +88,7 @@ class Timing:
             synchronize()
             return time.perf_counter() - started_s
 
+        settle_allocator()
         with garbage_held(), self._turns():
             for _ in range(self._prepared.plan.profile.warmup_rounds):
                 one_round()

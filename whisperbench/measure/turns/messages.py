@@ -28,8 +28,18 @@ class _Message(msgspec.Struct, frozen=True, tag_field="say"):
     """What all messages have in common."""
 
 
+class Begin(_Message, frozen=True, tag="begin"):
+    """First of all: it is this pair's turn.
+
+    Until then a process imports what it needs, and touches no device.
+    """
+
+    left_out: tuple[str, ...] = ()
+    """Ids of benchmarks that it need not measure any more."""
+
+
 class Collected(_Message, frozen=True, tag="collected"):
-    """First of all: what the process is going to time."""
+    """The answer: what the process is going to time."""
 
     threads: int
     """torch's, which is how many cores the host's part of an op uses."""
@@ -86,7 +96,7 @@ class GoOn(_Message, frozen=True, tag="go on"):
 
 
 FromProcess = Collected | Began | Ready | Ended
-ToProcess = Start | Alone | Go | Enough | GoOn
+ToProcess = Begin | Start | Alone | Go | Enough | GoOn
 
 T = TypeVar("T")
 
