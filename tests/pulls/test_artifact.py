@@ -193,6 +193,20 @@ def test_what_a_folder_must_not_hold(
         read_artifact(place)
 
 
+def test_a_folder_has_the_same_bounds(tmp_path: Path) -> None:
+    """Too many bytes or files are refused before they are read, in a folder as in a zip file."""
+    place = folder(tmp_path)
+    with (place / "large.log").open("wb") as file:
+        file.truncate(MAX_BYTES)
+    with pytest.raises(ArtifactError, match="too large: over 64 MiB"):
+        read_artifact(place)
+    (place / "large.log").unlink()
+    for number in range(MAX_FILES):
+        (place / f"{number}.log").touch()
+    with pytest.raises(ArtifactError, match="too large: over 400 files"):
+        read_artifact(place)
+
+
 def test_a_link_is_no_artifact(tmp_path: Path) -> None:
     """The artifact itself is no link to something else."""
     (tmp_path / "link").symlink_to(folder(tmp_path))
