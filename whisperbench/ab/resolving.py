@@ -16,7 +16,7 @@ from whisperbench.versions.environments import environment_of
 from whisperbench.versions.layers import layered
 from whisperbench.versions.revisions import Tree, checked_out, state_of
 from whisperbench.versions.scratch import scratch
-from whisperbench.versions.suites import holds_suite, own_paths, suite_for
+from whisperbench.versions.suites import RUNNING, holds_suite, own_paths, suite_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def _suites(wish: Wish, trees: tuple[Tree, Tree], place: Path) -> tuple[Path, Pa
 
 def _of_interpreters(wish: Wish, place: Path, say: Callable[[str], None]) -> Sides:
     require_checkout("ab")
-    here = Tree(name="the suite that is running", folder=ROOT, commit=None, dirty=False)
+    here = Tree(name=RUNNING, folder=ROOT, commit=None, dirty=False)
     suite = suite_for(here, place)
     own = Path(sys.executable)
     head = wish.head_python or wish.base_python or own
