@@ -12,9 +12,9 @@ from whisperbench.cli.program import Command, app, with_formats
 
 
 def _summary_formats() -> Iterable[str]:
-    from whisperbench.report import fleet, summary
+    from whisperbench.report import fleet_text, summary
 
-    return fleet.FORMATS | summary.FORMATS
+    return fleet_text.FORMATS | summary.FORMATS
 
 
 @app.command(cls=with_formats(_summary_formats))
@@ -25,14 +25,15 @@ def show(
     written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
 ) -> None:
     """Print the summary of a saved run; of several, one table of all their devices."""
-    from whisperbench.report import fleet, summary
+    from whisperbench.report import fleet_text, summary
+    from whisperbench.report.fleet import fleet_of
     from whisperbench.results.run_file import read_run
 
     found = [(str(path), read_run(path)) for path in runs]
     if len(found) == 1 and written in summary.FORMATS:
         typer.echo(summary.FORMATS[written](found[0][1]))
     else:
-        typer.echo(fleet.FORMATS[written](fleet.fleet_of(found)))
+        typer.echo(fleet_text.FORMATS[written](fleet_of(found)))
 
 
 @app.command(cls=Command)
