@@ -1,4 +1,4 @@
-"""The runner's side: the hook that refuses, the card's lock, a runner that serves one job."""
+"""The runner's side: the card's lock, and a runner that serves one job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.policy import SAFE_EVENTS
 from whisperbench.asked.checkout import ROOT
 
 SCRIPTS = ROOT / "scripts" / "runner"
@@ -31,90 +30,6 @@ def run(
         timeout=TIMEOUT_S,
         check=False,
     )
-
-
-JOB = {
-    "WHISPERBENCH_REPOSITORY": "owner/project",
-    "GITHUB_EVENT_NAME": "workflow_dispatch",
-    "GITHUB_REPOSITORY": "owner/project",
-    "GITHUB_REF": "refs/heads/main",
-    "GITHUB_WORKFLOW_REF": "owner/project/.github/workflows/gpu.yml@refs/heads/main",
-}
-QUEUE = "refs/heads/gh-readonly-queue/main/pr-7-0123456789abcdef0123456789abcdef01234567"
-WORKFLOW = "owner/project/.github/workflows/gpu.yml"
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {},
-        {"GITHUB_EVENT_NAME": "push"},
-        {"GITHUB_EVENT_NAME": "schedule"},
-        {
-            "GITHUB_EVENT_NAME": "merge_group",
-            "GITHUB_REF": QUEUE,
-            "GITHUB_WORKFLOW_REF": f"{WORKFLOW}@{QUEUE}",
-        },
-    ],
-    ids=lambda changed: changed.get("GITHUB_EVENT_NAME", "workflow_dispatch"),
-)
-def test_the_hook_lets_safe_events_through(changed: dict[str, str]) -> None:
-    """A dispatch, a push or a schedule on main, and the merge queue of main, reach the GPU."""
-    done = run("job-started.sh", **(JOB | changed))
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        *(
-            ({"GITHUB_EVENT_NAME": event}, f"it serves no job of the event {event}")
-            for event in (
-                "pull_request",
-                "pull_request_target",
-                "pull_request_review",
-                "issue_comment",
-                "workflow_run",
-                "fork",
-                "repository_dispatch",
-            )
-        ),
-        ({"GITHUB_EVENT_NAME": "push\nx"}, "it serves no job of the event pushx"),
-        ({"GITHUB_REPOSITORY": "stranger/project"}, "it serves another repository"),
-        ({"GITHUB_REF": "refs/heads/topic"}, "it serves the branch main alone"),
-        ({"GITHUB_REF": "refs/pull/7/merge"}, "it serves the branch main alone"),
-        ({"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/tags/main"}, "the branch main alone"),
-        (
-            {"GITHUB_WORKFLOW_REF": "owner/project/.github/workflows/ci.yml@refs/heads/main"},
-            "it serves the workflow .github/workflows/gpu.yml alone",
-        ),
-        ({"GITHUB_WORKFLOW_REF": f"{WORKFLOW}@refs/heads/topic"}, "it serves the workflow"),
-        ({"GITHUB_WORKFLOW_REF": f"stranger/{WORKFLOW}@refs/heads/main"}, "it serves the workflow"),
-        ({"GITHUB_EVENT_NAME": "merge_group"}, "it serves the merge queue of main alone"),
-        (
-            {
-                "GITHUB_EVENT_NAME": "merge_group",
-                "GITHUB_REF": QUEUE.replace("/main/", "/other/"),
-            },
-            "it serves the merge queue of main alone",
-        ),
-        *(({name: ""}, f"{name} is not set") for name in JOB),
-    ],
-    ids=str,
-)
-def test_the_hook_refuses(changed: dict[str, str], said: str) -> None:
-    """Events that a stranger can cause, other branches, repositories and workflows end here."""
-    done = run("job-started.sh", **(JOB | changed))
-    assert done.returncode == 1
-    assert done.stdout.startswith("::error title=This runner refuses the job::")
-    assert said in done.stdout
-    assert len(done.stdout.splitlines()) == 1
-
-
-def test_the_hook_and_the_policy_agree() -> None:
-    """What the workflows may be started by is what the hook lets through, but for a call."""
-    text = (SCRIPTS / "job-started.sh").read_text(encoding="utf-8")
-    assert all(event in text for event in SAFE_EVENTS - {"workflow_call"})
 
 
 def test_the_lock_keeps_a_second_job_out(tmp_path: Path) -> None:

@@ -12,22 +12,42 @@ for commit in "$base" "$head"; do
         exit 2
     fi
 done
+minutes=${WHISPERBENCH_MINUTES:-60}
+if ! [[ $minutes =~ ^[1-9][0-9]{0,3}$ ]]; then
+    printf '::error::%q is no number of minutes\n' "$minutes"
+    exit 2
+fi
 read -r -a options <<<"${WHISPERBENCH_OPTIONS:-}"
 read -r -a arguments <<<"${WHISPERBENCH_ARGUMENTS:-}"
 
 # Nothing is fetched from the hub: the runner's HF_HOME has the models, and cannot be written.
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 WHISPERBENCH_CACHE=$work/cache
+# Half the time for the card, half for the environments and the measurement.
+export WHISPERBENCH_LOCK_WAIT_S=${WHISPERBENCH_LOCK_WAIT_S:-$((minutes * 30))}
 rm -rf "$work/measured"
-mkdir -p "$work/measured" "$WHISPERBENCH_CACHE"
+mkdir -p "$work/measured" "$WHISPERBENCH_CACHE" "$suite/results"
 if [[ -n ${WHISPERBENCH_DUMMIES:-} ]]; then
     ln -sfn "$WHISPERBENCH_DUMMIES" "$WHISPERBENCH_CACHE/dummies"
 fi
 
 bash "$suite/.github/gate/install.sh"
 touch "$work/begun"
+# The measured code is not told where a step writes the outputs and the environment of later ones, nor
+# any token of GitHub's. Which repository has the card, and that this is a job, it may know.
+hidden=()
+while read -r name; do
+    case $name in
+        GITHUB_ACTIONS | GITHUB_REPOSITORY | GITHUB_RUN_ID) ;;
+        ACTIONS_* | GITHUB_* | GH_* | INPUT_* | STATE_*) hidden+=(-u "$name") ;;
+    esac
+done < <(compgen -e)
+# Nor is what it prints taken for a command by the runner, until this job's own word.
+word=$(</proc/sys/kernel/random/uuid)
+printf '::stop-commands::%s\n' "$word"
+trap 'printf "::%s::\n" "$word"' EXIT
 # A command behind `&` would ignore Ctrl-C, and so would all that it starts, but for job control.
 set -m
-bash "$suite/scripts/runner/with-card.sh" \
+env "${hidden[@]}" bash "$suite/scripts/runner/with-card.sh" \
     bash "$suite/.github/gate/whisperbench" ab "$base" "$head" \
     --repository "${WHISPERBENCH_CHECKOUT:-.}" "${options[@]}" \
     -- --device "${WHISPERBENCH_DEVICE:-cuda}" "${arguments[@]}" &
