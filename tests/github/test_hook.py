@@ -1,4 +1,4 @@
-"""The runner's job-started hook: what it lets through, and that nothing runs once it has refused."""
+"""The runner's job-started hook: what it lets through, and that nothing runs after a refusal."""
 
 from __future__ import annotations
 

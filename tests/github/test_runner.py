@@ -1,11 +1,9 @@
-"""The runner's side: the card's lock, and a runner that serves one job."""
+"""A runner that serves one job, in a copy that is removed."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -30,73 +28,6 @@ def run(
         timeout=TIMEOUT_S,
         check=False,
     )
-
-
-def test_the_lock_keeps_a_second_job_out(tmp_path: Path) -> None:
-    """Two jobs on one card follow each other; a third on another card does not wait."""
-    given = {"WHISPERBENCH_LOCKS": str(tmp_path), "CUDA_VISIBLE_DEVICES": CARD}
-    first = subprocess.Popen(
-        ["bash", str(SCRIPTS / "with-card.sh"), "sleep", "30"],
-        env={"PATH": os.environ["PATH"], "GITHUB_REPOSITORY": "owner/first"} | given,
-    )
-    try:
-        lock = tmp_path / f"{CARD}.lock"
-        while not (lock.exists() and lock.read_text()):
-            time.sleep(0.02)
-        second = run("with-card.sh", "echo", "ran", WHISPERBENCH_LOCK_WAIT_S="0", **given)
-        assert second.returncode == 75
-        assert second.stdout == ""
-        assert f"{CARD} is taken by owner/first" in second.stderr
-        other = given | {"CUDA_VISIBLE_DEVICES": CARD.replace("90c3", "90c4")}
-        assert run("with-card.sh", "echo", "ran", **other).stdout == "ran\n"
-    finally:
-        first.send_signal(signal.SIGTERM)
-        first.wait(TIMEOUT_S)
-    assert run("with-card.sh", "echo", "ran", **given).stdout == "ran\n"
-
-
-def test_the_lock_is_held_by_what_the_job_left(tmp_path: Path) -> None:
-    """A process that outlives its job keeps the card, because it may still be on it."""
-    given = {"WHISPERBENCH_LOCKS": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    left = run("with-card.sh", "bash", "-c", "sleep 30 >/dev/null 2>&1 & echo $!", **given)
-    try:
-        second = run("with-card.sh", "true", WHISPERBENCH_LOCK_WAIT_S="0", **given)
-        assert second.returncode == 75
-    finally:
-        os.kill(int(left.stdout), signal.SIGKILL)
-
-
-def test_the_commands_code_is_handed_on(tmp_path: Path) -> None:
-    """What runs under the lock ends as it would without."""
-    given = {"WHISPERBENCH_LOCKS": str(tmp_path), "CUDA_VISIBLE_DEVICES": CARD}
-    assert run("with-card.sh", "bash", "-c", "exit 3", **given).returncode == 3
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"CUDA_VISIBLE_DEVICES": CARD}, "WHISPERBENCH_LOCKS is not set"),
-        (
-            {"WHISPERBENCH_LOCKS": "/nowhere", "CUDA_VISIBLE_DEVICES": CARD},
-            "/nowhere: is no folder",
-        ),
-        ({"WHISPERBENCH_LOCKS": "{}"}, "CUDA_VISIBLE_DEVICES is not set"),
-        ({"WHISPERBENCH_LOCKS": "{}", "CUDA_VISIBLE_DEVICES": "0"}, "name the UUID of one card"),
-        (
-            {"WHISPERBENCH_LOCKS": "{}", "CUDA_VISIBLE_DEVICES": f"{CARD},{CARD}"},
-            "name the UUID of one card",
-        ),
-        ({"WHISPERBENCH_LOCKS": "{}", "CUDA_VISIBLE_DEVICES": "../x"}, "name the UUID of one card"),
-    ],
-    ids=str,
-)
-def test_without_a_lock_nothing_runs(variables: dict[str, str], said: str, tmp_path: Path) -> None:
-    """What cannot be locked is one line, and the command is not started."""
-    given = {name: text.format(tmp_path) for name, text in variables.items()}
-    done = run("with-card.sh", "echo", "ran", **given)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 RUNNER = """#!/usr/bin/env bash

