@@ -139,7 +139,9 @@ def _scripts(repository: Repository) -> Iterator[tuple[str, str]]:
     """Yield what runs on a machine of ours: steps, and the scripts that they name."""
     for document in repository.documents():
         ours = {job.name for job in document.jobs if job.self_hosted} | {""}
-        for text in (step["run"] for job, step in document.steps() if job in ours and "run" in step):
+        for text in (
+            step["run"] for job, step in document.steps() if job in ours and "run" in step
+        ):
             yield document.path, text
             for path in _named(repository, document, text):
                 yield str(path.relative_to(repository.root)), path.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -75,6 +76,25 @@ def test_a_runner_serves_one_job_and_is_gone(runner: Path, tmp_path: Path) -> No
     for name in set(ONCE) - {"AWS_SECRET_ACCESS_KEY"}:
         assert f"{name}={ONCE[name]}" in configured.splitlines()
     assert "a-configuration" not in configured
+
+
+def test_the_copy_is_as_old_as_the_runner(runner: Path, tmp_path: Path) -> None:
+    """The doctor tells by the times of its files whether a runner has lapsed."""
+    own = f'#!/bin/sh\nstat -c %Y "$0" >"{tmp_path}/told"\n'
+    (runner / "run.sh").write_text(own)
+    os.utime(runner / "run.sh", (1_700_000_000, 1_700_000_000))
+    assert run("once.sh", str(runner), str(tmp_path / "work"), given="a", **ONCE).returncode == 0
+    assert (tmp_path / "told").read_text() == "1700000000\n"
+
+
+def test_without_its_hook_no_job_is_served(runner: Path, tmp_path: Path) -> None:
+    """GitHub's runner would go on to steps with `if: always()` where the hook is not there."""
+    shutil.copy(SCRIPTS / "once.sh", tmp_path)
+    script = str(tmp_path / "once.sh")
+    done = run(script, str(runner), str(tmp_path / "work"), given="a", **ONCE)
+    assert done.returncode == 2
+    assert "job-started.sh: cannot be read" in done.stderr
+    assert not (tmp_path / "told").exists()
 
 
 @pytest.mark.parametrize(
