@@ -9,10 +9,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -60,11 +59,7 @@ def server() -> Iterator[_Server]:
 
 
 def ask(
-    server: _Server,
-    tmp_path: Path,
-    variables: Mapping[str, str] = MappingProxyType({}),
-    *,
-    mode: int = 0o600,
+    server: _Server, tmp_path: Path, given: dict[str, str] | None = None, *, mode: int = 0o600
 ) -> subprocess.CompletedProcess[str]:
     """Ask for a configuration, to be written into the folder `given`."""
     token = tmp_path / "token"
@@ -81,7 +76,7 @@ def ask(
             "WHISPERBENCH_LABELS": "self-hosted linux gpu h100",
             "WHISPERBENCH_TOKEN_FILE": str(token),
         }
-        | variables,
+        | (given or {}),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
