@@ -50,6 +50,8 @@ class Situation:
     left: Left | None = field(default_factory=Left)
     measure: str = "success"
     """What became of the measuring job."""
+    later: Mapping[str, str] = field(default_factory=dict)
+    """What has become of jobs by the time that it is published, where that is something else."""
     pull: dict[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[Hub], None] = lambda _: None
     """Happens while it is measured."""
@@ -232,6 +234,14 @@ SITUATIONS: Mapping[str, Situation] = {
         measure="cancelled",
     ),
     "measure job skipped": Situation(state="error", said="(measure: skipped)", measure="skipped"),
+    "both jobs cancelled once a success was left": Situation(
+        state="error",
+        said="(measure: cancelled, judge: cancelled), although a success was left",
+        later={"measure": "cancelled", "judge": "cancelled"},
+    ),
+    "judge job failed once a success was left": Situation(
+        state="error", said="(judge: failure), although a success", later={"judge": "failure"}
+    ),
     "measure job failed, and nothing is wrong": Situation(
         state="error",
         said="(measure: failure), although the figures that it left pass",
@@ -475,7 +485,9 @@ def gate(job: Job, situation: Situation) -> tuple[int, ...]:
     }
     options = ("--suite", str(situation.suite), "--device", "cuda", *situation.options)
     judged, _ = job.run("judge", str(artifact), *options, **said)
-    published, _ = job.run("publish", **said)
+    needs["judge"] = {"result": "success" if judged == 0 else "failure", "outputs": {}}
+    needs |= {name: {"result": each} for name, each in situation.later.items()}
+    published, _ = job.run("publish", **said | {"NEEDS": json.dumps(needs)})
     return resolved, judged, published
 
 
@@ -491,7 +503,9 @@ def test_a_situation_and_its_status(job: Job, name: str) -> None:
     passed = name.startswith("clean pass")
     assert (situation.state == "success") == passed
     assert (codes == (0, 0, 0)) == passed
-    assert codes[1] > 0 or passed or situation.meanwhile is not Situation.meanwhile
+    late = situation.later or situation.meanwhile is not Situation.meanwhile
+    assert codes[1] > 0 or passed or late
+    assert codes[2] > 0 or passed
     assert {each.commit for each in job.hub.statuses} == {HEAD}
     if codes[0] == 0:
         assert job.hub.statuses[0].state == "pending"
