@@ -320,7 +320,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "other device key": Situation(
         state="error",
-        said="the head ran on another machine: its device key is nvidia-l4-sm89-23gib",
+        said="the head ran on another machine than the base: device key was nvidia-h200-sm90",
         left=Left(head=Side(machine=ANOTHER)),
     ),
     "a pair on another device": Situation(
@@ -330,7 +330,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "a pair with other versions": Situation(
         state="error",
-        said="the base of pair 2 has other versions than its counts have",
+        said="the base of pair 2 has another stack than its counts have: the version of bitsand",
         left=Left(
             files={
                 "pair-02-base.json": Side(
@@ -354,10 +354,48 @@ SITUATIONS: Mapping[str, Situation] = {
         said="pair 3 is there, and 2 pairs were measured",
         left=Left(compared={"pairs": 2}),
     ),
-    "a side that was asked for something else": Situation(
+    "a pair under another power limit": Situation(
         state="error",
-        said="the counts: one side alone was asked for benchmarks/m.py::a",
-        left=Left(files={"base.json": Side(left_out=(MEMORY,)).counts()}),
+        said="the head of pair 3 ran on another machine than the base: power limit w was None and",
+        left=Left(
+            files={
+                "pair-03-head.json": Side(
+                    machine=msgspec.structs.replace(MACHINE, power_limit_w=350.0)
+                ).pair(3)
+            }
+        ),
+    ),
+    "a benchmark that the head has added": Situation(
+        state="failure",
+        said="1 of 6 figures new: peak_process_mib",
+        left=Left(
+            files={"base.json": Side(left_out=(MEMORY,)).counts()}, compared={"exit_code": 4}
+        ),
+        measure="failure",
+    ),
+    "a benchmark that the head has removed, and a regression": Situation(
+        state="failure",
+        said="2 of 6 figures regressed: encoder_aten_ops",
+        left=Left(
+            files={"head.json": Side(aten_ops=101.0, left_out=(MEMORY,)).counts()},
+            compared={"exit_code": 1},
+        ),
+        measure="failure",
+    ),
+    "a benchmark that the head has removed": Situation(
+        state="failure",
+        said="1 of 6 figures missing: peak_process_mib",
+        left=Left(files={"head.json": Side(left_out=(MEMORY,)).counts()}),
+    ),
+    "a benchmark of wall time that the head has added": Situation(
+        state="failure",
+        said="1 of 7 figures new: latency_s",
+        left=Left(head=Side(added=True)),
+    ),
+    "a cell that one side alone names, without a figure": Situation(
+        state="failure",
+        said="incomplete (and 1 other fault): the counts: the base alone was asked for benchm",
+        left=changed("base.json", b'"cell":"benchmarks/m', b'"cell":"benchmarks/n'),
     ),
     "a side with another reference": Situation(
         state="error",

@@ -34,7 +34,7 @@ class Resolved:
     """What it is held against; on a schedule the head itself."""
 
     def as_output(self) -> str:
-        """Write it as a job's outputs `pull`, `head` and `base`; no pull request is an empty one."""
+        """Write it as a job's outputs `pull` (empty without one), `head` and `base`."""
         return f"pull={self.pull or ''}\nhead={self.head}\nbase={self.base}\n"
 
 
