@@ -13,6 +13,7 @@ import pytest
 from tests.ab.stand_in import CRASH
 from tests.github.gates import GATE, PAIRS, THRESHOLDS, Gate, workflow
 from tests.github.machines import OWNER
+from tests.pulls.server import Status
 from whisperbench.asked.checkout import ROOT
 
 WALL_REQUIRED = 'require = ["exact", "device_time", "memory", "quality", "wall"]\nreport = []\n'
@@ -75,6 +76,8 @@ def test_events_without_a_pull_request(event: str, gate: Gate) -> None:
     gate.inputs = {"pull": "", "head": ""}
     gate.payload = {
         "merge_group": {"head_sha": gate.head, "base_sha": gate.base},
+        "ref": "refs/heads/main",
+        "repository": {"default_branch": "main"},
         "before": gate.base,
         "after": gate.head,
     }
@@ -85,11 +88,16 @@ def test_events_without_a_pull_request(event: str, gate: Gate) -> None:
 
 
 def test_a_schedule_holds_a_commit_against_itself(gate: Gate) -> None:
-    """It shows whether the runner still tells the truth: nothing differs, and nothing is worse."""
+    """It shows whether the runner still tells the truth: nothing differs, and nothing is worse.
+
+    The gate's status, which the commit has earned against another one, stays as it is.
+    """
     gate.propose({}, {"ops": 101})
     gate.event = "schedule"
     gate.inputs = {"pull": "", "head": ""}
-    assert gate.run() == "success", gate.machine and gate.machine.log
+    gate.hub.statuses.append(Status(gate.head, "failure", "worse than its base", ""))
+    assert gate.run() == "failure", gate.machine and gate.machine.log
+    assert gate.hub.state_of(gate.head, "whisperbench/runner") == "success", gate.description()
     assert gate.machine is not None
     assert gate.machine.log.count(f"base: {gate.head[:10]}\nhead: {gate.head[:10]}\n") == 1
 

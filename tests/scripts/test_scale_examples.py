@@ -148,19 +148,23 @@ def test_the_table_has_every_card(table: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "code"),
+    ("needs", "code", "said"),
     [
-        ('{"measure": {"result": "success"}}', 0),
-        ('{"measure": {"result": "failure"}}', 4),
-        ('{"measure": {"result": "cancelled"}}', 4),
-        ("{}", 4),
-        ("nonsense", 4),
+        ('{"measure": {"result": "success"}}', 0, ""),
+        ('{"measure": {"result": "failure"}}', 4, "jobs that did not succeed: measure: failure"),
+        ('{"measure": {"result": "skipped"}}', 4, "jobs that did not succeed: measure: skipped"),
+        ("{}", 4, "NEEDS: names no job"),
+        ("nonsense", 4, "NEEDS: is not toJSON(needs)"),
     ],
 )
-def test_a_job_that_failed_is_no_pass(table: Any, tmp_path: Path, needs: str, code: int) -> None:
+def test_a_job_that_failed_is_no_pass(
+    table: Any, tmp_path: Path, needs: str, code: int, said: str
+) -> None:
     """Shards that are whole pass only where the jobs that measured them have ended well."""
     _write_shards(tmp_path, "h100", (1, 2))
-    assert table("h100", needs).returncode == code
+    done = table("h100", needs)
+    assert done.returncode == code
+    assert said in done.stderr
 
 
 def test_a_card_without_a_shard_is_no_pass(table: Any, tmp_path: Path) -> None:
