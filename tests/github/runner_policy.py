@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.github.documents import Document, Repository
-from tests.github.expressions import ExpressionError, holds
+from tests.github.expressions import ExpressionError, expanded, holds
 
 VALUES = (
     r"inputs\.\w+",
@@ -98,7 +98,25 @@ def what_is_measured_was_named_whole(repository: Repository) -> Iterator[str]:
                     yield f"{workflow.path}: {job.name}: takes any ref, and not a checked commit"
 
 
+def each_commit_has_a_run_of_its_own(repository: Repository) -> Iterator[str]:
+    """Of two pushes, or two merge groups, neither run waits for the other or ends it.
+
+    Each is held against the commit before it, so that a regression whose run is cancelled is never
+    counted.
+    """
+    for workflow in repository.workflows():
+        group = workflow.content.get("concurrency", {})
+        text = str(group.get("group", "") if isinstance(group, dict) else group)
+        for event in sorted(set(workflow.events) & {"push", "merge_group"}):
+            of_main = {"event_name": event, "ref": "refs/heads/main", "repository": "o/p"}
+            two = [of_main | {"run_id": each, "sha": each} for each in ("1", "2")]
+            found = {expanded(text, {"github": each, "inputs": {}}) for each in two}
+            if text and len(found) == 1:
+                yield f"{workflow.path}: a {event} waits for the one before it, or ends it"
+
+
 RULES = (
+    each_commit_has_a_run_of_its_own,
     values_on_a_runner_are_harmless,
     schedules_ask_whether_a_runner_is_there,
     measured_under_the_lock,

@@ -152,6 +152,8 @@ BREAKS = (
         "bash scripts/runner/with-card.sh ",
         "",
     ),
+    Break(runner_policy.each_commit_has_a_run_of_its_own, GPU, "github.sha }}", "github.ref }}"),
+    Break(runner_policy.each_commit_has_a_run_of_its_own, CI, "github.run_id", "github.ref"),
     Break(runner_policy.measured_offline, SCRIPT, "HF_HUB_OFFLINE=1 ", ""),
     Break(
         runner_policy.measured_offline, SCRIPT, "TRANSFORMERS_OFFLINE=1", "TRANSFORMERS_OFFLINE=0"

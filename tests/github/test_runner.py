@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,10 @@ ONCE = {
     "WHISPERBENCH_REPOSITORY": "owner/project",
     "AWS_SECRET_ACCESS_KEY": "a secret",
 }
+
+
+DEFAULTS = {"WHISPERBENCH_API", "WHISPERBENCH_TOKEN_FILE"}
+"""Variables that no runner needs to set."""
 
 
 @pytest.fixture
@@ -125,3 +130,15 @@ def test_a_runner_that_cannot_be_served(
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "told").exists()
     assert (broken == "work") == work.exists()
+
+
+def test_the_documentation_names_every_variable() -> None:
+    """Whoever sets a runner up finds each variable that the scripts read."""
+    shown = (ROOT / "docs" / "runners.md").read_text(encoding="utf-8")
+    read = {
+        name
+        for path in SCRIPTS.iterdir()
+        for name in re.findall(r"WHISPERBENCH_[A-Z_]+[A-Z]", path.read_text(encoding="utf-8"))
+    }
+    assert len(read) > 8
+    assert {name for name in read if name not in shown} <= DEFAULTS
