@@ -12,9 +12,9 @@ from whisperbench.cli.program import Command, app, with_formats
 
 
 def _summary_formats() -> Iterable[str]:
-    from whisperbench.report import fleet, summary
+    from whisperbench.report import figures, fleet, summary
 
-    return fleet.FORMATS | summary.FORMATS
+    return dict.fromkeys((*fleet.FORMATS, *summary.FORMATS, *figures.FORMATS))
 
 
 @app.command(cls=with_formats(_summary_formats))
@@ -24,13 +24,18 @@ def show(
     ],
     written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
 ) -> None:
-    """Print the summary of a saved run; of several, one table of all their devices."""
-    from whisperbench.report import fleet, summary
+    """Print the summary of a saved run; of several, one table of all their devices.
+
+    csv and jsonl have a line for each figure; docs/results-columns.md has their columns.
+    """
+    from whisperbench.report import figures, fleet, summary
     from whisperbench.results.run_file import read_run
 
     found = [(str(path), read_run(path)) for path in runs]
     if len(found) == 1 and written in summary.FORMATS:
         typer.echo(summary.FORMATS[written](found[0][1]))
+    elif written in figures.FORMATS:
+        typer.echo(figures.FORMATS[written](found))
     else:
         typer.echo(fleet.FORMATS[written](fleet.fleet_of(found)))
 
