@@ -1,4 +1,4 @@
-"""A run of dummy:large-v3 on an H200, by the figures that docs/memory.md and docs/h200-large-v3.md have.
+"""dummy:large-v3 on an H200, by the figures of docs/memory.md and docs/h200-large-v3.md.
 
 Times, weights and memory at batch size 1 were measured, and stand in those documents. Whatever a
 test adds to them is made up, and the test says so.

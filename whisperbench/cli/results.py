@@ -14,7 +14,7 @@ from whisperbench.cli.program import Command, app, with_formats
 def _summary_formats() -> Iterable[str]:
     from whisperbench.report import figures, fleet, summary
 
-    return dict.fromkeys((*fleet.FORMATS, *summary.FORMATS, *figures.FORMATS))
+    return dict.fromkeys((*fleet.FORMATS, *figures.FORMATS, *summary.FORMATS))
 
 
 @app.command(cls=with_formats(_summary_formats))

@@ -31,6 +31,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """p50 of a call, which transcribes the whole batch."""
     latency_ratio: float | None = None
     """The same over the call of the reference precision at its smallest batch size."""
+    processes: int = 1
+    """How many processes it was timed in."""
     audio_per_s: float | None = None
     """Seconds of audio of the whole batch that are transcribed in a second of wall time."""
     weight_mib: float | None = None
@@ -179,6 +181,7 @@ def _candidate(
         batch_size=batch_size,
         latency_s=latency_s,
         latency_ratio=latency_s / base_s if latency_s and base_s else None,
+        processes=_processes(timed),
         audio_per_s=batch_size * audio_s / latency_s if latency_s and audio_s else None,
         weight_mib=_most(own, ("weight_mib",)),
         allocated_mib=_most(held, _peaks("allocated")),
@@ -201,6 +204,11 @@ def _peaks(level: Level) -> tuple[str, ...]:
 def _figure(row: Measurement | None, name: str) -> float | None:
     metric = row.metric(name) if row is not None else None
     return median(metric.figures) if metric is not None else None
+
+
+def _processes(row: Measurement | None) -> int:
+    metric = row.metric("latency_s") if row is not None else None
+    return len(metric.processes or (0.0,)) if metric is not None else 1
 
 
 def _most(rows: Iterable[Measurement], names: Sequence[str]) -> float | None:

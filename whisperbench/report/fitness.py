@@ -6,7 +6,7 @@ nothing of the place that is asked about, is `unknown`, and never a yes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,18 @@ from whisperbench.report.cards import Card
 from whisperbench.results.metrics import METRICS
 
 Answer = Literal["yes", "unknown", "no"]
+_ORDER: tuple[Answer, ...] = ("yes", "unknown", "no")
+
+ALIKE = 0.1
+"""Times that differ by less are taken for equal: fresh processes of unchanged code differ by 2 to
+20 % on a shared host (docs/statistics.md)."""
+
+
+ENOUGH = 5
+"""Processes whose middle is taken as it is; that of fewer may be off by `ALIKE`."""
+
+NEAR = f"and processes differ by {100 * ALIKE:.0f} %"
+"""How the reason of a time ends that is too near to what is allowed."""
 
 DOUBT = 2.0
 """How many times what one card holds outside of torch another one may hold: its context,
@@ -187,6 +199,13 @@ def _in_time(choice: Choice, candidate: Candidate, wanted: Wanted) -> Iterator[_
         yield _Found("unknown", f"its time was not measured on the {card.title}")
     elif ratio is None:
         yield _Found("unknown", f"its time was not measured beside that of {choice.reference}")
+    elif (
+        ratio != 1.0
+        and candidate.processes < ENOUGH
+        and most / (1 + ALIKE) < ratio < most * (1 + ALIKE)
+    ):
+        reason = f"a call takes {ratio:.2f} times {choice.reference}'s time, {NEAR}"
+        yield _Found("unknown", reason)
     elif ratio > most:
         yield _Found("no", f"a call takes {ratio:.2f} times {choice.reference}'s time")
 
@@ -205,3 +224,48 @@ def _in_words(candidate: Candidate, wanted: Wanted) -> Iterator[_Found]:
         yield _Found("unknown", f"{said}, of too few clips for an interval")
     elif (upper := candidate.wer_interval[1]) > most:
         yield _Found("unknown", f"{said}, and its interval reaches to {100 * upper:+.2f}")
+
+
+def ranked(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> list[Weighed]:
+    """Order candidates: by answer, then by the audio that is transcribed in a second.
+
+    Of those that are as quick as the quickest, but for what processes of unchanged code differ by,
+    the one of the least memory comes first. On another card than was measured no time holds: there
+    the reference precision comes first, because nothing shows that another is quicker.
+    """
+    rows = sorted(rows, key=_rank)
+    if elsewhere(choice, wanted) is not None:
+        return sorted(
+            rows,
+            key=lambda row: (
+                _ORDER.index(row.answer),
+                row.candidate.precision != choice.reference,
+            ),
+        )
+    same = [
+        row
+        for row in rows
+        if row.answer == rows[0].answer
+        and row.need_mib is not None
+        and speed(row) >= speed(rows[0]) / (1 + ALIKE)
+    ]
+    if rows[0].need_mib is None or not same:
+        return rows
+    best = min(same, key=lambda row: row.need_mib or 0.0)
+    return [best, *(row for row in rows if row is not best)]
+
+
+def speed(row: Weighed) -> float:
+    """Return the seconds of audio that are transcribed in a second; 0 where it is not known."""
+    return row.candidate.audio_per_s or 0.0
+
+
+def _rank(row: Weighed) -> tuple[object, ...]:
+    each = row.candidate
+    return (
+        _ORDER.index(row.answer),
+        -speed(row),
+        row.need_mib if row.need_mib is not None else float("inf"),
+        each.precision,
+        each.batch_size,
+    )

@@ -8,7 +8,17 @@ from collections.abc import Iterator, Sequence
 from whisperbench.asked.models import DUMMY_PREFIX
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.report.candidates import Candidate, Choice
-from whisperbench.report.fitness import DOUBT, Wanted, Weighed, elsewhere, needed_mib, room_mib
+from whisperbench.report.cards import Card
+from whisperbench.report.fitness import (
+    DOUBT,
+    ENOUGH,
+    NEAR,
+    Wanted,
+    Weighed,
+    elsewhere,
+    needed_mib,
+    room_mib,
+)
 
 _OFFERED = ("fp16", "int8", "int8-t0", "nf4")
 """Precisions that advice would weigh if they were measured."""
@@ -34,8 +44,13 @@ def not_carried(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Iter
             yield (
                 f"What does not: the CUDA context and libraries. They took up to {outside:.0f} MiB"
                 f"{beside} on the {device}. The table takes the same for the {card.title}, and "
-                f"answers yes only where {DOUBT:g} times as much fits."
+                f"answers yes only where {DOUBT:g} times that fits as well."
             )
+        runs, not_there = _split(rows, card)
+        cannot = f" It does not: {', '.join(not_there)}." if not_there else ""
+        capability = ".".join(map(str, card.capability))
+        can = ", ".join(runs) or "none of these"
+        yield f"By its compute capability of {capability} it runs: {can}.{cannot}"
         yield (
             f"No time carries over. The {card.title} has other rates of arithmetic and memory, "
             f"other kernels and another host: times and their ratios are those of the {device}."
@@ -77,6 +92,11 @@ def to_measure(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Itera
     if untimed:
         command = _of(choice, "benchmarks/test_transcribe.py", untimed, also=choice.reference)
         yield f"Time beside that of {choice.reference}: {command}"
+    near = [row for row in rows if any(reason.endswith(NEAR) for reason in row.reasons)]
+    if near:
+        of = [row.candidate for row in near]
+        command = _of(choice, "", of, also=choice.reference).removeprefix("pytest benchmarks/")
+        yield f"Time in more processes: whisperbench record --runs {ENOUGH} --{command}"
     yield from _words(choice, candidates, precisions)
     others = [
         name
@@ -133,12 +153,23 @@ def _batches(
     each_mib = (held[most] - held[least]) / (most - least)
     if each_mib <= 0 or needed_mib(choice, held[most] + each_mib * most) > room:
         return
-    with_headroom_mib = needed_mib(choice, each_mib) - needed_mib(choice, 0.0)
-    fitting = int(most + (room - needed_mib(choice, held[most])) / with_headroom_mib)
+    larger = 2 * most
     yield (
         f"Larger batches: {precision} took {each_mib:.0f} MiB more for each clip of a batch, by "
-        f"which about {fitting} would fit; {_command(choice, '', (precision,), (2 * most,))}"
+        f"which one of {larger} would take about {(held[most] + each_mib * most) / 1024:.1f} GiB: "
+        f"{_command(choice, '', (precision,), (larger,))}"
     )
+
+
+def _split(rows: Sequence[Weighed], card: Card) -> tuple[list[str], list[str]]:
+    """Return the precisions that a card runs, and those that it does not or only emulates."""
+    runs: list[str] = []
+    not_there: list[str] = []
+    for name in dict.fromkeys(row.candidate.precision for row in rows):
+        if name in PRECISIONS:
+            refused = PRECISIONS[name].why_not(card.capability) is not None
+            (not_there if refused else runs).append(name)
+    return runs, not_there
 
 
 def _most(rows: Sequence[Weighed], name: str) -> float | None:
