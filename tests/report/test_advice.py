@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from tests.report.golden import require_golden
+from tests.report.golden import FOLDER, require_golden
 from tests.report.h200 import MODEL, make_h200, make_held, make_timed
 from tests.runs import (
     CPU_MACHINE,
@@ -20,6 +20,7 @@ from tests.runs import (
     make_memory,
     make_run,
 )
+from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.errors import ExitCode, InputError
 from whisperbench.report.advice import Advice, advise, exit_code_of
@@ -415,3 +416,13 @@ def test_flash_attention_is_none_of_a_t4s() -> None:
     row = make_measurement(model=MODEL, attention="flash_attention_2")
     found = one(make_run(row, machine=make_h200().machine), Wanted(card=T4))
     assert found.rows[0].reasons == ("flash_attention_2 needs compute capability 8.0",)
+
+
+def test_the_document_has_the_registrys_cards() -> None:
+    """docs/advice.md has each card with its memory, capability and source, and the T4's advice."""
+    text = (ROOT / "docs" / "advice.md").read_text(encoding="utf-8")
+    for card in CARDS.values():
+        capability = ".".join(map(str, card.capability))
+        assert f"| `{card.name}` | {card.title} | {card.memory_mib} | {capability} |" in text
+        assert card.source in text
+    assert (FOLDER / "advice-t4.text").read_text(encoding="utf-8") in text

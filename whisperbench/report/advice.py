@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from whisperbench.errors import ExitCode, InputError
-from whisperbench.report.advised import an, sentences_of
+from whisperbench.report.advice_sentences import an, sentences_of
 from whisperbench.report.candidates import Choice, choices_of
 from whisperbench.report.fitness import (
     Answer,
@@ -70,7 +70,7 @@ def advise(runs: Sequence[tuple[str, Run]], wanted: Wanted) -> list[Advice]:
         if wanted.card is not None and run.machine.on_host:
             raise InputError(
                 f"{name}: was measured on a CPU, of which neither memory nor time carries over to "
-                f"a {wanted.card.title}: give a run of a GPU"
+                f"{an(wanted.card.title)}: give a run of a GPU"
             )
     lacking: dict[str, list[str]] = {}
     for name, run in runs:

@@ -25,7 +25,7 @@ class Badge:
     colour: str
 
 
-def badge_of(name: str, run: Run, precision: str, model: str | None = None) -> Badge:
+def badge_of(name: str, run: Run, precision: str = "int8", model: str | None = None) -> Badge:
     """Say what a precision costs: time and memory as multiples of the reference precision's.
 
     A run that is not whole, or has a figure over a limit, says so, whatever its figures are.

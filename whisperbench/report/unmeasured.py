@@ -57,8 +57,8 @@ def not_carried(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Iter
         )
     if wanted.vram_mib is not None:
         yield (
-            f"The memory is taken to be free on the {device} that was measured. On another card "
-            "time must be measured anew."
+            f"The memory is taken to be that of the {device} that was measured. Of another device, "
+            "ask with --card, or measure there."
         )
     if choice.held_tokens is not None:
         yield (
@@ -95,8 +95,11 @@ def to_measure(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Itera
     near = [row for row in rows if any(reason.endswith(NEAR) for reason in row.reasons)]
     if near:
         of = [row.candidate for row in near]
-        command = _of(choice, "", of, also=choice.reference).removeprefix("pytest benchmarks/")
-        yield f"Time in more processes: whisperbench record --runs {ENOUGH} --{command}"
+        options = _of(choice, "", of, also=choice.reference).removeprefix("pytest benchmarks/ ")
+        yield (
+            f"Time in {ENOUGH} processes: whisperbench record --name advice --runs {ENOUGH} -- "
+            f"{options}"
+        )
     yield from _words(choice, candidates, precisions)
     others = [
         name

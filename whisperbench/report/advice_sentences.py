@@ -26,16 +26,14 @@ def sentences_of(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Ite
     card = elsewhere(choice, wanted)
     where = an(card.title if card is not None else choice.machine.device)
     if wanted.vram_mib is not None:
-        where = f"{gib(wanted.vram_mib)} of {where}"
+        where = f"{gib(wanted.vram_mib)} of memory of {where}"
     if best.answer == "no":
         yield f"Nothing that was measured will do on {where}."
         known = [row for row in rows if row.need_mib is not None]
         if known:
             least = min(known, key=lambda row: row.need_mib or 0.0)
-            yield (
-                f"What takes the least memory is {named(least)}, with {gib(least.need_mib or 0.0)}: "
-                f"{_whys(least)}."
-            )
+            amount = gib(least.need_mib or 0.0)
+            yield f"The least memory is taken by {named(least)}, {amount}: {_whys(least)}."
         return
     if best.answer == "unknown":
         yield (
