@@ -74,3 +74,20 @@ def test_a_project_file_hides_no_function_that_did_not_run(tmp_path: Path) -> No
     assert found.unreached
     assert [each.name for each in found.missed] == ["unused"]
     assert found.unread == ("pyproject.toml",)
+
+
+def test_a_suite_of_each_sides_own_is_code_like_any_other(tmp_path: Path) -> None:
+    """Where each side is measured by its own suite, a function of it that ran is reached."""
+    trees = tree(tmp_path / "base"), tree(tmp_path / "head", **{"whisperbench/a.py": "A = 2"})
+    file = str((tmp_path / "head" / "whisperbench" / "a.py").resolve())
+    python = Path(sys.executable)
+
+    def reached_by(functions: dict[str, tuple[str, ...]]) -> tuple[Reach, list[str]]:
+        entered = Entered(functions=functions, libraries=True)
+        return reach_of((python, python), trees, lambda: entered, own_suites=True)
+
+    ran: dict[str, tuple[str, ...]] = {file: (MODULE,)}
+    for functions, unreached in ((ran, False), ({}, True)):
+        found, remarks = reached_by(functions)
+        assert found.unreached == unreached
+        assert remarks == []

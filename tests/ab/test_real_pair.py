@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from whisperbench.ab import turns
+from whisperbench.ab.cores import choose_cpus
 from whisperbench.ab.pairs import Measured
 from whisperbench.ab.sides import Side
-from whisperbench.ab.turns import choose_cpus
 from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.turns import FEWEST_ROUNDS
 from whisperbench.judge.pairs import Pairs

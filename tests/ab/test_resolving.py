@@ -54,6 +54,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*BOTH, "--pairs", "3", "--pairs", "4"], "--pairs was given 2 times; give it once"),
         ([*BOTH, "--", "-q", "--result=x.json"], "--result behind --: drop it, for all files go"),
         ([*BOTH, "--", "--baseline", "x"], "--baseline behind --: drop it, for the head is held"),
+        ([*BOTH, "--own-suites"], "--own-suites is for two revisions: name one as BASE"),
         (["--base-with", "-r x", *BOTH], "'-r x' is no requirement: give one such as "),
         (["--base-with", "", *BOTH], "no requirement is named: give one such as "),
     ],
@@ -122,3 +123,38 @@ def test_revisions_have_their_own_code(tmp_path: Path, monkeypatch: pytest.Monke
         assert [tree.dirty for tree in sides.trees] == [False, True]
         worktree = sides.base.own[-1]
     assert not worktree.exists()
+
+
+SUITE = {
+    "benchmarks/suite.toml": "",
+    "fixtures/__init__.py": "",
+    "conftest.py": "",
+    "pyproject.toml": "",
+}
+
+
+def test_each_revision_can_have_its_own_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --own-suites a side runs the suite of its own revision; otherwise the head's runs both.
+
+    A base that holds none is refused.
+    """
+    repository = begin(tmp_path / "repository")
+    empty = commit(repository)
+    first = commit(repository, SUITE | {"whisperbench/__init__.py": "what = 1"})
+    second = commit(repository, {"whisperbench/__init__.py": "what = 2"})
+    environment = Environment(python=Path(PYTHON), name="an environment")
+    monkeypatch.setattr(resolving, "environment_of", lambda *_: environment)
+
+    def suites(own_suites: bool = False) -> list[str]:
+        asked = Wish(base=first, head=second, repository=repository, own_suites=own_suites)
+        with resolved(asked, print) as sides:
+            both = (sides.base.suite, sides.head.suite)
+            return [(suite / "whisperbench" / "__init__.py").read_text() for suite in both]
+
+    assert suites(own_suites=True) == ["what = 1", "what = 2"]
+    assert suites() == ["what = 2", "what = 2"]
+    wish = Wish(base=empty, head=second, repository=repository, own_suites=True)
+    with pytest.raises(InputError, match="holds no suite of its own: drop --own-suites"):
+        resolved(wish, print).__enter__()

@@ -14,13 +14,11 @@ import pytest
 
 from tests.scripted import FakeClock
 from whisperbench.ab import turns
+from whisperbench.ab.cores import choose_cpus, choose_spare_cpus, pin
 from whisperbench.ab.turns import (
     Live,
     TurnsLostError,
     TurnsNotBegunError,
-    choose_cpus,
-    choose_spare_cpus,
-    pin,
     take_turns,
 )
 from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.devices.scripted_nvml import FIRST, GONE, UNSUPPORTED, Card, FakeNvml, divided
-from whisperbench.devices.cards import cards, own_cores, physical_cores
+from whisperbench.devices.cards import cards
+from whisperbench.devices.cores import own_cores, physical_cores
 from whisperbench.errors import DeviceError, InputError
 
 

@@ -50,7 +50,7 @@ OWN = os.getpid()
 STRANGER = 2**22 + 1
 """A process id that Linux never gives."""
 
-HOST_SUBJECTS = ("CPU load", "CPU governor", "host memory")
+HOST_SUBJECTS = ("CPU load", "CPU governor", "host memory", "Actions runner")
 
 
 def _slowed(*reasons: str, mhz: int = 1200) -> Conditions:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.runs import MACHINE, make_cell, make_cost, make_measurement, make_memory, make_run
 from whisperbench.errors import InputError
-from whisperbench.report.fleet import as_json, as_markdown, as_text, fleet_of
+from whisperbench.report.fleet import fleet_of
+from whisperbench.report.fleet_text import as_json, as_markdown, as_text
 from whisperbench.results.records import Machine, Measurement, Run, Verdict
 
 L4 = msgspec.structs.replace(
@@ -140,4 +141,4 @@ def test_what_a_file_says_is_no_markup() -> None:
     page = as_markdown(fleet_of([("a", make_run(row, machine=hostile))]))
     assert re.search(r"(?<!\\)<", page) is None
     assert "@" not in page
-    assert "a\\|b\\<img\\>&#64;me" in page
+    assert "a\\|b\\<img\\>&#64;&#8203;me" in page

@@ -14,7 +14,7 @@ from tests.versions.repositories import commit
 from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.versions.revisions import Tree, checked_out
-from whisperbench.versions.suites import own_paths, suite_for
+from whisperbench.versions.suites import own_paths, running_suite, suite_for
 
 ASKED = """
 import ours, fixtures.thing, whisperbench
@@ -144,3 +144,13 @@ def test_a_path_that_pythonpath_cannot_name(tmp_path: Path) -> None:
     odd = Tree(name="odd", folder=tmp_path / f"a{os.pathsep}b", commit=None, dirty=False)
     with pytest.raises(InputError, match="PYTHONPATH parts two folders"):
         own_paths(odd)
+
+
+def test_the_running_suite_is_copied_for_as_long_as_it_is_needed() -> None:
+    """What measures for hours is a copy, so that editing the checkout meanwhile changes nothing."""
+    with running_suite() as suite:
+        assert suite != ROOT
+        assert (suite / "benchmarks" / "suite.toml").read_bytes() == (
+            ROOT / "benchmarks" / "suite.toml"
+        ).read_bytes()
+    assert not suite.exists()

@@ -142,7 +142,10 @@ class Course:
             return
         sides = self.asked.base, self.asked.head
         self._reached, remarks = reach_of(
-            (sides[0].python, sides[1].python), self.asked.trees, self._record
+            (sides[0].python, sides[1].python),
+            self.asked.trees,
+            self._record,
+            own_suites=sides[0].suite != sides[1].suite,
         )
         self.remarks += remarks
         where = self.faults if self._reached.unreached else self.remarks

@@ -7,9 +7,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from whisperbench.ab.cores import can_pin, choose_spare_cpus
 from whisperbench.ab.sides import Side, SideError, SideProcess, ended_at_exit, ids_of
 from whisperbench.ab.started import StartedPair
-from whisperbench.ab.turns import can_pin, choose_spare_cpus
 from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried
 from whisperbench.results.records import Run

@@ -21,7 +21,11 @@ from whisperbench.versions.suites import holds_suite
 
 
 def reach_of(
-    pythons: tuple[Path, Path], trees: tuple[Tree, Tree] | None, record: Callable[[], Entered]
+    pythons: tuple[Path, Path],
+    trees: tuple[Tree, Tree] | None,
+    record: Callable[[], Entered],
+    *,
+    own_suites: bool = False,
 ) -> tuple[Reach, list[str]]:
     """Say what of the code that differs the head's run has entered.
 
@@ -30,6 +34,7 @@ def reach_of(
         trees: files of both, where they are revisions.
         record: runs the head's cells, and returns what it entered. It is not called where
             nothing differs that it could enter.
+        own_suites: whether each side is measured by its own suite, which is code like any other.
 
     Returns:
         What was reached, with remarks on what differs and is not compared.
@@ -41,7 +46,7 @@ def reach_of(
     own = 0
     if trees is not None:
         folders = trees[0].folder, trees[1].folder
-        suite = SUITE if holds_suite(folders[1]) else ()
+        suite = SUITE if holds_suite(folders[1]) and not own_suites else ()
         differing.append(differing_trees(*folders, leave_out=suite))
         own = _functions_of_suite(*folders) if suite else 0
     found = NOTHING

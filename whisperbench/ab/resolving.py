@@ -16,7 +16,7 @@ from whisperbench.versions.environments import environment_of
 from whisperbench.versions.layers import layered
 from whisperbench.versions.revisions import Tree, checked_out, state_of
 from whisperbench.versions.scratch import scratch
-from whisperbench.versions.suites import own_paths, suite_for
+from whisperbench.versions.suites import RUNNING, holds_suite, own_paths, suite_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Wish:
     base_with: Sequence[str] = ()
     """Requirements that are installed over the environment."""
     head_with: Sequence[str] = ()
+    own_suites: bool = False
+    """Whether each revision's own suite measures it, in a repository that holds the suite."""
 
     def __post_init__(self) -> None:
         """Refuse what says too little, or two things.
@@ -57,6 +59,8 @@ class Wish:
         for option, python in zip(("--base-python", "--head-python"), pythons, strict=True):
             if python is not None and not (python.is_file() and os.access(python, os.X_OK)):
                 raise InputError(f"{option} {python}: is no interpreter that can be run")
+        if self.own_suites and self.base is None:
+            raise InputError("--own-suites is for two revisions: name one as BASE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +103,12 @@ def resolved(wish: Wish, say: Callable[[str], None]) -> Iterator[Sides]:
         head = stack.enter_context(checked_out(wish.repository, wish.head))
         base = stack.enter_context(checked_out(wish.repository, wish.base))
         states = state_of(base), state_of(head)
-        suite = suite_for(head, place / "suite")
+        suites = _suites(wish, (base, head), place)
         sides = []
-        for name, tree, more in (("base", base, wish.base_with), ("head", head, wish.head_with)):
+        for name, tree, suite, more in (
+            ("base", base, suites[0], wish.base_with),
+            ("head", head, suites[1], wish.head_with),
+        ):
             environment = environment_of(tree, suite, say)
             python = _with(environment.python, more, say)
             sides.append(
@@ -116,9 +123,20 @@ def resolved(wish: Wish, say: Callable[[str], None]) -> Iterator[Sides]:
         )
 
 
+def _suites(wish: Wish, trees: tuple[Tree, Tree], place: Path) -> tuple[Path, Path]:
+    """Return the folders of the suites that measure base and head."""
+    if not wish.own_suites:
+        suite = suite_for(trees[1], place / "suite")
+        return suite, suite
+    for tree in trees:
+        if not holds_suite(tree.folder):
+            raise InputError(f"{tree.name}: holds no suite of its own: drop --own-suites")
+    return trees[0].folder, trees[1].folder
+
+
 def _of_interpreters(wish: Wish, place: Path, say: Callable[[str], None]) -> Sides:
     require_checkout("ab")
-    here = Tree(name="the suite that is running", folder=ROOT, commit=None, dirty=False)
+    here = Tree(name=RUNNING, folder=ROOT, commit=None, dirty=False)
     suite = suite_for(here, place)
     own = Path(sys.executable)
     head = wish.head_python or wish.base_python or own

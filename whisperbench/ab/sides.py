@@ -43,7 +43,7 @@ class Side:
     python: Path
     """The interpreter of its environment."""
     suite: Path
-    """The folder that holds the suite, the same one for both sides."""
+    """The folder that holds the suite: the same one for both sides, unless each has its own."""
     own: tuple[Path, ...] = ()
     """Folders with code of its own."""
     what: str = ""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from whisperbench.ab.cores import pin
 from whisperbench.ab.sides import (
     NothingSelectedError,
     Side,
@@ -15,7 +16,7 @@ from whisperbench.ab.sides import (
     SideProcess,
     ended_at_exit,
 )
-from whisperbench.ab.turns import Live, TurnsNotBegunError, pin, take_turns
+from whisperbench.ab.turns import Live, TurnsNotBegunError, take_turns
 from whisperbench.measure.turns.messages import open_channel
 from whisperbench.results.records import Run
 

@@ -7,16 +7,15 @@ round, in swapped order, until both have all of theirs.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from whisperbench.ab.cores import choose_cpus, pinned
 from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.judge.tried import LEFT_ALONE
@@ -207,7 +206,7 @@ def take_turns(
     while any(name is not None for name in at.values()):
         met = list(both)
         if at["base"] == at["head"]:
-            with _pinned([live.pid for live in both], cpus, pin):
+            with pinned([live.pid for live in both], cpus, pin):
                 _rounds(both, number, cpus, first.warmup_rounds + FEWEST_ROUNDS, settle_s, clock)
             settle_s = 0.0
             for live in both:
@@ -256,72 +255,3 @@ def _rounds(
                 said[live.name] = live.hear(Ready | Ended)  # type: ignore[arg-type]
         turn += 1
         rounds += spent_s >= 0
-
-
-def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
-    """Choose the CPUs of a pair: as many as torch has threads, others for each pair.
-
-    On a GPU's host one: the thread that gives the GPU its work.
-    """
-    allowed = sorted(os.sched_getaffinity(0))
-    wanted = min(threads, len(allowed))
-    # The first CPU has the machine's interrupts more often than others.
-    first = (number * wanted) % len(allowed)
-    return tuple(sorted((allowed * 2)[first : first + wanted]))
-
-
-def choose_spare_cpus(taken: Sequence[int]) -> tuple[int, ...]:
-    """Choose the CPUs on which the next pair's processes start while these ones are measured.
-
-    They are two at least, one for each process, or none; and none of them is a second thread of a
-    core that measures.
-    """
-    spare = sorted(os.sched_getaffinity(0).difference(*map(threads_of_core, taken)))
-    return tuple(spare) if len(spare) > 1 else ()
-
-
-def threads_of_core(cpu: int) -> set[int]:
-    """Return the CPUs that are threads of the same core, the CPU itself among them.
-
-    Read from Linux's sysfs, as "0,16" or "0-1" (Documentation/ABI/stable/sysfs-devices-system-cpu).
-    """
-    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    found = {cpu}
-    with suppress(OSError, ValueError):
-        for part in path.read_text(encoding="ascii").strip().split(","):
-            first, _, last = part.partition("-")
-            found.update(range(int(first), int(last or first) + 1))
-    return found
-
-
-def can_pin() -> bool:
-    """Whether this system lets the threads of processes be pinned."""
-    if not hasattr(os, "sched_setaffinity") or not Path("/proc/self/task").is_dir():
-        return False
-    try:
-        os.sched_setaffinity(0, os.sched_getaffinity(0))
-    except OSError:  # a sandbox may refuse it
-        return False
-    return True
-
-
-def pin(pids: Sequence[int], cpus: Sequence[int]) -> None:
-    """Pin all threads of processes to CPUs; threads that they start later inherit it."""
-    for pid in pids:
-        with suppress(FileNotFoundError):  # it has ended, which the next message shows
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                with suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(thread.name), cpus)
-
-
-@contextmanager
-def _pinned(
-    pids: Sequence[int],
-    cpus: Sequence[int],
-    pin_to: Callable[[Sequence[int], Sequence[int]], None],
-) -> Iterator[None]:
-    pin_to(pids, cpus)
-    try:
-        yield
-    finally:
-        pin_to(pids, sorted(os.sched_getaffinity(0)))

@@ -85,6 +85,10 @@ def ab(
         list[str] | None,
         typer.Option("--head-with", metavar="REQUIREMENT", help="What the head has otherwise."),
     ] = None,
+    own_suites: Annotated[
+        bool,
+        typer.Option("--own-suites", help="Each revision is measured by the suite that it holds."),
+    ] = False,
     written: Annotated[
         str, typer.Option("--format", help="How the verdicts are written.")
     ] = "text",
@@ -105,6 +109,7 @@ def ab(
         head_python=head_python,
         base_with=tuple(base_with or ()),
         head_with=tuple(head_with or ()),
+        own_suites=own_suites,
     )
     _require_free(context.obj)
     if budget is not None and not budget > 0:

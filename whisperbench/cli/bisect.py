@@ -75,6 +75,7 @@ def bisect(
     from whisperbench.bisect.releases import bisect_releases
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
+    from whisperbench.versions.suites import running_suite
 
     require_checkout("bisect")
     measurer = Measurer(
@@ -82,7 +83,7 @@ def bisect(
     )
     if git is not None and Git(git).is_bisecting():
         _step(git, package, between, measurer, metric)
-    with interrupted_by(), alone():
+    with interrupted_by(), alone(), running_suite() as measurer.suite:
         if git is not None:
             found = bisect_commits(git, package, between, measurer, metric=metric, say=typer.echo)
         else:
@@ -99,9 +100,10 @@ def _step(
     from whisperbench.bisect.commits import judge_checkout
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
+    from whisperbench.versions.suites import running_suite
 
     try:
-        with interrupted_by(), alone():
+        with interrupted_by(), alone(), running_suite() as measurer.suite:
             found = judge_checkout(git, package, between, measurer, metric=metric, say=typer.echo)
     except WhisperbenchError as error:
         typer.echo(f"whisperbench: {error}", err=True)

@@ -12,9 +12,9 @@ from whisperbench.cli.program import Command, app, with_formats
 
 
 def _summary_formats() -> Iterable[str]:
-    from whisperbench.report import figures, fleet, summary
+    from whisperbench.report import figures, fleet_text, summary
 
-    return dict.fromkeys((*fleet.FORMATS, *figures.FORMATS, *summary.FORMATS))
+    return dict.fromkeys((*fleet_text.FORMATS, *figures.FORMATS, *summary.FORMATS))
 
 
 @app.command(cls=with_formats(_summary_formats))
@@ -28,7 +28,8 @@ def show(
 
     csv and jsonl have a line for each figure; docs/results-columns.md has their columns.
     """
-    from whisperbench.report import figures, fleet, summary
+    from whisperbench.report import figures, fleet_text, summary
+    from whisperbench.report.fleet import fleet_of
     from whisperbench.results.run_file import read_run
 
     found = [(str(path), read_run(path)) for path in runs]
@@ -37,7 +38,7 @@ def show(
     elif written in figures.FORMATS:
         typer.echo(figures.FORMATS[written](found))
     else:
-        typer.echo(fleet.FORMATS[written](fleet.fleet_of(found)))
+        typer.echo(fleet_text.FORMATS[written](fleet_of(found)))
 
 
 @app.command(cls=Command)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whisperbench.devices.choosing import open_accelerator, open_device, preferred, resolve
-from whisperbench.doctor import checks, host_checks
+from whisperbench.doctor import checks, host_checks, runner_checks
 from whisperbench.errors import DeviceError, WhisperbenchError, one_line
 
 
@@ -50,6 +50,7 @@ CHECKS: Sequence[Check] = (
     Check("CPU load", host_checks.cpu_load),
     Check("CPU governor", host_checks.governor),
     Check("host memory", host_checks.host_memory),
+    Check("Actions runner", runner_checks.actions_runner),
     Check("int8", checks.bitsandbytes, needs="device"),
 )
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisperbench.asked.checkout import ROOT
-from whisperbench.devices.cards import Card, own_cores, physical_cores
+from whisperbench.devices.cards import Card
+from whisperbench.devices.cores import own_cores, physical_cores
 from whisperbench.devices.usable import cpus
 from whisperbench.errors import InputError, InvalidMeasurementError, one_line
 from whisperbench.record.elsewhere import last_words, rebased

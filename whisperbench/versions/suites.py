@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from whisperbench.asked.checkout import ROOT, require_checkout
 from whisperbench.errors import InputError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE
 from whisperbench.versions.revisions import Tree
-from whisperbench.versions.scratch import if_full
+from whisperbench.versions.scratch import if_full, scratch
+
+RUNNING = "the suite that is running"
 
 _MARKS = ("benchmarks/suite.toml", "whisperbench/__init__.py")
 """What a folder has that holds the suite."""
@@ -20,6 +24,18 @@ _IF_THERE = ("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.in
 """Files in which pytest may be configured instead."""
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*_cache", ".benchmarks")
+
+
+@contextmanager
+def running_suite() -> Iterator[Path]:
+    """Copy the suite that is running, for as long as it is needed, as `suite_for` does.
+
+    Raises:
+        InputError: this whisperbench is installed without a suite, or the copy cannot be written.
+    """
+    here = Tree(name=RUNNING, folder=ROOT, commit=None, dirty=False)
+    with scratch("suite") as place:
+        yield suite_for(here, place / "suite")
 
 
 def suite_for(head: Tree, destination: Path) -> Path:
@@ -45,7 +61,7 @@ def suite_for(head: Tree, destination: Path) -> Path:
     source, whose = head.folder, head.name
     if not holds_suite(source):
         require_checkout("ab")
-        source, whose = ROOT, "the suite that is running"
+        source, whose = ROOT, RUNNING
     lacking = [name for name in _NEEDED if not (source / name).exists()]
     if lacking:
         raise InputError(f"{whose}: the suite lacks {' and '.join(lacking)}, so it cannot be run")
