@@ -411,6 +411,22 @@ def test_what_a_t4_runs() -> None:
     assert refused == {"bf16"}
 
 
+@pytest.mark.parametrize("precision", ["as-saved", "fp99"])
+def test_a_precision_of_which_nothing_is_known_is_no_yes(precision: str) -> None:
+    """One that a later version has, or that the checkpoint decides: on another card, unknown."""
+    held = make_memory(
+        make_cell(precision, model=MODEL),
+        {
+            "steady_call_peak_allocated_mib": 1.0,
+            "steady_call_peak_reserved_mib": 2.0,
+            "steady_call_peak_process_mib": 3.0,
+        },
+    )
+    run = make_run(held, machine=make_h200().machine)
+    assert one(run, Wanted(card=T4)).answer == "unknown"
+    assert one(run).answer == "yes"
+
+
 def test_flash_attention_is_none_of_a_t4s() -> None:
     """Its capability is too low, whatever the precision."""
     row = make_measurement(model=MODEL, attention="flash_attention_2")

@@ -53,8 +53,7 @@ def advise(
 ) -> None:
     """Say which precision and batch size to take, from what was measured.
 
-    It exits with 0 where something will do, with 1 where nothing will, and with 3 where what was
-    measured does not tell.
+    Exit codes: 0, something will do; 1, nothing will; 3, it is not known.
     """
     from whisperbench.report.advice import advise as weighed
     from whisperbench.report.advice import exit_code_of

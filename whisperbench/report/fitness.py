@@ -175,6 +175,8 @@ def _runs(choice: Choice, candidate: Candidate, wanted: Wanted) -> Iterator[_Fou
     precision = PRECISIONS.get(candidate.precision)
     if precision is None:
         yield _Found("unknown", f"this whisperbench knows no precision {candidate.precision}")
+    elif precision.as_saved:
+        yield _Found("unknown", "what the checkpoint was saved in may not run there")
     elif (why := precision.why_not(card.capability)) is not None:
         yield _Found("no", why)
     least = ATTENTION_CAPABILITY.get(choice.attention, (0, 0))
