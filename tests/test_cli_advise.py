@@ -75,6 +75,8 @@ def test_its_exit_code_says_whether_anything_will_do(
         (("advise", "run.json", "--vram", "inf"), "--vram inf: must be a number, more than 0"),
         (("advise", "run.json", "--max-latency-ratio", "x"), "--max-latency-ratio x: must be"),
         (("advise", "run.json", "--max-wer-increase", "-1"), "--max-wer-increase -1: must be"),
+        (("advise", "run.json", "--card", "a\nb"), r"--card a\nb: unknown"),
+        (("badge", "run.json", "-o", "a\n.png"), r"-o a\n.png: a badge is an SVG"),
         (("advise", "none.json"), "none.json: No such file"),
         (("advise", "bad.json"), "bad.json: not a whisperbench run"),
         (("advise", "cpu.json", "--card", "t4"), "cpu.json: was measured on a CPU"),

@@ -442,3 +442,73 @@ def test_the_document_has_the_registrys_cards() -> None:
         assert f"| `{card.name}` | {card.title} | {card.memory_mib} | {capability} |" in text
         assert card.source in text
     assert (FOLDER / "advice-t4.text").read_text(encoding="utf-8") in text
+
+
+def test_a_hosts_memory_needs_more_headroom() -> None:
+    """Resident memory of unchanged code differs by up to 25 %: 1000 MiB of 1200 are not known."""
+    held = make_memory(make_cell(model=MODEL), {"steady_call_peak_process_mib": 1000.0})
+    found = one(make_run(held, machine=CPU_MACHINE), Wanted(vram_mib=1200.0))
+    assert found.answer == "unknown"
+    assert one(make_run(held, machine=make_h200().machine), Wanted(vram_mib=1200.0)).answer == "yes"
+
+
+def test_times_are_of_one_clip_and_length() -> None:
+    """Of two works that as many candidates were timed on, the one with a fixed token count."""
+    natural = make_measurement(model=MODEL, tokens=None, samples=(0.5,) * 3)
+    found = one(make_run(natural, make_timed("fp16", 0.862), machine=make_h200().machine))
+    assert (found.clip, found.tokens) == ("harbour", 64)
+    assert [row.candidate.latency_s for row in found.rows] == [0.862]
+
+
+def test_memory_of_a_baseline_is_its_highest_processes() -> None:
+    """What one of five processes took must fit."""
+    held = make_held("fp16", 3231, 3272, 3964)
+    metrics = tuple(
+        msgspec.structs.replace(
+            metric, value=None, processes=(metric.figures[0], metric.figures[0] + 100)
+        )
+        for metric in held.metrics
+    )
+    run = make_run(msgspec.structs.replace(held, metrics=metrics), machine=make_h200().machine)
+    assert one(run).rows[0].need_mib == 4064
+
+
+def test_words_are_those_of_the_batch_size_where_it_was_heard() -> None:
+    """A batch that hears worse is none of the smaller one's; one that was not heard takes that."""
+    worse = make_heard("int8", 0.03, (0.02, 0.04))
+    cell = msgspec.structs.replace(worse.cell, batch_size=8)
+    run = make_h200(
+        *BATCHES,
+        make_timed("int8", 4.0, batch_size=4),
+        make_heard("int8", 0.001, (0.0, 0.002)),
+        msgspec.structs.replace(worse, cell=cell),
+    )
+    found = {
+        row.candidate.batch_size: row.candidate.wer_increase
+        for row in one(run).rows
+        if row.candidate.precision == "int8"
+    }
+    assert found == {1: 0.001, 4: 0.001, 8: 0.03}
+
+
+def test_a_gpu_is_as_busy_as_at_that_batch_size() -> None:
+    """A batch of eight says nothing of one."""
+    cell = make_cell("int8", model=MODEL, batch_size=8)
+    cost = make_cost(cell, {"aten_ops": 9}, gpu_ms=0.7, wall_ms=10.0)
+    assert "the GPU worked" not in " ".join(one(make_h200(cost)).sentences)
+
+
+def test_one_model_without_an_answer_is_enough_for_its_exit_code() -> None:
+    """Something will do of the dummy, and nothing of the other: 1."""
+    other = make_memory(make_cell(model="big"), {"steady_call_peak_process_mib": 9000.0})
+    run = make_h200(other)
+    found = advise([("run.json", run)], Wanted(vram_mib=4500.0))
+    assert [each.answer for each in found] == ["yes", "no"]
+    assert exit_code_of(found) == ExitCode.REGRESSED
+
+
+def test_what_takes_more_of_everything_is_not_offered() -> None:
+    """Where nf4 is advised, int8 takes both more memory and more time."""
+    found = one(make_h200(), Wanted(vram_mib=3000.0, max_latency_ratio=9.0))
+    assert order(found)[:2] == [("yes", "nf4", 1), ("yes", "int8", 1)]
+    assert "in place of" not in " ".join(found.sentences)

@@ -93,3 +93,9 @@ def test_the_picture_is_whole_and_inert() -> None:
         for each in root.iter(f"{SVG}text")
     )
     assert right < float(root.get("width", ""))
+
+
+def test_it_is_of_the_smallest_batch_size_that_both_have() -> None:
+    """What a single call costs, which is what most ask."""
+    more = (make_timed("fp16", 1.0, batch_size=8), make_timed("int8", 9.0, batch_size=8))
+    assert badge_of("run.json", make_h200(*more)).message.startswith("7.18 × time")

@@ -14,7 +14,7 @@ from tests.runs import make_cell, make_cost, make_measurement, make_memory, make
 from whisperbench.asked.checkout import ROOT
 from whisperbench.report.figures import COLUMNS, FORMATS, as_csv, as_jsonl
 from whisperbench.results.figure import Metric
-from whisperbench.results.records import ManifestEntry, Measurement, Run, Verdict
+from whisperbench.results.records import ManifestEntry, Measurement, Run, Shard, Verdict
 
 DOCUMENT = ROOT / "docs" / "results-columns.md"
 
@@ -150,3 +150,16 @@ def test_several_runs_are_one_table() -> None:
     lines = lines_of("csv", as_csv([("a.json", make_three()), ("b.json", make_three())]))
     assert {line["file"] for line in lines} == {"a.json", "b.json"}
     assert len(lines) == 2 * len(lines_of("csv", as_csv([("a.json", make_three())])))
+
+
+def test_what_other_shards_measure_is_none_of_this_files() -> None:
+    """A shard's file has no lines for the others' benchmarks."""
+    entries = (
+        ManifestEntry(benchmark="test[0]", cell="0", outcome="measured", shard=1),
+        ManifestEntry(benchmark="test[1]", cell="1", outcome="skipped", reason="x", shard=2),
+    )
+    run = make_run(make_measurement(), manifest=entries)
+    shard = Shard(index=1, of=2, times="", settings={})
+    run = msgspec.structs.replace(run, info=msgspec.structs.replace(run.info, shard=shard))
+    lines = lines_of("csv", as_csv([("run.json", run)]))
+    assert [line["benchmark"] for line in lines] == ["transcribe"]

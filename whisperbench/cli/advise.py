@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from whisperbench.cli.program import Command, app, with_formats
-from whisperbench.errors import ExitCode, InputError
+from whisperbench.errors import ExitCode, InputError, printable
 
 
 def _formats() -> Iterable[str]:
@@ -72,7 +72,7 @@ def advise(
         else _number("--max-latency-ratio", latency, more_than_zero=True),
         max_wer_increase=None if words is None else _number("--max-wer-increase", words) / 100,
     )
-    found = weighed([(str(path), read_run(path)) for path in runs], wanted)
+    found = weighed([(printable(path), read_run(path)) for path in runs], wanted)
     typer.echo(FORMATS[written](found))
     code = exit_code_of(found)
     if code != ExitCode.OK:
@@ -97,11 +97,13 @@ def badge(
     from whisperbench.results.run_file import read_run, require_writable, write_whole
 
     if output.suffix.lower() != ".svg":
-        raise InputError(f"-o {output}: a badge is an SVG; name a file that ends in .svg")
-    made = badge_of(str(path), read_run(path), precision, model)
+        raise InputError(
+            f"-o {printable(output)}: a badge is an SVG; name a file that ends in .svg"
+        )
+    made = badge_of(printable(path), read_run(path), precision, model)
     require_writable(output)
     write_whole(output, as_svg(made).encode())
-    typer.echo(f"{output}: {made.label}: {made.message}")
+    typer.echo(f"{printable(output)}: {made.label}: {made.message}")
 
 
 def _number(option: str, text: str, *, more_than_zero: bool = False) -> float:
@@ -116,5 +118,5 @@ def _number(option: str, text: str, *, more_than_zero: bool = False) -> float:
         number = math.nan
     if not 0 <= number <= 1e6 or (more_than_zero and number == 0):
         least = "more than 0" if more_than_zero else "0 or more"
-        raise InputError(f"{option} {text}: must be a number, {least}")
+        raise InputError(f"{option} {printable(text)}: must be a number, {least}")
     return number

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from whisperbench.cli.program import Command, app, with_formats
+from whisperbench.errors import printable
 
 
 def _summary_formats() -> Iterable[str]:
@@ -32,7 +33,7 @@ def show(
     from whisperbench.report.fleet import fleet_of
     from whisperbench.results.run_file import read_run
 
-    found = [(str(path), read_run(path)) for path in runs]
+    found = [(printable(path), read_run(path)) for path in runs]
     if len(found) == 1 and written in summary.FORMATS:
         typer.echo(summary.FORMATS[written](found[0][1]))
     elif written in figures.FORMATS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from whisperbench.errors import InputError
+from whisperbench.errors import InputError, printable
 from whisperbench.report.candidates import Candidate, Choice, choices_of
 from whisperbench.results.records import Run
 
@@ -47,7 +47,7 @@ def badge_of(name: str, run: Run, precision: str = "int8", model: str | None = N
     batches = sizes.get(precision, {}).keys() & sizes.get(reference, {}).keys()
     if precision == reference or not batches:
         raise InputError(
-            f"{name}: has not both {precision} and its reference {reference} of {choice.model} at "
+            f"{name}: has not both {printable(precision)} and its reference {reference} of {choice.model} at "
             "one batch size; measure both, or name another with --precision"
         )
     label = f"{precision} against {reference}, {choice.model} on {choice.machine.device}"
@@ -66,7 +66,7 @@ def _chosen(name: str, run: Run, model: str | None) -> Choice:
     if model is None and len(models) > 1:
         raise InputError(f"{name}: has {', '.join(models)}: name one with --model")
     if model is not None and model not in models:
-        raise InputError(f"--model {model}: {name} has {', '.join(models)}")
+        raise InputError(f"--model {printable(model)}: {name} has {', '.join(models)}")
     return next(choice for choice in choices if model in (None, choice.model))
 
 

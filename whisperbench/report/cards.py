@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from whisperbench.errors import InputError
+from whisperbench.errors import InputError, printable
 from whisperbench.results.records import Machine
 
 CAPABILITIES = "https://developer.nvidia.com/cuda-gpus"
@@ -147,5 +147,5 @@ def card_named(name: str) -> Card:
         return CARDS[name.lower()]
     except KeyError:
         raise InputError(
-            f"--card {name}: unknown; choose from {', '.join(CARDS)}, or say its memory with --vram"
+            f"--card {printable(name)}: unknown; choose from {', '.join(CARDS)}, or say its memory with --vram"
         ) from None
