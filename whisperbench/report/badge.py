@@ -47,8 +47,8 @@ def badge_of(name: str, run: Run, precision: str = "int8", model: str | None = N
     batches = sizes.get(precision, {}).keys() & sizes.get(reference, {}).keys()
     if precision == reference or not batches:
         raise InputError(
-            f"{name}: has not both {printable(precision)} and its reference {reference} of {choice.model} at "
-            "one batch size; measure both, or name another with --precision"
+            f"{name}: has not both {printable(precision)} and its reference {reference} of "
+            f"{choice.model} at one batch size; measure both, or name another with --precision"
         )
     label = f"{precision} against {reference}, {choice.model} on {choice.machine.device}"
     if trouble := _trouble(run):

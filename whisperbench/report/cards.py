@@ -147,5 +147,6 @@ def card_named(name: str) -> Card:
         return CARDS[name.lower()]
     except KeyError:
         raise InputError(
-            f"--card {printable(name)}: unknown; choose from {', '.join(CARDS)}, or say its memory with --vram"
+            f"--card {printable(name)}: unknown; choose from {', '.join(CARDS)}, or say its memory "
+            "with --vram"
         ) from None
