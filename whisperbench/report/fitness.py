@@ -136,7 +136,7 @@ def _fits(choice: Choice, candidate: Candidate, wanted: Wanted) -> _Found:
         weights = candidate.weight_mib
         if weights is not None and room is not None and weights > room:
             return _Found("no", f"its weights alone take {weights:.0f} MiB")
-        return _Found("unknown", "its memory was not measured")
+        return _Found("unknown", _unwatched(candidate))
     if need > room:
         return _Found("no", f"it takes {need - room:.0f} MiB too much", need)
     if needed_mib(choice, need) > room:
@@ -154,7 +154,7 @@ def _fits_elsewhere(candidate: Candidate, card: Card) -> _Found:
     if candidate.out_of_memory:
         return _Found("unknown", "it ran out of memory where it was measured")
     if reserved is None or outside is None:
-        return _Found("unknown", "its memory was not measured")
+        return _Found("unknown", _unwatched(candidate))
     driver = candidate.driver_mib or 0.0
     inside = reserved * (1 + HEADROOM_RATIO) + HEADROOM_MIB
     need = reserved + outside + driver
@@ -165,6 +165,13 @@ def _fits_elsewhere(candidate: Candidate, card: Card) -> _Found:
         return _Found("unknown", "it fits only if torch's cache can be smaller", need)
     reason = f"torch leaves {left:.0f} MiB for the context, libraries and driver of this card"
     return _Found("unknown", reason, need)
+
+
+def _unwatched(candidate: Candidate) -> str:
+    """Say what is known of memory that was not watched."""
+    if candidate.weight_mib is None:
+        return "its memory was not measured"
+    return f"its weights take {candidate.weight_mib:.0f} MiB, and its peak was not measured"
 
 
 def _runs(choice: Choice, candidate: Candidate, wanted: Wanted) -> Iterator[_Found]:
