@@ -27,7 +27,7 @@ from whisperbench.report.advice_text import FORMATS, WIDTH, as_json, as_markdown
 from whisperbench.report.cards import CARDS, card_named
 from whisperbench.report.fitness import Wanted
 from whisperbench.results.figure import Metric
-from whisperbench.results.passes import QualityResult
+from whisperbench.results.passes import ClipScore, QualityResult
 from whisperbench.results.records import ManifestEntry, Measurement, Run, Verdict
 
 T4 = card_named("t4")
@@ -53,7 +53,7 @@ def order(found: Advice) -> list[tuple[str, str, int]]:
 
 
 def make_heard(
-    precision: str, increase: float, interval: tuple[float, float] | None, model: str = MODEL
+    precision: str, increase: float, interval: tuple[float, float] | None, words: int = 269
 ) -> Measurement:
     """Make up what words a precision costs."""
     wer = Metric(name="wer", unit="1", kind="quality", better="lower", value=0.04 + increase)
@@ -67,9 +67,22 @@ def make_heard(
     )
     return Measurement(
         benchmark="quality",
-        cell=make_cell(precision, model=model, clip="clips", tokens=None),
+        cell=make_cell(precision, model=MODEL, clip="clips", tokens=None),
         metrics=(wer,) if precision == "fp16" else (wer, over),
-        found=QualityResult(over_reference=interval),
+        found=QualityResult(
+            over_reference=interval,
+            clips=(
+                ClipScore(
+                    name="clips",
+                    words=words,
+                    word_edits=0,
+                    characters=9,
+                    character_edits=0,
+                    tokens=9,
+                    signs=(),
+                ),
+            ),
+        ),
     )
 
 
@@ -235,6 +248,17 @@ def test_words_are_known_as_far_as_their_interval(
     )
     (row,) = one(run, Wanted(max_wer_increase=0.005)).rows
     assert row.answer == answer
+
+
+@pytest.mark.parametrize(("words", "answer"), [(269, "unknown"), (599, "unknown"), (601, "yes")])
+def test_no_difference_in_few_words_shows_little(words: int, answer: str) -> None:
+    """The rule of three: none in 269 words leaves room for 1.1 points, more than half a point."""
+    rows = (make_heard("fp16", 0.0, None), make_heard("int8", 0.0, (0.0, 0.0), words))
+    found = one(make_h200(*rows, precisions=("fp16", "int8")), Wanted(max_wer_increase=0.005))
+    answers = {row.candidate.precision: row.answer for row in found.rows}
+    assert answers == {"fp16": "yes", "int8": answer}
+    narrowed = any(line.startswith("Words of more recordings") for line in found.to_measure)
+    assert narrowed
 
 
 def test_words_that_cost_too_much_are_a_no() -> None:

@@ -48,6 +48,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """Word error rate over that of the reference precision, as a difference; 0.01 is one point."""
     wer_interval: tuple[float, float] | None = None
     """Bounds of it: of 95 in 100 such sets of clips."""
+    words: int | None = None
+    """Words that were compared; None of the reference precision itself."""
     busy_share: float | None = None
     """Share of the decoding in which the GPU worked, by the cost pass."""
     over_limit: tuple[str, ...] = ()
@@ -175,7 +177,7 @@ def _candidate(
     held = [row for row in watched if got_through(row)]
     latency_s = _figure(timed, "latency_s")
     audio_s = timed.cell.audio_s if timed is not None else None
-    increase, interval = _words(own, batch_size, reference)
+    increase, interval, words = _words(own, batch_size, reference)
     return Candidate(
         precision=precision,
         batch_size=batch_size,
@@ -190,6 +192,7 @@ def _candidate(
         driver_mib=_most(held, ("driver_reserved_mib",)),
         wer_increase=increase,
         wer_interval=interval,
+        words=words,
         busy_share=_busy(own, batch_size),
         over_limit=_over(at_batch),
         out_of_memory=len(held) < len(watched),
@@ -219,17 +222,20 @@ def _most(rows: Iterable[Measurement], names: Sequence[str]) -> float | None:
 
 def _words(
     rows: Sequence[Measurement], batch_size: int, reference: str
-) -> tuple[float | None, tuple[float, float] | None]:
-    """Return what a precision's words cost: at this batch size, or else at the smallest."""
+) -> tuple[float | None, tuple[float, float] | None, int | None]:
+    """Return what a precision's words cost, the bounds of it, and how many words there were.
+
+    They are those of this batch size, or where it was not heard those of the smallest.
+    """
     heard = {row.cell.batch_size: row for row in rows if isinstance(row.found, QualityResult)}
     if not heard:
-        return None, None
+        return None, None, None
     row = heard.get(batch_size, heard[min(heard)])
     if row.cell.precision == reference:
-        return 0.0, (0.0, 0.0)
+        return 0.0, (0.0, 0.0), None
     found = row.found
     assert isinstance(found, QualityResult)  # noqa: S101 - chosen by it
-    return _figure(row, "wer_over_reference"), found.over_reference
+    return _figure(row, "wer_over_reference"), found.over_reference, found.score.words
 
 
 def _busy(rows: Sequence[Measurement], batch_size: int) -> float | None:

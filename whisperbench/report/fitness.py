@@ -227,12 +227,29 @@ def _in_words(candidate: Candidate, wanted: Wanted) -> Iterator[_Found]:
         yield _Found("unknown", "its words were not compared with the reference's")
         return
     said = f"{100 * increase:+.2f} points of word error rate"
+    upper = _upper(candidate)
     if increase > most:
         yield _Found("no", f"it costs {said}")
-    elif candidate.wer_interval is None:
+    elif upper is None:
         yield _Found("unknown", f"{said}, of too few clips for an interval")
-    elif (upper := candidate.wer_interval[1]) > most:
-        yield _Found("unknown", f"{said}, and its interval reaches to {100 * upper:+.2f}")
+    elif upper > most:
+        of = f", of {candidate.words} words" if candidate.words is not None else ""
+        yield _Found("unknown", f"{said}{of}: up to {100 * upper:+.2f} may be hidden")
+
+
+def _upper(candidate: Candidate) -> float | None:
+    """Return the most that the words may cost, at 95 %; None where nothing is known.
+
+    Where no clip differs from the reference there is no spread to draw an interval from. Then up to
+    3 in as many words as were heard may still differ (the rule of three: Hanley and Lippman-Hand,
+    JAMA 249, 1983).
+    """
+    if candidate.wer_interval is None:
+        return None
+    low, high = candidate.wer_interval
+    if low < high or candidate.words is None:
+        return high
+    return high + 3 / candidate.words if candidate.words else None
 
 
 def ranked(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> list[Weighed]:

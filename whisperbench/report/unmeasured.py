@@ -117,13 +117,12 @@ def to_measure(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Itera
 def _words(
     choice: Choice, candidates: Sequence[Candidate], precisions: Sequence[str]
 ) -> Iterator[str]:
-    if any(each.wer_increase is not None for each in candidates if each.precision in precisions):
-        wide = [each for each in candidates if each.wer_interval and each.wer_interval[1] > 0]
-        if wide:
-            yield (
-                "Words of more recordings, which narrow the interval: "
-                f"{_command(choice, 'benchmarks/test_quality.py', precisions, ())} --data FOLDER"
-            )
+    others = [each for each in candidates if each.precision != choice.reference]
+    if any(each.wer_increase is not None for each in others):
+        yield (
+            "Words of more recordings, which narrow what may be hidden: "
+            f"{_command(choice, 'benchmarks/test_quality.py', precisions, ())} --data FOLDER"
+        )
         return
     trained = not choice.model.startswith(DUMMY_PREFIX)
     model = None if trained else "MODEL"
