@@ -79,8 +79,8 @@ def test_a_cell_is_measured_once(run_suite: RunSuite, tmp_path: Path) -> None:
     (tmp_path / "again.py").write_text(AGAIN, encoding="utf-8")
     done = run_suite(*QUICK, "-p", "again", PYTEST_ADDOPTS="-k front_end --precision=fp32")
     assert done.returncode == 4
-    line = "ERROR: test_stages.py::test_front_end[dummy:tiny-fp32-yes-1] would be measured 2 times"
-    assert done.stderr.startswith(line)
+    cell = "test_stages.py::test_front_end[dummy:tiny:1-fp32-yes-1]"
+    assert done.stderr.startswith(f"ERROR: {cell} would be measured 2 times")
     assert not (tmp_path / "run.json").exists()
 
 
