@@ -39,6 +39,28 @@ TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
 """OpenAI's tiny.en in transformers' format; what needs it skips without."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the one flag that writes golden files anew."""
+    parser.addoption("--write-golden", action="store_true", help="Write golden files anew.")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Hold a text against the golden file of a name, in `golden/` beside the test's module.
+
+    `pytest tests/report --write-golden` writes them anew: look at what `git diff` says then.
+    """
+
+    def hold(name: str, text: str) -> None:
+        path = request.path.parent / "golden" / name
+        if request.config.getoption("--write-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{text}\n", encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8").removesuffix("\n")
+
+    return hold
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
     """Let Ctrl-C reach what the tests start, also where they run in the background, ignoring it."""

@@ -8,7 +8,7 @@ import pytest
 from tests.runs import CPU_MACHINE, cost_of, make_cell, make_cost, make_run
 from whisperbench.report.cost import bound_by
 from whisperbench.report.rows import Row
-from whisperbench.report.summary import WIDTH, summarise
+from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.passes import Part
 from whisperbench.results.records import Measurement
 
@@ -29,7 +29,7 @@ INT8 = {
 def section(*rows: Measurement, cpu: bool = False) -> str:
     """Summarise a run and cut its cost part out."""
     run = make_run(*rows, machine=CPU_MACHINE) if cpu else make_run(*rows)
-    text = summarise(run)
+    text = details(run)
     assert max(map(len, text.splitlines())) <= WIDTH
     return text.partition("\n\n")[2].rpartition("\n")[0]
 

@@ -17,7 +17,7 @@ from tests.runs import (
 )
 from whisperbench.asked.suite import Limit
 from whisperbench.judge.limits import judge
-from whisperbench.report.summary import WIDTH, summarise
+from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.records import ManifestEntry, Measurement, Run
 
 CARD = Limit(
@@ -98,7 +98,7 @@ def on_a_cpu(precision: str, weights: float, process: float, longest_gap_ms: flo
 
 def shown(run: Run) -> list[str]:
     """Summarise a run, and require that every line fits and nothing was cut off."""
-    lines = summarise(run).splitlines()
+    lines = details(run).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert not any("…" in line or "\x1b" in line for line in lines)
     return lines

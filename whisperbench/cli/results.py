@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, app, with_formats
+from whisperbench.cli.program import Command, app, look, with_formats
 
 
 def _summary_formats() -> Iterable[str]:
@@ -31,7 +31,7 @@ def show(
 
     found = [(str(path), read_run(path)) for path in runs]
     if len(found) == 1 and written in summary.FORMATS:
-        typer.echo(summary.FORMATS[written](found[0][1]))
+        typer.echo(summary.FORMATS[written](found[0][1], look()))
     else:
         typer.echo(fleet_text.FORMATS[written](fleet_of(found)))
 

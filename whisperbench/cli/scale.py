@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, app
+from whisperbench.cli.program import Command, app, look
 from whisperbench.errors import ExitCode, InputError, one_line
 
 if TYPE_CHECKING:
@@ -178,6 +178,6 @@ def _tell(run: Run, path: Path) -> None:
     from whisperbench.judge.shards import exit_code_of
     from whisperbench.report.summary import summarise
 
-    typer.echo(summarise(run))
+    typer.echo(summarise(run, look()))
     typer.echo(f"result: {path}")
     raise typer.Exit(exit_code_of(run))
