@@ -30,8 +30,10 @@ def show(
     from whisperbench.results.run_file import read_run
 
     found = [(str(path), read_run(path)) for path in runs]
-    if len(found) == 1 and written in summary.FORMATS:
-        typer.echo(summary.FORMATS[written](found[0][1], look()))
+    if len(found) == 1 and written == "text":
+        typer.echo(summary.summarise(found[0][1], look()))
+    elif len(found) == 1 and written in summary.FORMATS:
+        typer.echo(summary.FORMATS[written](found[0][1]))
     else:
         typer.echo(fleet_text.FORMATS[written](fleet_of(found)))
 

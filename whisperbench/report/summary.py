@@ -249,5 +249,5 @@ def _fates(run: Run) -> list[str]:
     return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]
 
 
-FORMATS: dict[str, Callable[[Run, Look], str]] = {"text": summarise}
+FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}
 """The registry of formats: what `whisperbench show --format` takes."""
