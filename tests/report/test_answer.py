@@ -28,7 +28,7 @@ def answer(run: Run, look: Look | None = None) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
     """What each situation says, to the letter."""
-    golden(f"{name}.txt", answer(CASES[name]()))
+    golden(name.replace(" ", "-") + ".txt", answer(CASES[name]()))
 
 
 def test_every_rule_speaks_somewhere() -> None:

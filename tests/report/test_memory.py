@@ -135,8 +135,9 @@ memory, MiB: model owner/whisper, clip harbour, batch 1, attention sdpa
 
 judged by: process (NVML)
 probe: polled every 1.0 ms, longest gap 12.5 ms, 12000 polls
-load, first and steady call: the peak of each. tensors, torch: what torch has allocated and
-reserved. process, device: by NVML, the device over idle. driver: what it keeps for itself.
+load, first and steady are the peaks of loading, of the first call and of later calls.
+tensors is what torch has allocated, and torch is what it has reserved. process and device
+are read through NVML; device is the growth over the idle device. driver is the driver's.
 limit ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
 limit ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most 0.55
 limit not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
@@ -180,7 +181,8 @@ memory, MiB: model dummy:tiny, clip harbour, batch 1, attention sdpa
 
 judged by: process (RSS)
 probe: polled every 1.0 ms, longest gap 13.6 ms, 6000 polls
-process: resident memory. load, first and steady call: the peak of each.
+load, first and steady are the peaks of loading, of the first call and of later calls.
+process is the resident memory of the process.
 limit ok: dummy:tiny fp32: peak_process_mib is 551.0 MiB of at most 2500.0 MiB
 limit ok: dummy:tiny int8: peak_process_mib is 630.0 MiB of at most 2500.0 MiB
 2 benchmarks asked for: 2 measured"""
@@ -287,7 +289,7 @@ def test_latency_alone_has_no_memory() -> None:
 def test_a_reference_of_memory_alone_is_none_of_latency() -> None:
     """Latency's empty ratios are explained, whatever memory was measured."""
     run = make_run(on_a_gpu("fp16"), make_measurement(precision="int8"))
-    assert "× fp16: empty, because fp16 was not measured." in shown(run)
+    assert "The columns × fp16 are empty because it was not measured." in shown(run)
 
 
 def test_each_place_has_its_table() -> None:

@@ -28,10 +28,10 @@ model owner/whisper, clip harbour, batch 1, attention sdpa
 
  encoder              fp16       9.00 ms            1.00
 
-p50 and spread (half the interquartile range) are of this one process's rounds; other
-processes differ by more. load and first call: each round is a fresh process.
-RTFx: audio seconds per wall second, at the transcript's natural length.
-RTFx*: with the fixed token count; random weights have no natural length.
+p50 and spread (half the interquartile range) are of the rounds of one process; others
+differ by more. Each round of load and of first call is a fresh process.
+RTFx is seconds of audio transcribed in a second, at the transcript's natural length.
+RTFx* is that of the fixed token count: random weights have no natural length.
 owner/whisper fp16, harbour: The harbour was quiet before sunrise. Three fishing boats waited bes...
 5 benchmarks asked for: 4 measured, 1 deselected"""
 
@@ -118,7 +118,7 @@ def test_the_widest_table_fits() -> None:
 def test_a_missing_reference_is_said() -> None:
     """Where the reference precision was not measured, the empty ratios are explained."""
     text = details(make_run(make_measurement(precision="int8")))
-    assert "× fp16: empty, because fp16 was not measured." in text
+    assert "The columns × fp16 are empty because it was not measured." in text
 
 
 def test_zeros_do_not_divide() -> None:
@@ -150,7 +150,7 @@ def test_energy_has_a_column_where_it_was_measured() -> None:
     text = details(make_run(make_measurement(energy_j_per_audio_s=6.5)))
     row = next(line for line in text.splitlines() if line.startswith(" transcribe"))
     assert row.endswith("6.50")
-    assert "J/s: joules per second of audio" in text
+    assert "J/s is the energy in joules of a second of audio" in text
 
 
 def test_attempts_that_were_not_believed_are_named() -> None:

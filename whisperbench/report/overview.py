@@ -198,6 +198,8 @@ def _legend(subjects: Sequence[Subject], shown: set[str], left_out: set[str]) ->
         yield "WER is the word error rate."
     if _BUSY in shown:
         yield "GPU busy is the share of the time of decoding in which the GPU works."
+    if any(each.verdict == "ok" for each in standings):
+        yield "The verdict ok says that no limit of benchmarks/suite.toml is passed."
     if any(each.verdict == "none" and each.measured for each in standings):
         yield "No limit: no row of benchmarks/suite.toml limits any figure of it."
     if left_out:

@@ -194,21 +194,23 @@ def _legend(run: Run) -> list[str]:
     if not any(isinstance(row.found, _TIMED) for row in run.measurements):
         return []
     lines = [
-        "p50 and spread (half the interquartile range) are of this one process's rounds; other",
-        "processes differ by more. load and first call: each round is a fresh process.",
+        "p50 and spread (half the interquartile range) are of the rounds of one process; others",
+        "differ by more. Each round of load and of first call is a fresh process.",
     ]
     timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
     if run.info.reference not in timed:
-        lines.append(
-            f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
-        )
+        lines.append(f"The columns × {run.info.reference} are empty because it was not measured.")
     names = {metric.name for row in run.measurements for metric in row.metrics}
     if "rtfx" in names:
-        lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")
+        lines.append(
+            "RTFx is seconds of audio transcribed in a second, at the transcript's natural length."
+        )
     if _ENERGY in names:
-        lines.append("J/s: joules per second of audio, by the GPU's own counter.")
+        lines.append("J/s is the energy in joules of a second of audio, by the GPU's own counter.")
     if "rtfx_fixed_tokens" in names:
-        lines.append("RTFx*: with the fixed token count; random weights have no natural length.")
+        lines.append(
+            "RTFx* is that of the fixed token count: random weights have no natural length."
+        )
     return lines
 
 
