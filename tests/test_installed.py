@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.judge.sharded import make_shard
-from tests.runs import make_cell, make_cost, make_run, make_run_file
+from tests.runs import make_cell, make_cost, make_measurement, make_run, make_run_file
 from whisperbench.asked.checkout import ROOT, find_checkout
 from whisperbench.judge.comparison import NO_SUITE
 
@@ -38,6 +38,8 @@ def command(installed: Path, tmp_path: Path) -> Command:
     for name, ops in (("base.json", 100), ("head.json", 101)):
         run = make_run(make_cost(make_cell(tokens=4), {"aten_ops": ops}, gpu_ms=10.0))
         (tmp_path / name).write_text(json.dumps(make_run_file(run)), encoding="utf-8")
+    timed = make_run_file(make_run(make_measurement()))
+    (tmp_path / "timed.json").write_text(json.dumps(timed), encoding="utf-8")
     spoken = {"text": "yes", "pred_text": "yes", "lang": "en"}
     (tmp_path / "clips.jsonl").write_text(json.dumps(spoken), encoding="utf-8")
 
@@ -60,6 +62,7 @@ def command(installed: Path, tmp_path: Path) -> Command:
     [
         (("show", "base.json"), 0, "1 benchmark asked for: 1 measured"),
         (("score", "clips.jsonl"), 0, "1 clip, 1 word"),
+        (("advise", "timed.json", "--card", "t4"), 3, "on an NVIDIA T4"),
         (("compare", "base.json", "base.json"), 0, NO_SUITE),
         (("compare", "base.json", "head.json"), 1, "encoder_aten_ops: 100 to 101 (+1.00 %)"),
         (("baseline", "show", "base.json"), 0, "1 benchmark asked for: 1 measured"),

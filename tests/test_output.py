@@ -100,6 +100,8 @@ def test_json_stays_json(
         ["--help"],
         ["--version"],
         ["show", "RUN"],
+        ["show", "RUN", "--format", "csv"],
+        ["advise", "RUN"],
         ["compare", "RUN", "RUN"],
         ["compare", "RUN", "RUN", "--format", "json"],
         ["list"],

@@ -20,6 +20,9 @@ from whisperbench.results.metric_row import Pass
 from whisperbench.results.metrics import METRICS, made_by
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
+ATTENTION_CAPABILITY = {"flash_attention_2": (8, 0)}
+"""The lowest CUDA compute capability that an attention runs on; the others run on any."""
+
 MAX_TOKENS = 444
 """448 decoder positions less Whisper's 4-token prompt (transformers refuses more)."""
 

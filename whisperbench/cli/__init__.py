@@ -1,7 +1,18 @@
 """The `whisperbench` command: it only reads, prints and exits. A module a group of commands."""
 
 # The order of these imports is the one in which --help lists the commands.
-from whisperbench.cli import results, baselines, ab, bisect, scale, machine, pulls  # isort: skip
+from whisperbench.cli import results, advise, baselines, ab, bisect, scale, machine, pulls  # isort: skip
 from whisperbench.cli.program import app, main
 
-__all__ = ["ab", "app", "baselines", "bisect", "machine", "main", "pulls", "results", "scale"]
+__all__ = [
+    "ab",
+    "advise",
+    "app",
+    "baselines",
+    "bisect",
+    "machine",
+    "main",
+    "pulls",
+    "results",
+    "scale",
+]

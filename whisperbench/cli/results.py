@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from whisperbench.cli.program import Command, app, look, with_formats
+from whisperbench.errors import printable
 
 
 def _summary_formats() -> Iterable[str]:
-    from whisperbench.report import fleet_text, summary
+    from whisperbench.report import figures, fleet_text, summary
 
-    return fleet_text.FORMATS | summary.FORMATS
+    return dict.fromkeys((*fleet_text.FORMATS, *figures.FORMATS, *summary.FORMATS))
 
 
 @app.command(cls=with_formats(_summary_formats))
@@ -24,16 +25,21 @@ def show(
     ],
     written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
 ) -> None:
-    """Print the summary of a saved run; of several, one table of all their devices."""
-    from whisperbench.report import fleet_text, summary
+    """Print the summary of a saved run; of several, one table of all their devices.
+
+    csv and jsonl have a line for each figure; docs/results-columns.md has their columns.
+    """
+    from whisperbench.report import figures, fleet_text, summary
     from whisperbench.report.fleet import fleet_of
     from whisperbench.results.run_file import read_run
 
-    found = [(str(path), read_run(path)) for path in runs]
+    found = [(printable(path), read_run(path)) for path in runs]
     if len(found) == 1 and written == "text":
         typer.echo(summary.summarise(found[0][1], look()))
     elif len(found) == 1 and written in summary.FORMATS:
         typer.echo(summary.FORMATS[written](found[0][1]))
+    elif written in figures.FORMATS:
+        typer.echo(figures.FORMATS[written](found))
     else:
         typer.echo(fleet_text.FORMATS[written](fleet_of(found)))
 

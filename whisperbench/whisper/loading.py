@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from whisperbench.asked.suite import ATTENTION_CAPABILITY
 from whisperbench.errors import DeviceError
 from whisperbench.whisper.backend_choice import BACKENDS
 
@@ -108,7 +109,7 @@ def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) ->
     """
     if key.attention != "flash_attention_2":
         return
-    if capability is None or capability < (8, 0):
+    if capability is None or capability < ATTENTION_CAPABILITY[key.attention]:
         raise DeviceError(
             "--attention flash_attention_2: needs an NVIDIA GPU from Ampere on; use sdpa"
         )
