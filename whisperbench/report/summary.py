@@ -56,8 +56,9 @@ def summarise(run: Run, look: Look = PLAIN) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text at spaces, but not between a figure and its unit."""
-    joined = re.sub(r"(?<=\d) (?=%|(?:GiB|MiB|s|ms|us|times|tokens)\b)", "\N{NO-BREAK SPACE}", text)
+    """Break a text at spaces, but neither a figure from its unit nor an option from its value."""
+    units = r"(?<=\d) (?=%|(?:GiB|MiB|s|ms|us|times|tokens)\b)"
+    joined = re.sub(rf"{units}|(?<=--precision) ", "\N{NO-BREAK SPACE}", text)
     lines = wrap(joined, width, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
