@@ -24,12 +24,7 @@ done
 if [ ${#runs[@]} -gt 0 ]; then
     "$whisperbench" show "${runs[@]}" --format markdown >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 fi
-if [ -n "${NEEDS:-}" ] && ! python3 -c '
-import json, os, sys
-found = {name: need["result"] for name, need in json.loads(os.environ["NEEDS"]).items()}
-bad = [f"{name} is {result}" for name, result in found.items() if result != "success"]
-sys.exit("fleet_table.sh: " + (", ".join(bad) or "no job is needed") if bad or not found else 0)
-'; then
+if [ -n "${NEEDS:-}" ] && ! "$whisperbench" pull needs; then
     [ "$code" -ne 0 ] || code=4
 fi
 exit "$code"

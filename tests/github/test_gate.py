@@ -13,6 +13,7 @@ import pytest
 from tests.ab.stand_in import CRASH
 from tests.github.gates import GATE, PAIRS, THRESHOLDS, Gate, workflow
 from tests.github.machines import OWNER
+from tests.pulls.server import Status
 from whisperbench.asked.checkout import ROOT
 
 WALL_REQUIRED = 'require = ["exact", "device_time", "memory", "quality", "wall"]\nreport = []\n'
@@ -38,6 +39,7 @@ def test_a_regression(gate: Gate) -> None:
     assert gate.run() == "failure", gate.machine and gate.machine.log
     assert "2 of 3 figures regressed: encoder_aten_ops +1.00 %" in gate.description()
     assert "100 to 101" in gate.hub.comments[0]["body"]
+    assert gate.base[:10] in gate.hub.comments[0]["body"]
     assert gate.machine is not None
     assert gate.machine.results["measure"] == "success"
     assert "::error" in gate.machine.log
@@ -75,6 +77,8 @@ def test_events_without_a_pull_request(event: str, gate: Gate) -> None:
     gate.inputs = {"pull": "", "head": ""}
     gate.payload = {
         "merge_group": {"head_sha": gate.head, "base_sha": gate.base},
+        "ref": "refs/heads/main",
+        "repository": {"default_branch": "main"},
         "before": gate.base,
         "after": gate.head,
     }
@@ -85,11 +89,16 @@ def test_events_without_a_pull_request(event: str, gate: Gate) -> None:
 
 
 def test_a_schedule_holds_a_commit_against_itself(gate: Gate) -> None:
-    """It shows whether the runner still tells the truth: nothing differs, and nothing is worse."""
+    """It shows whether the runner still tells the truth: nothing differs, and nothing is worse.
+
+    The gate's status, which the commit has earned against another one, stays as it is.
+    """
     gate.propose({}, {"ops": 101})
     gate.event = "schedule"
     gate.inputs = {"pull": "", "head": ""}
-    assert gate.run() == "success", gate.machine and gate.machine.log
+    gate.hub.statuses.append(Status(gate.head, "failure", "worse than its base", ""))
+    assert gate.run() == "failure", gate.machine and gate.machine.log
+    assert gate.hub.state_of(gate.head, "whisperbench/runner") == "success", gate.description()
     assert gate.machine is not None
     assert gate.machine.log.count(f"base: {gate.head[:10]}\nhead: {gate.head[:10]}\n") == 1
 
@@ -103,6 +112,13 @@ def test_the_example_of_the_documentation() -> None:
     granted = [each.content["permissions"] for each in workflow(GATE).jobs]
     for name, level in (pair for each in granted for pair in each.items()):
         assert job.content["permissions"][name] in (level, "write")
+
+
+def test_no_base_is_guessed() -> None:
+    """Without a base from the first job there is none: a head held against itself is no pass."""
+    text = (ROOT / GATE).read_text(encoding="utf-8")
+    assert "needs.resolve.outputs.base }}" in text
+    assert "outputs.base ||" not in text
 
 
 def test_the_documentation_shows_the_example_as_it_is() -> None:

@@ -30,7 +30,8 @@ def make_shard(
     machine: Machine = MACHINE,
     settings: dict[str, str] = SETTINGS,
     times: str = "",
-    commit: str = "c0ffee",
+    commit: str | None = "c0ffee",
+    dirty: bool | None = False,
     precisions: Sequence[str] = PRECISIONS,
     owner: Callable[[int], int] = lambda place: place % 2 + 1,
     change: Callable[[Measurement], Measurement] = lambda row: row,
@@ -58,7 +59,7 @@ def make_shard(
     shard = Shard(index=index, of=of, times=times, settings=settings)
     info = msgspec.structs.replace(run.info, shard=shard, process_s=20.0)
     file = make_run_file(msgspec.structs.replace(run, info=info))
-    file["commit_info"] = {"id": commit}
+    file["commit_info"] = {"id": commit, "dirty": dirty}
     for row, (precision, _) in zip(file["benchmarks"], rows, strict=True):
         row |= {"fullname": name_of(precision), "stats": {"median": 1.0}}
     data = msgspec.json.encode(file)

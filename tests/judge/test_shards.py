@@ -130,14 +130,30 @@ REFUSED = [
     ("a driver", [make_shard(1), _other(driver="1")], "driver was 580.1 and is 1"),
     ("threads", [make_shard(1), _other(threads=2)], "threads was 16 and is 2"),
     ("a CPU", [make_shard(1), _other(cpu="Another")], "cpu was Some CPU and is Another"),
-    ("versions", [make_shard(1), _other(versions={})], "bitsandbytes was 0.50.2 and is absent"),
+    (
+        "versions",
+        [make_shard(1), _other(versions={})],
+        "version of bitsandbytes was 0.50.2 and is absent",
+    ),
     (
         "arguments",
         [make_shard(1), make_shard(2, settings=SETTINGS | {"tokens": "64"})],
         "tokens was 32 and is 64",
     ),
     ("times", [make_shard(1), make_shard(2, times="abc")], "split by other times"),
-    ("a commit", [make_shard(1), make_shard(2, commit="decade")], "is of commit decade"),
+    ("memory", [make_shard(1), _other(memory_mib=9)], "memory mib was 143771 and is 9"),
+    ("a system", [make_shard(1), _other(os="Linux 6.2")], "os was Linux 6.1 and is Linux 6.2"),
+    ("a commit", [make_shard(1), make_shard(2, commit="decade")], "is of decade, and 1.json is of"),
+    (
+        "no commit",
+        [make_shard(1), make_shard(2, commit=None)],
+        "2.json: is of an unknown commit, and 1.json is of c0ffee: measure all shards of one",
+    ),
+    (
+        "a work tree",
+        [make_shard(1), make_shard(2, dirty=True)],
+        "is of c0ffee with changes that are not committed, and 1.json is of c0ffee",
+    ),
     (
         "other benchmarks",
         [make_shard(1), make_shard(2, precisions=("fp32", "fp16", "int8", "bf16"))],
@@ -170,6 +186,23 @@ def test_what_makes_no_run_is_refused(files: list[RecordedRun], said: str) -> No
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=said):
         join_shards(files)
+
+
+@pytest.mark.parametrize(
+    ("commit", "dirty", "said"),
+    [
+        ("c0ffee", True, "of c0ffee with changes that are not committed: nothing says"),
+        (None, None, "of an unknown commit: nothing says that all of them are of the same code"),
+        (None, True, "of an unknown commit with changes that are not committed"),
+    ],
+)
+def test_code_that_may_differ_is_said(commit: str | None, dirty: bool | None, said: str) -> None:
+    """Shards that name no commit, or changes, may be of different code: the run has a remark."""
+    files = [make_shard(number, commit=commit, dirty=dirty) for number in (1, 2)]
+    (remark,) = joined(*files).info.remarks
+    assert said in remark
+    assert joined(make_shard(1), make_shard(2)).info.remarks == ()
+    assert joined(make_shard(1, of=1, owner=lambda _: 1, commit=None)).info.remarks == ()
 
 
 def test_a_whole_run_is_no_shard() -> None:

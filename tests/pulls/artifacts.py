@@ -24,6 +24,7 @@ from whisperbench.results.records import Machine, ManifestEntry, Measurement, Ve
 HEAD, BASE, MERGE_BASE, OTHER = ("1" * 40, "2" * 40, "3" * 40, "4" * 40)
 
 COST, MEMORY, TOKEN = "benchmarks/c.py::a", "benchmarks/m.py::a", "benchmarks/t.py::a"
+ENCODER = "benchmarks/t.py::b"
 
 
 @dataclass(kw_only=True)
@@ -42,6 +43,8 @@ class Side:
     """Why benchmarks failed, by their ids."""
     left_out: tuple[str, ...] = ()
     """Benchmarks that it was not asked for."""
+    added: bool = False
+    """Whether its pairs have one more benchmark of wall time."""
 
     def counts(self) -> bytes:
         """Write the run of what one execution decides."""
@@ -57,7 +60,9 @@ class Side:
         seconds = self.token_s[number - 1]
         row = make_measurement("token", "int8", (seconds,) * 4, model=self.model)
         turns = Turns(cpus=(0,), reference_ms=(1.0,) * 4)
-        return self._file({TOKEN: msgspec.structs.replace(row, found=LatencyResult(turns=turns))})
+        row = msgspec.structs.replace(row, found=LatencyResult(turns=turns))
+        more = {ENCODER: msgspec.structs.replace(row, benchmark="encoder")} if self.added else {}
+        return self._file({TOKEN: row} | more)
 
     def _file(self, rows: dict[str, Measurement]) -> bytes:
         rows = {name: row for name, row in rows.items() if name not in self.left_out}

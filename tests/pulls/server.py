@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = "owner/project"
+GATE = "whisperbench/gate"
 TOKEN = "a-token-of-this-test"  # noqa: S105 - it opens the server below and nothing else
 ACCOUNT = "github-actions[bot]"
 """Who writes with the token of a job."""
@@ -42,6 +43,7 @@ class Status(NamedTuple):
     state: str
     description: str
     target: str
+    context: str = GATE
 
 
 @dataclass
@@ -102,9 +104,10 @@ class Hub:
         self.comments.append({"id": name, "user": user, "body": body, "issue": number})
         return name
 
-    def state_of(self, commit: str) -> str | None:
-        """Return the state that a commit's status has, which is the last that was set."""
-        states = [each.state for each in self.statuses if each.commit == commit]
+    def state_of(self, commit: str, context: str = GATE) -> str | None:
+        """Return the state that a status of a commit has, which is the last that was set."""
+        told = (each for each in self.statuses if each.context == context)
+        states = [each.state for each in told if each.commit == commit]
         return states[-1] if states else None
 
     def variables(self) -> dict[str, str]:
@@ -114,6 +117,7 @@ class Hub:
             "GITHUB_SERVER_URL": "https://github.example",
             "GITHUB_REPOSITORY": self.repository,
             "GITHUB_RUN_ID": "77",
+            "GITHUB_EVENT_NAME": "workflow_dispatch",
             "GITHUB_TOKEN": TOKEN,
         }
 
@@ -152,9 +156,8 @@ def _answer(hub: Hub, method: str, path: str, query: Mapping[str, list[str]], da
     if found := re.fullmatch(r"POST statuses/(\w+)", asked):
         if len(data.get("description", "")) > 140:
             raise Refused(422, "description is too long (maximum is 140 characters)")
-        if data["context"] == "whisperbench/gate":
-            said = data.get("description", ""), data.get("target_url", "")
-            hub.statuses.append(Status(found[1], data["state"], *said))
+        said = data.get("description", ""), data.get("target_url", "")
+        hub.statuses.append(Status(found[1], data["state"], *said, data["context"]))
         return {}
     if found := re.fullmatch(r"(GET|POST) issues/(\d+)/comments", asked):
         number = int(found[2])

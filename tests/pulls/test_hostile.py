@@ -13,13 +13,13 @@ import pytest
 
 from tests.pulls.artifacts import HEAD, MERGE_BASE, Left, Side
 from whisperbench.asked.checkout import SUITE_FILE
-from whisperbench.pulls.judging import judge_artifact
+from whisperbench.pulls.judging import judge_artifact, judge_job
 from whisperbench.pulls.publishing import command
 from whisperbench.pulls.rejudging import Expected
+from whisperbench.pulls.surroundings import Surroundings
 from whisperbench.pulls.verdict_file import PullVerdict, read_verdict, write_verdict
 
 EXPECTED = Expected(base=MERGE_BASE, head=HEAD)
-NEEDS = '{"measure": {"result": "success"}}'
 VALUES: tuple[Any, ...] = (
     *(0, -1, 1, 1e18, 1e-320, 2**53, -(2**63), 0.1, True, None, [], {}, [1, 2], {"a": 1}),
     *("", "x", "::error::x", "a | b ` <img src=x> @name #1", "\u202e", "a\nb", "a" * 5000),
@@ -29,7 +29,13 @@ ROUNDS = 400
 
 def judged(folder: Path) -> PullVerdict:
     """Judge a folder."""
-    return judge_artifact(NEEDS, folder, EXPECTED, SUITE_FILE)
+    return judge_artifact((), folder, EXPECTED, SUITE_FILE)
+
+
+def judged_behind(needs: str, folder: Path) -> PullVerdict:
+    """Judge a folder in a job, told what became of the jobs before it."""
+    said = {"NEEDS": needs, "WHISPERBENCH_BASE": MERGE_BASE, "WHISPERBENCH_HEAD": HEAD}
+    return judge_job(Surroundings(variables=said), folder, SUITE_FILE)
 
 
 def places(content: Any) -> Iterator[tuple[Any, Any]]:
@@ -108,8 +114,8 @@ def test_any_figure_that_is_worse_is_found(tmp_path: Path, field: str, worse: An
 def test_needs_that_say_nothing(tmp_path: Path, needs: str) -> None:
     """Where no job is said to have succeeded, none has."""
     folder = Left().write(tmp_path / "measured")
-    verdict = judge_artifact(needs, folder, EXPECTED, SUITE_FILE)
-    assert verdict.state == "error"
+    assert judged_behind('{"measure": {"result": "success"}}', folder).state == "success"
+    assert judged_behind(needs, folder).state == "error"
 
 
 def test_one_job_of_many_is_enough_to_fail(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_one_job_of_many_is_enough_to_fail(tmp_path: Path) -> None:
             for name, each in zip("abc", ("success", "skipped", "failure"), strict=True)
         }
     )
-    verdict = judge_artifact(needs, folder, EXPECTED, SUITE_FILE)
+    verdict = judged_behind(needs, folder)
     assert verdict.state == "error"
     assert "(b: skipped, c: failure)" in verdict.description
 

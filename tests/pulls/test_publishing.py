@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.pulls.artifacts import HEAD, MERGE_BASE, OTHER
-from tests.pulls.server import ACCOUNT, REPOSITORY, TOKEN, Fault, Hub
+from tests.pulls.server import ACCOUNT, REPOSITORY, TOKEN, Fault, Hub, Status
 from whisperbench.errors import InputError
 from whisperbench.pulls.api import api_of
 from whisperbench.pulls.asking import ApiError
@@ -18,10 +19,12 @@ from whisperbench.pulls.publishing import MARKER, command, publish
 from whisperbench.pulls.surroundings import Surroundings
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, write_verdict
 
+NEEDS = '{"measure": {"result": "success"}, "judge": {"result": "success"}}'
 PASS = PullVerdict(state="success", exit_code=0, description="6 figures", markdown="- fine")
 FAIL = PullVerdict(
     state="failure",
     exit_code=1,
+    title="worse than the base",
     description="1 of 6 figures regressed",
     markdown="| regressed | token |",
     annotations=(Annotation("error", "regressed: latency_s", "token: +8.0 %"),),
@@ -57,6 +60,7 @@ class Publisher:
             "WHISPERBENCH_HEAD": HEAD,
             "WHISPERBENCH_BASE": MERGE_BASE,
             "WHISPERBENCH_PULL": "7",
+            "NEEDS": NEEDS,
             "GITHUB_STEP_SUMMARY": str(summary),
         }
         job = Surroundings(variables=self.hub.variables() | said | dict(variables or {}))
@@ -88,7 +92,7 @@ def test_a_verdict_is_told_everywhere(hub: Hub, tell: Publisher) -> None:
     assert told.code == 1
     assert hub.state_of(HEAD) == "failure"
     (comment,) = tell.own
-    assert comment.startswith(f"{MARKER}\n### whisperbench: not shown to be as good as the base\n")
+    assert comment.startswith(f"{MARKER}\n### whisperbench: worse than the base\n")
     for text in (comment, told.summary):
         assert f"`{HEAD[:10]}` against `{MERGE_BASE[:10]}`" in text
         assert "https://github.example/owner/project/actions/runs/77" in text
@@ -129,6 +133,61 @@ def test_a_comment_that_only_quotes_the_marker(hub: Hub, tell: Publisher) -> Non
     hub.comment(7, f"> {MARKER}", ACCOUNT)
     tell(FAIL)
     assert len(tell.own) == 2
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        (NEEDS.replace("success", "cancelled"), "(measure: cancelled, judge: cancelled), although"),
+        (NEEDS.replace("success", "failure", 1), "(measure: failure), although a success was left"),
+        (NEEDS.replace("success", "skipped", 1), "(measure: skipped), although"),
+        ("", "NEEDS is not set"),
+        ("{}", "NEEDS: names no job"),
+        ("[]", "NEEDS: is not toJSON(needs)"),
+    ],
+)
+def test_a_success_of_jobs_that_did_not_succeed(
+    hub: Hub, tell: Publisher, needs: str, said: str
+) -> None:
+    """A verdict that is left over passes nothing; one that speaks against the head stands."""
+    assert tell(PASS, {"NEEDS": needs}).code == 4
+    assert hub.state_of(HEAD) == "error"
+    assert said in hub.statuses[-1].description
+    assert tell(FAIL, {"NEEDS": needs}).code == 1
+    assert hub.state_of(HEAD) == "failure"
+
+
+def test_a_schedule_has_a_status_of_its_own(hub: Hub, tell: Publisher) -> None:
+    """A commit held against itself keeps the gate's status that it has earned."""
+    hub.statuses.append(Status(HEAD, "failure", "worse", ""))
+    told = tell(PASS, {"WHISPERBENCH_PULL": "", "GITHUB_EVENT_NAME": "schedule"})
+    assert told.summary.startswith("### whisperbench of the runner: no worse than the base\n")
+    assert hub.state_of(HEAD) == "failure"
+    assert hub.state_of(HEAD, "whisperbench/runner") == "success"
+    with pytest.raises(InputError, match="GITHUB_EVENT_NAME is not set"):
+        tell(PASS, {"GITHUB_EVENT_NAME": ""})
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "title", "heading"),
+    [
+        ("success", 0, "", "no worse than the base"),
+        ("failure", 1, "over a limit", "over a limit"),
+        ("failure", 3, "", "not shown to be as good as the base"),
+        ("error", 4, "", "nothing can be said"),
+        ("failure", 1, "a <b>", r"a \<b\>"),
+    ],
+)
+def test_the_heading(
+    tell: Publisher,
+    state: Literal["success", "failure", "error"],
+    code: int,
+    title: str,
+    heading: str,
+) -> None:
+    """It is the verdict's, and where that has none it follows from the state."""
+    verdict = PullVerdict(state=state, exit_code=code, description="", markdown="", title=title)
+    assert tell(verdict).summary.splitlines()[0] == f"### whisperbench: {heading}"
 
 
 def test_without_a_pull_request_nobody_is_asked(hub: Hub, tell: Publisher) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.pulls.server import TOKEN, Hub, Status
 from whisperbench.errors import InputError
 from whisperbench.pulls.api import api_of
+from whisperbench.pulls.asking import ApiError
 from whisperbench.pulls.resolving import Resolved, resolve
 from whisperbench.pulls.surroundings import Surroundings
 
@@ -40,7 +41,9 @@ def event(folder: Path, name: str, payload: Any) -> dict[str, str]:
 
 def push(before: str, after: str, **more: Any) -> dict[str, Any]:
     """Make the payload of a push, with more than is read of it."""
-    return {"ref": "refs/heads/main", "before": before, "after": after, "commits": []} | more
+    whose = {"full_name": "owner/project", "default_branch": "main"}
+    like = {"ref": "refs/heads/main", "repository": whose, "before": before, "after": after}
+    return like | {"commits": []} | more
 
 
 def test_a_reviewed_pull_request(hub: Hub) -> None:
@@ -136,16 +139,57 @@ def test_a_push(hub: Hub, tmp_path: Path, payload: Any, base: str) -> None:
 
 
 def test_the_first_commit_of_all(hub: Hub, tmp_path: Path) -> None:
-    """It has no parent, so that it is measured alone."""
+    """It has no parent, so that there is nothing to hold it against, and no status is set."""
     hub.parents[HEAD] = []
-    found = resolved(hub, event(tmp_path, "push", push(ZEROS, HEAD)))
-    assert found.as_output() == f"pull=\nhead={HEAD}\nbase=\n"
+    with pytest.raises(ApiError, match="the parent of 1111111111: it has none"):
+        resolved(hub, event(tmp_path, "push", push(ZEROS, HEAD)))
+    assert hub.statuses == []
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/feature", "refs/tags/main", "main", "refs/heads/Main"])
+def test_a_push_to_another_branch(hub: Hub, tmp_path: Path, ref: str) -> None:
+    """Behind a regression of the same pull request a commit would turn its head green: no status.
+
+    The base would be the regression itself.
+    """
+    hub.merge_bases[BASE, HEAD] = FORK_POINT
+    hub.parents[HEAD] = [OTHER]
+    for payload in (push(BASE, HEAD), push(BASE, HEAD, forced=True), push(ZEROS, HEAD)):
+        with pytest.raises(InputError, match="and not to the default branch main: name the pull"):
+            resolved(hub, event(tmp_path, "push", payload | {"ref": ref}))
+    assert hub.statuses == []
+
+
+def test_a_push_to_a_default_branch_of_another_name(hub: Hub, tmp_path: Path) -> None:
+    """The default branch is the one that the event's payload names."""
+    whose = {"default_branch": "trunk"}
+    payload = push(BASE, HEAD, ref="refs/heads/trunk", repository=whose)
+    assert resolved(hub, event(tmp_path, "push", payload)).base == BASE
+    with pytest.raises(InputError, match="not to the default branch trunk"):
+        resolved(hub, event(tmp_path, "push", push(BASE, HEAD, repository=whose)))
+
+
+def test_a_head_is_not_held_against_itself(hub: Hub, tmp_path: Path) -> None:
+    """It would pass. A pull request's head is told so; others keep the status that they have."""
+    hub.merge_bases[BASE, HEAD] = HEAD
+    group = {"merge_group": {"head_sha": HEAD, "base_sha": HEAD}}
+    for name, payload in (("push", push(BASE, HEAD, forced=True)), ("merge_group", group)):
+        with pytest.raises(InputError, match="has no commit that its base lacks"):
+            resolved(hub, event(tmp_path, name, payload))
+    assert hub.statuses == []
+    hub.open_pull(7, HEAD, BASE, HEAD)
+    with pytest.raises(InputError, match="has no commit that its base lacks"):
+        resolved(hub, DISPATCH)
+    assert hub.state_of(HEAD) == "error"
 
 
 def test_a_schedule(hub: Hub) -> None:
-    """The commit of the workflow is measured alone."""
+    """The commit of the workflow is held against itself, under a status that is not the gate's."""
+    hub.statuses.append(Status(HEAD, "failure", "worse", RUN))
     found = resolved(hub, {"GITHUB_EVENT_NAME": "schedule", "GITHUB_SHA": HEAD})
-    assert found == Resolved(pull=None, head=HEAD, base=None)
+    assert found.as_output() == f"pull=\nhead={HEAD}\nbase={HEAD}\n"
+    assert hub.state_of(HEAD) == "failure"
+    assert hub.state_of(HEAD, "whisperbench/runner") == "pending"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +198,8 @@ def test_a_schedule(hub: Hub) -> None:
         ("push", push(BASE, ZEROS, deleted=True), "deletes a branch"),
         ("push", push("main", HEAD), "before: 'main' is no commit"),
         ("push", push(BASE, "x\nhead=y"), "after: 'x head=y' is no commit"),
-        ("push", {"after": HEAD}, "missing required field `before`"),
+        ("push", {"after": HEAD}, "missing required field `ref`"),
+        ("push", push(BASE, HEAD, repository={}), "missing required field `default_branch`"),
         ("push", [], "payload is not as expected"),
         ("merge_group", {"merge_group": {"head_sha": HEAD}}, "missing required field"),
         ("merge_group", {"merge_group": {"head_sha": 7, "base_sha": BASE}}, "Expected `str`"),

@@ -50,6 +50,8 @@ class Situation:
     left: Left | None = field(default_factory=Left)
     measure: str = "success"
     """What became of the measuring job."""
+    later: Mapping[str, str] = field(default_factory=dict)
+    """What has become of jobs by the time that it is published, where that is something else."""
     pull: dict[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[Hub], None] = lambda _: None
     """Happens while it is measured."""
@@ -232,6 +234,14 @@ SITUATIONS: Mapping[str, Situation] = {
         measure="cancelled",
     ),
     "measure job skipped": Situation(state="error", said="(measure: skipped)", measure="skipped"),
+    "both jobs cancelled once a success was left": Situation(
+        state="error",
+        said="(measure: cancelled, judge: cancelled), although a success was left",
+        later={"measure": "cancelled", "judge": "cancelled"},
+    ),
+    "judge job failed once a success was left": Situation(
+        state="error", said="(judge: failure), although a success", later={"judge": "failure"}
+    ),
     "measure job failed, and nothing is wrong": Situation(
         state="error",
         said="(measure: failure), although the figures that it left pass",
@@ -310,7 +320,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "other device key": Situation(
         state="error",
-        said="the head ran on another machine: its device key is nvidia-l4-sm89-23gib",
+        said="the head ran on another machine than the base: device key was nvidia-h200-sm90",
         left=Left(head=Side(machine=ANOTHER)),
     ),
     "a pair on another device": Situation(
@@ -320,7 +330,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "a pair with other versions": Situation(
         state="error",
-        said="the base of pair 2 has other versions than its counts have",
+        said="the base of pair 2 has another stack than its counts have: the version of bitsand",
         left=Left(
             files={
                 "pair-02-base.json": Side(
@@ -344,10 +354,48 @@ SITUATIONS: Mapping[str, Situation] = {
         said="pair 3 is there, and 2 pairs were measured",
         left=Left(compared={"pairs": 2}),
     ),
-    "a side that was asked for something else": Situation(
+    "a pair under another power limit": Situation(
         state="error",
-        said="the counts: one side alone was asked for benchmarks/m.py::a",
-        left=Left(files={"base.json": Side(left_out=(MEMORY,)).counts()}),
+        said="the head of pair 3 ran on another machine than the base: power limit w was None and",
+        left=Left(
+            files={
+                "pair-03-head.json": Side(
+                    machine=msgspec.structs.replace(MACHINE, power_limit_w=350.0)
+                ).pair(3)
+            }
+        ),
+    ),
+    "a benchmark that the head has added": Situation(
+        state="failure",
+        said="1 of 6 figures new: peak_process_mib",
+        left=Left(
+            files={"base.json": Side(left_out=(MEMORY,)).counts()}, compared={"exit_code": 4}
+        ),
+        measure="failure",
+    ),
+    "a benchmark that the head has removed, and a regression": Situation(
+        state="failure",
+        said="2 of 6 figures regressed: encoder_aten_ops",
+        left=Left(
+            files={"head.json": Side(aten_ops=101.0, left_out=(MEMORY,)).counts()},
+            compared={"exit_code": 1},
+        ),
+        measure="failure",
+    ),
+    "a benchmark that the head has removed": Situation(
+        state="failure",
+        said="1 of 6 figures missing: peak_process_mib",
+        left=Left(files={"head.json": Side(left_out=(MEMORY,)).counts()}),
+    ),
+    "a benchmark of wall time that the head has added": Situation(
+        state="failure",
+        said="1 of 7 figures new: latency_s",
+        left=Left(head=Side(added=True)),
+    ),
+    "a cell that one side alone names, without a figure": Situation(
+        state="failure",
+        said="incomplete (and 1 other fault): the counts: the base alone was asked for benchm",
+        left=changed("base.json", b'"cell":"benchmarks/m', b'"cell":"benchmarks/n'),
     ),
     "a side with another reference": Situation(
         state="error",
@@ -475,7 +523,9 @@ def gate(job: Job, situation: Situation) -> tuple[int, ...]:
     }
     options = ("--suite", str(situation.suite), "--device", "cuda", *situation.options)
     judged, _ = job.run("judge", str(artifact), *options, **said)
-    published, _ = job.run("publish", **said)
+    needs["judge"] = {"result": "success" if judged == 0 else "failure", "outputs": {}}
+    needs |= {name: {"result": each} for name, each in situation.later.items()}
+    published, _ = job.run("publish", **said | {"NEEDS": json.dumps(needs)})
     return resolved, judged, published
 
 
@@ -491,7 +541,9 @@ def test_a_situation_and_its_status(job: Job, name: str) -> None:
     passed = name.startswith("clean pass")
     assert (situation.state == "success") == passed
     assert (codes == (0, 0, 0)) == passed
-    assert codes[1] > 0 or passed or situation.meanwhile is not Situation.meanwhile
+    late = situation.later or situation.meanwhile is not Situation.meanwhile
+    assert codes[1] > 0 or passed or late
+    assert codes[2] > 0 or passed
     assert {each.commit for each in job.hub.statuses} == {HEAD}
     if codes[0] == 0:
         assert job.hub.statuses[0].state == "pending"

@@ -129,6 +129,14 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
             a_run(machine=msgspec.structs.replace(MACHINE, driver="999.9")),
             "not of the same machine as the first run: driver was",
         ),
+        (
+            a_run(machine=msgspec.structs.replace(MACHINE, power_limit_w=350.0)),
+            "not of the same machine as the first run: power limit w was None and is 350",
+        ),
+        (
+            a_run(machine=msgspec.structs.replace(MACHINE, cpu="Another")),
+            "not of the same machine as the first run: cpu was Some CPU and is Another",
+        ),
         (make_run(make_measurement()), "has other benchmarks than"),
         (
             make_run(

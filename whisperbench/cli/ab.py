@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from whisperbench.cli.program import app, with_formats
+from whisperbench.cli.program import BehindDashes, app, with_formats
 from whisperbench.cli.results import verdict_formats
 from whisperbench.errors import ExitCode, InputError, one_line
 
@@ -20,26 +20,8 @@ if TYPE_CHECKING:
     from whisperbench.ab.resolving import Wish
 
 
-class _Comparing(with_formats(verdict_formats)):  # type: ignore[misc]
-    """A command behind whose `--` stand the arguments of pytest."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep what is pytest's from being read as revisions."""
-        own, ctx.obj = _split(args)
-        rest: list[str] = super().parse_args(ctx, own)
-        return rest
-
-
-def _split(args: list[str]) -> tuple[list[str], list[str]]:
-    """Split arguments at the first `--`."""
-    if "--" not in args:
-        return args, []
-    at = args.index("--")
-    return args[:at], args[at + 1 :]
-
-
 # Over 60 lines, because Typer makes an option of each argument.
-@app.command(cls=_Comparing)
+@app.command(cls=with_formats(verdict_formats, BehindDashes))
 def ab(
     context: typer.Context,
     base: Annotated[

@@ -55,15 +55,28 @@ class Command(typer.core.TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def with_formats(formats: Callable[[], Iterable[str]]) -> type[Command]:
+class BehindDashes(Command):
+    """A command behind whose first `--` stand the arguments of pytest; `context.obj` holds them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what is pytest's from being read as the command's own."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = args[at + 1 :]
+        return super().parse_args(ctx, args[:at])
+
+
+def with_formats(
+    formats: Callable[[], Iterable[str]], kind: type[Command] = Command
+) -> type[Command]:
     """Make the class of a command whose `--format` takes what a registry of formats has.
 
     Args:
         formats: returns their names. It is called for the command alone, so that what the registry
             imports is loaded neither for another one nor for `whisperbench --help`.
+        kind: what the command is besides.
     """
 
-    class WithFormats(Command):
+    class WithFormats(kind):  # type: ignore[misc, valid-type]
         """A command with `--format`."""
 
         def get_params(self, ctx: Any) -> list[Any]:
@@ -76,7 +89,7 @@ def with_formats(formats: Callable[[], Iterable[str]]) -> type[Command]:
                     raise typer.BadParameter(f"{value!r} is not one of {known}.")
                 return value
 
-            found = super().get_params(ctx)
+            found: list[Any] = super().get_params(ctx)
             for each in found:
                 if "--format" in each.opts:
                     each.metavar = f"[{'|'.join(names)}]"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, Commands, app
+from whisperbench.cli.program import BehindDashes, Command, Commands, app
+from whisperbench.errors import ExitCode
 
 if TYPE_CHECKING:
     from whisperbench.pulls.api import Api
@@ -50,18 +51,7 @@ def resolve() -> None:
     typer.echo(found.as_output(), nl=False)
 
 
-class _Judging(Command):
-    """A command behind whose `--` stand the arguments that `whisperbench ab` was to give pytest."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep what is pytest's apart."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.obj = args[at + 1 :]
-        rest: list[str] = super().parse_args(ctx, args[:at])
-        return rest
-
-
-@pull.command(cls=_Judging)
+@pull.command(cls=BehindDashes)
 def judge(
     context: typer.Context,
     artifact: Annotated[
@@ -101,9 +91,25 @@ def publish(
 ) -> None:
     """Set the status of the reviewed head, and keep the pull request's comment up to date.
 
-    Reads WHISPERBENCH_HEAD and WHISPERBENCH_PULL, which is empty where there is none. Writes to
-    GITHUB_STEP_SUMMARY. Exits with the code of the verdict, which is 0 for a success that was told.
+    Reads NEEDS, without whose jobs there is no success, WHISPERBENCH_HEAD, and WHISPERBENCH_PULL,
+    which is empty where there is none. Writes to GITHUB_STEP_SUMMARY. Exits with the code of the
+    verdict, which is 0 for a success that was told.
     """
     from whisperbench.pulls.publishing import publish as published
 
     raise typer.Exit(published(*_job(), verdict, typer.echo))
+
+
+@pull.command(cls=Command)
+def needs() -> None:
+    """Exit with 4 where a job that this one needs did not succeed, and name it.
+
+    Reads NEEDS, which is toJSON(needs). A job that was skipped did not succeed.
+    """
+    from whisperbench.pulls.publishing import quiet
+    from whisperbench.pulls.surroundings import NEEDS, Surroundings, unmet_needs
+
+    unmet = unmet_needs(Surroundings(variables=os.environ).required(NEEDS))
+    if unmet:
+        typer.echo(f"jobs that did not succeed: {quiet(', '.join(unmet))}", err=True)
+        raise typer.Exit(ExitCode.INVALID)

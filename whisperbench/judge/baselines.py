@@ -22,9 +22,8 @@ from whisperbench.results.environment import instruction_set_key
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
 from whisperbench.results.records import Machine, Measurement, Run
+from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
 from whisperbench.results.schema import SCHEMA, decode_run
-
-_ONE_MACHINE = ("device_key", "gpu_uuid", "driver", "cuda", "python", "threads", "versions")
 
 
 @dataclass(frozen=True)
@@ -175,12 +174,8 @@ def _require_complete(file: RecordedRun) -> None:
 
 
 def _require_same_machine(first: Machine, other: Machine, name: str) -> None:
-    for what in _ONE_MACHINE:
-        if getattr(first, what) != getattr(other, what):
-            raise InputError(
-                f"{name}: not of the same machine as the first run: {what.replace('_', ' ')} was "
-                f"{getattr(first, what)} and is {getattr(other, what)}"
-            )
+    if found := differing(first, other, (*ONE_MACHINE, *STACK)):
+        raise InputError(f"{name}: not of the same machine as the first run: {found}")
 
 
 def _merged(rows: list[dict[str, Any]]) -> dict[str, Any]:

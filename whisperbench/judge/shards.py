@@ -11,19 +11,19 @@ import msgspec
 from whisperbench.errors import ExitCode, InputError, one_line, printable
 from whisperbench.judge.baselines import RecordedRun
 from whisperbench.results.records import ManifestEntry, Measurement, Run, Shard
+from whisperbench.results.sameness import ONE_KIND, STACK, differing
 from whisperbench.results.schema import SCHEMA, decode_run
 from whisperbench.units import counted
-
-_ONE_KIND = (
-    *("device_key", "device", "device_kind", "compute_capability", "driver", "cuda"),
-    *("power_limit_w", "compute_mode", "mig", "cpu", "cpu_cores", "threads", "python"),
-)
-"""What the machines of one run's shards must have in common, beside the versions of the stack: a
-run's file describes one machine. Which of several equal GPUs it was may differ."""
 
 
 class _Commit(msgspec.Struct):
     id: str | None = None
+    dirty: bool | None = None
+
+    def __str__(self) -> str:
+        """Name it for a message."""
+        name = printable(self.id) if self.id else "an unknown commit"
+        return f"{name} with changes that are not committed" if self.dirty else name
 
 
 class _Commits(msgspec.Struct):
@@ -66,7 +66,11 @@ def join_shards(files: Sequence[RecordedRun]) -> bytes:
         manifest=tuple(entries),
         shard=None,
         process_s=_process_s(ordered),
-        remarks=tuple(dict.fromkeys(each for file in ordered for each in file.run.info.remarks)),
+        remarks=tuple(
+            dict.fromkeys(
+                (*(each for file in ordered for each in file.run.info.remarks), *_doubts(ordered))
+            )
+        ),
     )
     made["whisperbench"] = msgspec.to_builtins(info)
     data = msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"
@@ -142,10 +146,10 @@ def _require_one_run(first: RecordedRun, file: RecordedRun) -> None:
             "--shard-times"
         )
     commits = [_commit_of(each) for each in (first, file)]
-    if commits[0] != commits[1]:
+    if len({(each.id or "", bool(each.dirty)) for each in commits}) > 1:
         raise InputError(
-            f"{file.name}: is of commit {commits[1]}, and {first.name} is of {commits[0]}: measure "
-            "all shards of one commit"
+            f"{file.name}: is of {commits[1]}, and {first.name} is of {commits[0]}: measure all "
+            "shards of one commit"
         )
     asked = [[_identity(entry) for entry in each.run.info.manifest] for each in (first, file)]
     if asked[0] != asked[1]:
@@ -158,12 +162,19 @@ def _require_one_run(first: RecordedRun, file: RecordedRun) -> None:
         )
 
 
-def _commit_of(file: RecordedRun) -> str:
+def _commit_of(file: RecordedRun) -> _Commit:
     try:
-        found = msgspec.json.decode(file.data, type=_Commits).commit_info.id
+        return msgspec.json.decode(file.data, type=_Commits).commit_info
     except msgspec.ValidationError as error:
         raise InputError(f"{file.name}: not of pytest-benchmark: {one_line(error)}") from error
-    return printable(found) if found else "unknown"
+
+
+def _doubts(files: Sequence[RecordedRun]) -> list[str]:
+    """Say what keeps anybody from knowing that all shards are of the same code."""
+    commit = _commit_of(files[0])
+    if len(files) == 1 or (commit.id and not commit.dirty):
+        return []
+    return [f"the shards are of {commit}: nothing says that all of them are of the same code"]
 
 
 def _identity(entry: ManifestEntry) -> tuple[str, str, int | None, bool]:
@@ -171,26 +182,17 @@ def _identity(entry: ManifestEntry) -> tuple[str, str, int | None, bool]:
 
 
 def _require_one_machine(first: RecordedRun, file: RecordedRun) -> None:
-    """Refuse a shard of another kind of machine, or of another stack.
+    """Refuse a shard of another kind of machine, or of another stack: a file describes one.
+
+    Which of several equal GPUs it was may differ.
 
     Raises:
         InputError: it is.
     """
     one, other = first.run.machine, file.run.machine
-    for what in _ONE_KIND:
-        was, now = getattr(one, what), getattr(other, what)
-        if was != now:
-            raise InputError(
-                f"{file.name}: was not measured on the same kind of machine as {first.name}: "
-                f"{what.replace('_', ' ')} was {was} and is {now}"
-            )
-    for name in sorted(one.versions.keys() | other.versions.keys()):
-        was, now = one.versions.get(name, "absent"), other.versions.get(name, "absent")
-        if was != now:
-            raise InputError(
-                f"{file.name}: was not measured with the versions of {first.name}: {name} was "
-                f"{was} and is {now}"
-            )
+    for what, fields in (("on the same kind of machine", ONE_KIND), ("with the same stack", STACK)):
+        if found := differing(one, other, fields):
+            raise InputError(f"{file.name}: was not measured {what} as {first.name}: {found}")
 
 
 def _own_rows(file: RecordedRun) -> dict[str, dict[str, Any]]:

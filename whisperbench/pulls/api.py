@@ -10,14 +10,11 @@ import msgspec
 
 from whisperbench.errors import InputError, one_line
 from whisperbench.pulls.asking import ApiError, Asking
-from whisperbench.pulls.surroundings import COMMIT
+from whisperbench.pulls.surroundings import COMMIT, GATE
 
 State = Literal["success", "failure", "error", "pending"]
 """Of a commit's status: `failure` says that the head is worse, or not shown to be no worse;
 `error` that nothing can be said of it."""
-
-CONTEXT = "whisperbench/gate"
-"""Name of the status."""
 
 MAX_DESCRIPTION = 140
 """Characters that GitHub keeps of a status's description."""
@@ -96,32 +93,37 @@ class Api(Asking):
         path = f"compare/{base}...{head}?per_page=1&page=1"
         return _hash(self._get(path, _Comparison, what).merge_base_commit.sha, what)
 
-    def first_parent(self, commit: str) -> str | None:
-        """Return the first parent of a commit; None of the first one of all.
+    def first_parent(self, commit: str) -> str:
+        """Return the first parent of a commit.
 
         Raises:
-            ApiError: the commit is not known.
+            ApiError: the commit is not known, or is the first one of all.
         """
         what = f"the parent of {commit[:10]}"
         parents = self._get(f"commits/{commit}", _Parents, what).parents
-        return _hash(parents[0].sha, what) if parents else None
+        if not parents:
+            raise ApiError(f"{what}: it has none, so there is nothing to hold it against")
+        return _hash(parents[0].sha, what)
 
-    def set_status(self, commit: str, state: State, description: str, target: str) -> None:
-        """Set the gate's status of a commit.
+    def set_status(
+        self, commit: str, state: State, description: str, target: str, context: str = GATE
+    ) -> None:
+        """Set a status of a commit.
 
         Args:
             commit: its hash.
             state: what it is to be.
             description: why, cut to what GitHub keeps.
             target: the page that has more; empty for none.
+            context: the name of the status.
 
         Raises:
             ApiError: it cannot be set.
         """
-        said = {"state": state, "context": CONTEXT, "description": shortened(description)}
+        said = {"state": state, "context": context, "description": shortened(description)}
         if target:
             said["target_url"] = target
-        what = f"the status {CONTEXT} of {commit[:10]}"
+        what = f"the status {context} of {commit[:10]}"
         self.ask("POST", f"statuses/{commit}", msgspec.json.encode(said), what)
 
     def comments(self, number: int) -> Iterator[Comment]:

@@ -15,7 +15,7 @@ from whisperbench.pulls.rejudging import Expected, rejudged
 from whisperbench.pulls.surroundings import BASE, HEAD, NEEDS, Surroundings, unmet_needs
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, error_verdict
 from whisperbench.report.inert import within
-from whisperbench.report.pull_request import faults, in_a_line, in_full
+from whisperbench.report.pull_request import faults, in_a_line, in_full, title
 
 MOST_ANNOTATIONS = 9
 """GitHub shows ten errors and ten warnings of a step."""
@@ -43,45 +43,30 @@ def judge_job(
         device: the kind of device that it was to run on; None where any will do.
     """
     try:
-        needs = job.required(NEEDS)
-        # Where the commits were not found out, the reason is that of the job that was to do it.
-        if unmet := _unmet_for_good(needs):
+        unmet = unmet_needs(job.required(NEEDS))
+        # A job that was cancelled or skipped may have left a part, which is not worth a look. One
+        # that failed has perhaps found a regression, which the files tell. It comes before the
+        # commits: where they were not found out, the reason is that of the job that was to do it.
+        if any(not each.endswith(": failure") for each in unmet):
             return error_verdict(_of_jobs(unmet))
         base, head = job.commit(BASE), job.commit(HEAD)
     except InputError as error:
         return error_verdict(str(error))
     expected = Expected(base=base, head=head, arguments=arguments, fast=fast, device=device)
-    return judge_artifact(needs, artifact, expected, suite)
+    return judge_artifact(unmet, artifact, expected, suite)
 
 
-def _unmet_for_good(needs: str) -> list[str]:
-    """Return the jobs that did not succeed, where what they left is not worth a look.
-
-    A job that was cancelled or skipped may have left a part. One that failed has perhaps found a
-    regression, which the files tell.
-
-    Raises:
-        InputError: nothing is said of any job.
-    """
-    unmet = unmet_needs(needs)
-    return unmet if any(not each.endswith(": failure") for each in unmet) else []
-
-
-def judge_artifact(needs: str, artifact: Path, expected: Expected, suite: Path) -> PullVerdict:
+def judge_artifact(
+    unmet: Sequence[str], artifact: Path, expected: Expected, suite: Path
+) -> PullVerdict:
     """Judge an artifact; whatever is wrong with it is a verdict, and none is a success.
 
     Args:
-        needs: `toJSON(needs)` of the judging job.
+        unmet: the jobs before that failed, each with what became of it.
         artifact: what the measuring job has left: a folder, or a zip file.
         expected: what was to be measured.
         suite: the base's suite.toml.
     """
-    try:
-        if for_good := _unmet_for_good(needs):
-            return error_verdict(_of_jobs(for_good))
-        unmet = unmet_needs(needs)
-    except InputError as error:
-        return error_verdict(str(error))
     try:
         verdict = verdict_of(rejudged(read_artifact(artifact), expected, _suite(suite)))
     except WhisperbenchError as error:
@@ -95,7 +80,7 @@ def judge_artifact(needs: str, artifact: Path, expected: Expected, suite: Path) 
     return verdict
 
 
-def _of_jobs(unmet: list[str]) -> str:
+def _of_jobs(unmet: Sequence[str]) -> str:
     return f"a job that this one needs did not succeed ({', '.join(unmet)})"
 
 
@@ -126,5 +111,6 @@ def verdict_of(found: Comparison) -> PullVerdict:
         markdown=within(
             in_full(found), MAX_MARKDOWN_BYTES, "`whisperbench compare` of the files has all"
         ),
+        title=title(found),
         annotations=tuple(annotations),
     )

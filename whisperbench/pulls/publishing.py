@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from whisperbench.errors import WhisperbenchError, printable
+from whisperbench.errors import InputError, WhisperbenchError, printable
 from whisperbench.pulls.api import Api
 from whisperbench.pulls.asking import ApiError
-from whisperbench.pulls.surroundings import BASE, COMMIT, HEAD, PULL, Surroundings
+from whisperbench.pulls.surroundings import (
+    BASE,
+    COMMIT,
+    HEAD,
+    NEEDS,
+    PULL,
+    RUNNER,
+    Surroundings,
+    context_of,
+    unmet_needs,
+)
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, error_verdict, read_verdict
 from whisperbench.report.inert import inert, within
 
@@ -36,19 +46,20 @@ def publish(job: Surroundings, api: Api, path: Path, say: Callable[[str], None])
     The status is set first: what fails later, such as the comment, changes no status.
 
     Args:
-        job: whose environment names the head, and the pull request where there is one.
+        job: whose environment names the event, the head, the pull request where there is one, and
+            what became of the jobs before.
         api: of the repository.
         path: what `pull judge` has written.
         say: prints a line, which GitHub may read as a command.
 
     Raises:
-        InputError: the head is not known.
+        InputError: the head or the event is not known.
         ApiError: the status cannot be set, or the comment cannot be written.
     """
-    head = job.commit(HEAD)
+    head, context = job.commit(HEAD), context_of(job)
     number = job.number() if job.variables.get(PULL) else None
-    verdict = _looked_again(api, number, head, _verdict(path))
-    api.set_status(head, verdict.state, verdict.description, job.run_address)
+    verdict = _looked_again(api, number, head, _of_all_jobs(job, _verdict(path)))
+    api.set_status(head, verdict.state, verdict.description, job.run_address, context=context)
     text = _text(verdict, head, job)
     elsewhere = f"[the run]({job.run_address}) has all" if job.run_address else "the run has all"
     job.append(
@@ -70,6 +81,25 @@ def _verdict(path: Path) -> PullVerdict:
         return read_verdict(path)
     except WhisperbenchError as error:
         return error_verdict(f"no verdict was left: {error}")
+
+
+def _of_all_jobs(job: Surroundings, verdict: PullVerdict) -> PullVerdict:
+    """Let a success be one only where every job before has succeeded.
+
+    A file that says so may be of a judge that was cancelled afterwards, or of an earlier attempt.
+    """
+    if verdict.state != "success":
+        return verdict
+    try:
+        unmet = unmet_needs(job.required(NEEDS))
+    except InputError as error:
+        return error_verdict(str(error))
+    if not unmet:
+        return verdict
+    return error_verdict(
+        f"a job that this one needs did not succeed ({', '.join(unmet)}), although a success was "
+        "left"
+    )
 
 
 def _looked_again(api: Api, number: int | None, head: str, verdict: PullVerdict) -> PullVerdict:
@@ -127,9 +157,10 @@ def _text(verdict: PullVerdict, head: str, job: Surroundings) -> str:
     base = job.variables.get(BASE, "")
     against = f" against `{base[:10]}`" if COMMIT.fullmatch(base) else ""
     where = f" ([the run]({job.run_address}))" if job.run_address else ""
+    of_runner = " of the runner" if context_of(job) == RUNNER else ""
     return "\n".join(
         [
-            f"### whisperbench: {_TITLES[verdict.state]}",
+            f"### whisperbench{of_runner}: {inert(verdict.title) or _TITLES[verdict.state]}",
             "",
             f"`{head[:10]}`{against}{where}: {inert(verdict.description)}",
             "",

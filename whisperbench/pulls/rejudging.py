@@ -23,6 +23,7 @@ from whisperbench.judge.sequential import FEWEST, MOST
 from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
+from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
 from whisperbench.results.schema import decode_run
 from whisperbench.units import counted
 
@@ -74,8 +75,9 @@ def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Co
     pairs = list(_pairs(files, compared))
     _require_one_machine([("", counts), *((f"pair {each.number}", each.runs) for each in pairs)])
     _require_device(counts[0], expected)
-    for which, runs in [("the counts", counts), *((f"pair {p.number}", p.runs) for p in pairs)]:
-        _require_same_question(which, *runs)
+    measured = [("the counts", counts), *((f"pair {each.number}", each.runs) for each in pairs)]
+    for which, runs in measured:
+        _require_same_reference(which, *runs)
     held = hold_against(counts[0], held_to(counts[1], suite.limit), suite)
     tried = Tried(pairs=Pairs(suite.tolerance, compared.largest), whole=compared.whole)
     for pair in pairs:
@@ -91,6 +93,11 @@ def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Co
         remarks=compared.remarks,
     )
     _require_finite(found)
+    # With suites of their own the sides may be asked for other benchmarks. A figure of one side
+    # alone is new or missing, and no pass. Where there is none to say so, this does.
+    apart = [line for which, runs in measured for line in _asked_of_one(which, *runs)]
+    if apart and not found.exit_code:
+        found = replace(found, unmeasured=apart)
     if compared.exit_code and not found.exit_code:
         # By the head's suite.toml, which may be the stricter one; or the files are not all.
         said = f"whisperbench ab ended with the exit code {compared.exit_code}"
@@ -182,42 +189,30 @@ def _ids(data: bytes, name: str) -> list[str]:
         raise NotAsExpectedError(f"{name}: a benchmark has no name") from error
 
 
-_OF_ONE_MACHINE = ("device_key", "gpu_uuid", "device_kind", "cpu", "cpu_cores", "os")
-_OF_ONE_SIDE = (
-    *(*_OF_ONE_MACHINE, "versions", "python", "threads", "memory_mib"),
-    *("driver", "cuda", "compute_capability", "power_limit_w", "compute_mode", "mig"),
-)
-
-
 def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> None:
     """Refuse runs of several machines, and sides that changed between their runs."""
     first = measured[0][1]
     for which, runs in measured:
         for side, run, own in zip(SIDES, runs, first, strict=True):
             where = f"the {side}{f' of {which}' if which else ''}"
-            for name in _OF_ONE_MACHINE:
-                was, now = getattr(first[0].machine, name), getattr(run.machine, name)
-                if was != now:
-                    raise NotAsExpectedError(
-                        f"{where} ran on another machine: its {name.replace('_', ' ')} is "
-                        f"{now}, and that of the base is {was}"
-                    )
-            for name in _OF_ONE_SIDE:
-                if getattr(run.machine, name) != getattr(own.machine, name):
-                    raise NotAsExpectedError(
-                        f"{where} has other {name.replace('_', ' ')} than its counts have"
-                    )
+            if found := differing(first[0].machine, run.machine, ONE_MACHINE):
+                raise NotAsExpectedError(f"{where} ran on another machine than the base: {found}")
+            if found := differing(own.machine, run.machine, STACK):
+                raise NotAsExpectedError(f"{where} has another stack than its counts have: {found}")
 
 
-def _require_same_question(which: str, base: Run, head: Run) -> None:
-    """Refuse two runs that were not asked for the same, or that differ in what ratios are of."""
+def _asked_of_one(which: str, base: Run, head: Run) -> Iterator[str]:
+    """Name the benchmarks that one of two runs alone was asked for."""
     asked = [
         Counter((each.benchmark, each.cell) for each in run.info.manifest if not each.deselected)
         for run in (base, head)
     ]
-    if asked[0] != asked[1]:
-        name = next(iter((asked[0] - asked[1]) + (asked[1] - asked[0])))[0]
-        raise NotAsExpectedError(f"{which}: one side alone was asked for {name}")
+    for side, others in (("base", asked[0] - asked[1]), ("head", asked[1] - asked[0])):
+        yield from (f"{which}: the {side} alone was asked for {name}" for name, _ in others)
+
+
+def _require_same_reference(which: str, base: Run, head: Run) -> None:
+    """Refuse two runs that differ in what ratios are of."""
     if base.info.reference != head.info.reference:
         raise NotAsExpectedError(
             f"{which}: ratios are against {base.info.reference} in the base, and against "

@@ -11,7 +11,16 @@ import msgspec
 from whisperbench.errors import InputError, WhisperbenchError, one_line
 from whisperbench.pulls.api import Api
 from whisperbench.pulls.asking import ApiError
-from whisperbench.pulls.surroundings import FORKS, HEAD, NOBODY, Surroundings, require_commit
+from whisperbench.pulls.surroundings import (
+    EVENT,
+    FORKS,
+    HEAD,
+    NOBODY,
+    SCHEDULE,
+    Surroundings,
+    context_of,
+    require_commit,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +30,12 @@ class Resolved:
     pull: int | None
     """The number of the pull request; None where the event is of none."""
     head: str
-    base: str | None
-    """None where the head is measured alone."""
+    base: str
+    """What it is held against; on a schedule the head itself."""
 
     def as_output(self) -> str:
-        """Write it as a job's outputs: `pull`, `head` and `base`; what there is not is empty."""
-        return f"pull={self.pull or ''}\nhead={self.head}\nbase={self.base or ''}\n"
+        """Write it as a job's outputs `pull` (empty without one), `head` and `base`."""
+        return f"pull={self.pull or ''}\nhead={self.head}\nbase={self.base}\n"
 
 
 class NotMeasuredError(InputError):
@@ -42,7 +51,13 @@ class _MergeGroup(msgspec.Struct):
     merge_group: _Merge
 
 
+class _Repository(msgspec.Struct):
+    default_branch: str
+
+
 class _Push(msgspec.Struct):
+    ref: str
+    repository: _Repository
     before: str
     after: str
     forced: bool = False
@@ -58,19 +73,36 @@ def resolve(job: Surroundings, api: Api) -> Resolved:
         InputError: the event or what it names is not to be measured.
         ApiError: the API does not answer, or the status cannot be set.
     """
-    event = job.required("GITHUB_EVENT_NAME")
+    event = job.required(EVENT)
     if event not in EVENTS:
         raise InputError(
-            f"GITHUB_EVENT_NAME: {one_line(event)!r} is no event that may reach a GPU: use one of "
+            f"{EVENT}: {one_line(event)!r} is no event that may reach a GPU: use one of "
             f"{', '.join(EVENTS)}"
         )
     try:
         found = EVENTS[event](job, api)
+        if event != SCHEDULE:
+            _require_two_commits(found)
     except NotMeasuredError as error:
         _tell(job, api, error)
         raise
-    api.set_status(found.head, "pending", "is being measured", job.run_address)
+    api.set_status(
+        found.head, "pending", "is being measured", job.run_address, context=context_of(job)
+    )
     return found
+
+
+def _require_two_commits(found: Resolved) -> None:
+    """Refuse to hold a head against itself, which passes whatever it holds.
+
+    Raises:
+        NotMeasuredError: it is a pull request's.
+        InputError: it is not. No status is set, for the head may have earned one before.
+    """
+    if found.base != found.head:
+        return
+    said = f"{found.head[:10]} has no commit that its base lacks: there is nothing to measure"
+    raise InputError(said) if found.pull is None else NotMeasuredError(said)
 
 
 def _tell(job: Surroundings, api: Api, why: NotMeasuredError) -> None:
@@ -120,12 +152,20 @@ def _of_merge_group(job: Surroundings, _api: Api) -> Resolved:
 
 
 def _of_push(job: Surroundings, api: Api) -> Resolved:
-    """Take what a push has added.
+    """Take what a push to the default branch has added.
 
     Of a forced one the base is what the old and the new commits have in common, and of a new
-    branch the parent of its head.
+    branch the parent of its head. On another branch the commit before may be a regression of the
+    same pull request, so that a commit behind it would turn the status of the pull request's head
+    to a success.
     """
     push = _payload(job, _Push)
+    if push.ref != f"refs/heads/{push.repository.default_branch}":
+        raise InputError(
+            f"the push is to {one_line(push.ref)}, and not to the default branch "
+            f"{one_line(push.repository.default_branch)}: name the pull request by "
+            "workflow_dispatch, which holds all of it against its base"
+        )
     if push.deleted or push.after == NOBODY:
         raise InputError("the push deletes a branch: there is nothing to measure")
     head = require_commit(push.after, "after")
@@ -137,15 +177,16 @@ def _of_push(job: Surroundings, api: Api) -> Resolved:
 
 
 def _of_schedule(job: Surroundings, _api: Api) -> Resolved:
-    """Take the commit that the workflow was started on, alone."""
-    return Resolved(pull=None, head=job.commit("GITHUB_SHA"), base=None)
+    """Hold the commit that the workflow was started on against itself: is the runner right?"""
+    head = job.commit("GITHUB_SHA")
+    return Resolved(pull=None, head=head, base=head)
 
 
 EVENTS: dict[str, Callable[[Surroundings, Api], Resolved]] = {
     "workflow_dispatch": _of_dispatch,
     "merge_group": _of_merge_group,
     "push": _of_push,
-    "schedule": _of_schedule,
+    SCHEDULE: _of_schedule,
 }
 """The events that may reach a GPU: none that a stranger can cause."""
 

@@ -24,6 +24,18 @@ NEEDS = "NEEDS"
 FORKS = "WHISPERBENCH_FORKS"
 """Variable that is `reviewed` where a reviewed head of a fork may be measured."""
 
+GATE = "whisperbench/gate"
+"""Name of the status that a pull request needs: of a commit held against what it grew from."""
+
+RUNNER = "whisperbench/runner"
+"""Name of the status of a commit held against itself, which speaks of the runner alone."""
+
+EVENT = "GITHUB_EVENT_NAME"
+"""Variable that names the event that started the workflow."""
+
+SCHEDULE = "schedule"
+"""The event on which a commit is held against itself."""
+
 NOBODY = "0" * 40
 """The commit that a push names where there is none: before the first, after the last."""
 
@@ -147,6 +159,17 @@ def require_commit(value: str, where: str) -> str:
             "digits of it"
         )
     return value
+
+
+def context_of(job: Surroundings) -> str:
+    """Return the name of the status that a job's event sets.
+
+    On a schedule it is not the gate's: that would replace what the commit has earned.
+
+    Raises:
+        InputError: the event is not known.
+    """
+    return RUNNER if job.required(EVENT) == SCHEDULE else GATE
 
 
 class _Needed(msgspec.Struct):

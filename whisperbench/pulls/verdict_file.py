@@ -36,6 +36,8 @@ class PullVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """In one line."""
     markdown: str
     """In full, for a comment."""
+    title: str = ""
+    """Of the comment; empty where the state says it all."""
     annotations: tuple[Annotation, ...] = ()
     """The worst first."""
 

@@ -45,6 +45,18 @@ def in_a_line(found: Comparison) -> str:
     return f"{counted(decided, 'figure')} no worse than the base's{better}{open_}"
 
 
+def title(found: Comparison) -> str:
+    """Say in a few words what a comparison comes to, for a heading."""
+    verdicts = {each.verdict.verdict for each in found.failing}
+    if "regressed" in verdicts:
+        return "worse than the base"
+    if "over-limit" in verdicts:
+        return "over a limit"
+    if found.exit_code == ExitCode.OK:
+        return "no worse than the base"
+    return "not shown to be as good as the base"
+
+
 def in_full(found: Comparison) -> str:
     """Write a comparison as Markdown: what does not pass comes first."""
     ordered = sorted(found.judged, key=lambda each: WORST.index(each.verdict.verdict))
