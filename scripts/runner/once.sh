@@ -18,6 +18,8 @@ fail() { # words
 if [[ $# -ne 2 ]]; then fail "name the folder of the runner and a folder to work in"; fi
 runner=$1 work=$2
 if ! [[ -x $runner/run.sh ]]; then fail "$runner: holds no Actions runner: run.sh is not there"; fi
+# The runner would let the steps with `if: always()` run where its hook is not there.
+if ! [[ -r $here/job-started.sh ]]; then fail "$here/job-started.sh: cannot be read"; fi
 if [[ -d $work && -n $(ls -A "$work") ]]; then fail "$work: is not empty: it may be in use"; fi
 for name in CUDA_VISIBLE_DEVICES WHISPERBENCH_LOCKS WHISPERBENCH_REPOSITORY; do
     if [[ -z ${!name+set} ]]; then fail "$name is not set: docs/runners.md says to what"; fi
@@ -27,7 +29,8 @@ if [[ -z $jit ]]; then fail "standard input has no just-in-time configuration"; 
 
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
-cp -R "$runner/." "$work/"
+# With its times, by which the doctor tells how old it is.
+cp -a "$runner/." "$work/"
 {
     printf 'ACTIONS_RUNNER_HOOK_JOB_STARTED=%s/job-started.sh\n' "$here"
     compgen -e | grep -E '^(CUDA_VISIBLE_DEVICES|HF_HOME|(PIP|UV|WHISPERBENCH)_[A-Z_]+)$' |

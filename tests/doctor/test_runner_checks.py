@@ -34,6 +34,7 @@ def install(folder: Path, said: str, days: float = 3, hook: str = "/opt/job-star
     listener.parent.mkdir(parents=True)
     listener.write_text(f"#!/bin/sh\n{said}\n")
     listener.chmod(0o755)
+    (folder / ".runner").write_text("{}")
     (folder / ".env").write_text(f"LANG=C.UTF-8\n{runner_checks.HOOK}={hook}\n" if hook else "")
     then = time.time() - days * 86400
     os.utime(listener, (then, then))
@@ -72,6 +73,21 @@ def test_a_runner(
     found = examined()
     assert found[0] == state
     assert text in found[1]
+
+
+def test_a_runner_that_is_copied_for_each_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder without a configuration takes no job, so that it needs no hook; its age counts."""
+    install(tmp_path, "echo 2.336.0", hook="")
+    (tmp_path / ".runner").unlink()
+    monkeypatch.setenv(runner_checks.FOLDER, str(tmp_path))
+    assert examined()[0] == "fine"
+    assert "it is copied for each job" in examined()[1]
+    then = time.time() - 31 * 86400
+    os.utime(tmp_path / runner_checks.LISTENER, (then, then))
+    assert examined()[0] == "advice"
+    assert "is 31 days old" in examined()[1]
 
 
 def test_the_runner_of_this_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

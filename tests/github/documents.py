@@ -76,7 +76,7 @@ class Document:
     def events(self) -> Mapping[str, Any]:
         """What starts a workflow, with its filters."""
         # YAML 1.1, which PyYAML reads, takes the word for a truth value.
-        found = self.content.get("on", self.content.get(True))  # type: ignore[call-overload]
+        found = self.content.get("on", self.content.get(True, {}))  # type: ignore[call-overload]
         if isinstance(found, str):
             found = [found]
         return found if isinstance(found, dict) else dict.fromkeys(found)

@@ -83,10 +83,10 @@ class _Parser:
     def equal(self) -> Any:
         """Read what is equal, or is not."""
         left = self.one()
+        # GitHub takes what there is not for an empty text.
         if self.takes("=="):
-            return left == self.one()
+            return _text(left) == _text(self.one())
         if self.takes("!="):
-            # GitHub takes what there is not for an empty text.
             return _text(left) != _text(self.one())
         return left
 

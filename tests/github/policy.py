@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.github.documents import Repository
+from tests.github.runner_policy import expressions
 
 SAFE_EVENTS = {"workflow_dispatch", "merge_group", "push", "schedule", "workflow_call"}
 """What may start a job on a machine of ours: none of these can a stranger cause."""
@@ -22,12 +23,14 @@ Rule = Callable[[Repository], Iterator[str]]
 
 
 def events_that_reach_a_runner(repository: Repository) -> Iterator[str]:
-    """A job on a machine of ours is started by safe events alone, pushes by named branches."""
+    """A job on a machine of ours is started by safe events alone, pushes to named branches."""
     for workflow, job in repository.reaching_us():
         for event in sorted(set(workflow.events) - SAFE_EVENTS):
             yield f"{workflow.path}: {job.name}: {event} reaches a runner"
         push = workflow.events.get("push", {"branches": ["none"]}) or {}
-        if not push.get("branches") or any("*" in each for each in push["branches"]):
+        named = push.get("branches") or ["*"]
+        # Beside `branches` each other filter adds what it names, tags of any branch among it.
+        if set(push) != {"branches"} or any(re.search(r"[*?+!\[]", each) for each in named):
             yield f"{workflow.path}: {job.name}: a push to any branch reaches a runner"
 
 
@@ -36,13 +39,6 @@ def no_dangerous_event(repository: Repository) -> Iterator[str]:
     for workflow in repository.workflows():
         for event in sorted(set(workflow.events) & DANGEROUS_EVENTS):
             yield f"{workflow.path}: {event}"
-
-
-def schedules_ask_whether_a_runner_is_there(repository: Repository) -> Iterator[str]:
-    """A schedule reaches a machine of ours only where a variable says that there is one."""
-    for workflow, job in repository.reaching_us():
-        if "schedule" in workflow.events and "vars." not in str(job.content.get("if", "")):
-            yield f"{workflow.path}: {job.name}: a schedule queues it where there is no runner"
 
 
 def permissions_begin_empty(repository: Repository) -> Iterator[str]:
@@ -109,16 +105,19 @@ def jobs_end(repository: Repository) -> Iterator[str]:
 
 
 def one_measurement_a_card(repository: Repository) -> Iterator[str]:
-    """A job on a machine of ours waits for the one before it, and ends none."""
+    """A job on a machine of ours ends no other, and waits for none of another run.
+
+    GitHub cancels all but one that wait in a group. The card's lock lets them follow each other.
+    """
     for workflow in repository.workflows():
         for job in workflow.jobs:
             group = job.content.get("concurrency")
             if job.self_hosted and not (
                 isinstance(group, dict)
-                and group.get("group")
+                and "${{" in str(group.get("group"))
                 and group.get("cancel-in-progress") is False
             ):
-                yield f"{workflow.path}: {job.name}: has no group that lets the one before it end"
+                yield f"{workflow.path}: {job.name}: has no group of its own"
 
 
 def runs_are_not_cancelled(repository: Repository) -> Iterator[str]:
@@ -130,15 +129,14 @@ def runs_are_not_cancelled(repository: Repository) -> Iterator[str]:
 
 
 def no_secret(repository: Repository) -> Iterator[str]:
-    """No secret is named or handed on, and the job's token reaches no machine of ours."""
+    """No secret is named or handed on, by any way of writing it."""
     for document in repository.documents():
-        if re.search(r"\bsecrets\s*[.\[:]", document.text):
+        if any(re.search(r"\bsecrets\b", each) for each in expressions(document.content)) or any(
+            "secrets" in part
+            for part in (*(job.content for job in document.jobs), *document.events.values())
+            if isinstance(part, dict)
+        ):
             yield f"{document.path}: names a secret"
-        ours = [job.content for job in document.jobs if job.self_hosted]
-        if not document.is_workflow:
-            ours = [document.content]
-        if any("github.token" in json.dumps(each, default=str) for each in ours):
-            yield f"{document.path}: the token reaches a runner"
 
 
 def no_cache_on_a_runner(repository: Repository) -> Iterator[str]:
@@ -267,7 +265,6 @@ def hosted_labels_do_not_move(repository: Repository) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     events_that_reach_a_runner,
     no_dangerous_event,
-    schedules_ask_whether_a_runner_is_there,
     permissions_begin_empty,
     permissions_are_few,
     actions_are_pinned,

@@ -39,6 +39,7 @@ def test_a_regression(gate: Gate) -> None:
     assert gate.run() == "failure", gate.machine and gate.machine.log
     assert "2 of 3 figures regressed: encoder_aten_ops +1.00 %" in gate.description()
     assert "100 to 101" in gate.hub.comments[0]["body"]
+    assert gate.base[:10] in gate.hub.comments[0]["body"]
     assert gate.machine is not None
     assert gate.machine.results["measure"] == "success"
     assert "::error" in gate.machine.log
@@ -111,6 +112,13 @@ def test_the_example_of_the_documentation() -> None:
     granted = [each.content["permissions"] for each in workflow(GATE).jobs]
     for name, level in (pair for each in granted for pair in each.items()):
         assert job.content["permissions"][name] in (level, "write")
+
+
+def test_no_base_is_guessed() -> None:
+    """Without a base from the first job there is none: a head held against itself is no pass."""
+    text = (ROOT / GATE).read_text(encoding="utf-8")
+    assert "needs.resolve.outputs.base }}" in text
+    assert "outputs.base ||" not in text
 
 
 def test_the_documentation_shows_the_example_as_it_is() -> None:

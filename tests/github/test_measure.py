@@ -42,6 +42,86 @@ def test_what_is_no_commit(name: str, commit: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+TELLS = """#!/usr/bin/env bash
+env -0 >"$TOLD"
+exit 7
+"""
+"""Stands where the measurement is started, and tells what it finds."""
+
+
+def measured_with(tmp_path: Path, **variables: str) -> dict[str, str]:
+    """Run the script; return the variables that the measurement finds."""
+    copied = suite(tmp_path / "suite")
+    (copied / "scripts" / "runner" / "with-card.sh").write_text(TELLS)
+    own = programs(tmp_path / "programs")
+    done = subprocess.run(
+        ["bash", str(copied / SCRIPT)],
+        env=clean_variables()
+        | {
+            "PATH": f"{own}{os.pathsep}{os.environ['PATH']}",
+            "RUNNER_TEMP": str(tmp_path / "temp"),
+            "TOLD": str(tmp_path / "told"),
+            "WHISPERBENCH_BASE": COMMIT,
+            "WHISPERBENCH_HEAD": COMMIT,
+        }
+        | variables,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+    pairs = (tmp_path / "told").read_text().rstrip("\0").split("\0")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def test_nothing_is_fetched(tmp_path: Path) -> None:
+    """The measurement is told to stay away from the hub, and to keep its files in this job."""
+    found = measured_with(tmp_path)
+    assert (found["HF_HUB_OFFLINE"], found["TRANSFORMERS_OFFLINE"]) == ("1", "1")
+    assert found["WHISPERBENCH_CACHE"] == str(tmp_path / "temp" / "whisperbench" / "cache")
+
+
+@pytest.mark.parametrize(
+    ("given", "wait_s"),
+    [
+        ({}, "1800"),
+        ({"WHISPERBENCH_MINUTES": "90"}, "2700"),
+        ({"WHISPERBENCH_MINUTES": "90", "WHISPERBENCH_LOCK_WAIT_S": "5"}, "5"),
+    ],
+    ids=str,
+)
+def test_the_wait_leaves_time_to_measure(
+    given: dict[str, str], wait_s: str, tmp_path: Path
+) -> None:
+    """A job waits for the card for half of its minutes, unless the runner says how long."""
+    found = measured_with(tmp_path, **given)
+    assert found["WHISPERBENCH_LOCK_WAIT_S"] == wait_s
+
+
+@pytest.mark.parametrize("minutes", ["0", "1.5", "many", "-1", "07", "99999", "1\n::error::x"])
+def test_what_is_no_number_of_minutes(minutes: str, tmp_path: Path) -> None:
+    """It is one line, before anything is installed."""
+    done = subprocess.run(
+        ["bash", str(ROOT / SCRIPT)],
+        env=clean_variables()
+        | {
+            "RUNNER_TEMP": str(tmp_path),
+            "WHISPERBENCH_BASE": COMMIT,
+            "WHISPERBENCH_HEAD": COMMIT,
+            "WHISPERBENCH_MINUTES": minutes,
+        },
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "is no number of minutes" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_a_job_that_is_cancelled(number: signal.Signals, tmp_path: Path) -> None:
     """The runner signals the step's shell alone: all processes end, and the card is free again."""

@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.github import code_policy, policy
+from tests.github import code_policy, policy, runner_policy
 from tests.github.documents import Repository
 from tests.github.policy import Rule
 from whisperbench.asked.checkout import ROOT
 
 CI, GATE, GPU = (f".github/workflows/{name}.yml" for name in ("ci", "whisperbench-gate", "gpu"))
 ACTION = ".github/actions/measure/action.yml"
+SCRIPT = ".github/actions/measure/measure.sh"
+FLEET = "docs/examples/fleet.yml"
 EXAMPLE = "docs/examples/whisper-gate.yml"
 MEASURE = "needs: resolve\n    runs-on: ${{ fromJSON(inputs.runner) }}"
 
@@ -41,10 +43,29 @@ BREAKS = (
     Break(policy.no_dangerous_event, CI, "pull_request:", "pull_request_target:"),
     Break(policy.no_dangerous_event, EXAMPLE, "workflow_dispatch:", "issue_comment:"),
     Break(
-        policy.schedules_ask_whether_a_runner_is_there,
+        policy.events_that_reach_a_runner,
         GPU,
-        "vars.WHISPERBENCH_RUNNER != '' || github",
-        "github",
+        "branches: [main]",
+        'branches: [main]\n    tags: ["v1"]',
+    ),
+    Break(policy.events_that_reach_a_runner, GPU, "[main]", '["release-?"]'),
+    Break(
+        runner_policy.schedules_ask_whether_a_runner_is_there,
+        GPU,
+        "vars.WHISPERBENCH_RUNNER != ''",
+        "vars.WHISPERBENCH_RUNNER == ''",
+    ),
+    Break(
+        runner_policy.schedules_ask_whether_a_runner_is_there,
+        GPU,
+        "github.event_name == 'workflow_dispatch'",
+        "github.event_name != 'x'",
+    ),
+    Break(
+        runner_policy.schedules_ask_whether_a_runner_is_there,
+        GPU,
+        "    if: ${{ vars",
+        "    # ${{ vars",
     ),
     Break(policy.permissions_begin_empty, CI, "permissions: {}", "permissions: read-all"),
     Break(policy.permissions_begin_empty, CI, "permissions: {}\n", ""),
@@ -81,13 +102,68 @@ BREAKS = (
     Break(
         policy.one_measurement_a_card, GATE, "    concurrency:\n      group:", "    env:\n      g:"
     ),
+    Break(policy.one_measurement_a_card, GATE, "${{ inputs.card || github.run_id }}", "gpu"),
     Break(
         policy.runs_are_not_cancelled, GPU, "cancel-in-progress: false", "cancel-in-progress: true"
     ),
     Break(policy.no_secret, GATE, "${{ github.token }}", "${{ secrets.GITHUB_TOKEN }}"),
     Break(policy.no_secret, EXAMPLE, "    with:", "    secrets: inherit\n    with:"),
-    Break(policy.no_secret, GATE, "repository: repository", "repository: ${{ github.token }}"),
-    Break(policy.no_secret, ACTION, "${{ inputs.base }}", "${{ github.token }}"),
+    Break(policy.no_secret, ACTION, "${{ inputs.base }}", "${{ toJSON(secrets) }}"),
+    Break(policy.no_secret, GATE, "    inputs:\n", "    secrets:\n      a: {}\n    inputs:\n"),
+    *(
+        Break(runner_policy.values_on_a_runner_are_harmless, file, old, f"${{{{ {asked} }}}}")
+        for asked in (
+            "github.token",
+            "github['token']",
+            "toJSON(github)",
+            "toJSON(secrets)",
+            "inputs.base || github.token",
+            "needs.*.outputs",
+            "env.TOKEN",
+        )
+        for file, old in (
+            (ACTION, "${{ inputs.base }}"),
+            (GATE, "${{ inputs.options }}"),
+            (GPU, "${{ inputs.head }}"),
+            (FLEET, "${{ matrix.card }}"),
+        )
+    ),
+    Break(
+        runner_policy.values_on_a_runner_are_harmless,
+        GATE,
+        "permissions: {}\n",
+        "permissions: {}\nenv: {A: '${{ github.token }}'}\n",
+    ),
+    Break(
+        runner_policy.measured_under_the_lock,
+        SCRIPT,
+        'bash "$suite/scripts/runner/with-card.sh" ',
+        "",
+    ),
+    Break(
+        runner_policy.measured_under_the_lock,
+        FLEET,
+        "run: bash scripts/fleet_shard.sh",
+        "run: python3 -m pytest benchmarks/",
+    ),
+    Break(
+        runner_policy.measured_under_the_lock,
+        "scripts/fleet_shard.sh",
+        "bash scripts/runner/with-card.sh ",
+        "",
+    ),
+    Break(runner_policy.each_commit_has_a_run_of_its_own, GPU, "github.sha }}", "github.ref }}"),
+    Break(runner_policy.each_commit_has_a_run_of_its_own, CI, "github.run_id", "github.ref"),
+    Break(runner_policy.measured_offline, SCRIPT, "HF_HUB_OFFLINE=1 ", ""),
+    Break(
+        runner_policy.measured_offline, SCRIPT, "TRANSFORMERS_OFFLINE=1", "TRANSFORMERS_OFFLINE=0"
+    ),
+    Break(
+        runner_policy.what_is_measured_was_named_whole,
+        FLEET,
+        "ref: ${{ needs.resolve.outputs.head }}",
+        "ref: ${{ inputs.head }}",
+    ),
     Break(
         policy.no_cache_on_a_runner,
         GATE,
@@ -165,7 +241,7 @@ BREAKS = (
     Break(code_policy.revisions_are_pinned, "benchmarks/suite.toml", '["nano"]', '["a/b@main"]'),
 )
 
-RULES = (*policy.RULES, *code_policy.RULES)
+RULES = (*policy.RULES, *runner_policy.RULES, *code_policy.RULES)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -179,6 +255,7 @@ def copy(tmp_path: Path) -> Path:
     """The part of the repository that the checklist is about, without its code."""
     for name in (".github", "docs/examples", "scripts/runner"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "scripts" / "fleet_shard.sh", tmp_path / "scripts")
     (tmp_path / "benchmarks").mkdir()
     shutil.copy(ROOT / "benchmarks" / "suite.toml", tmp_path / "benchmarks")
     return tmp_path

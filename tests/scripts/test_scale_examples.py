@@ -91,11 +91,87 @@ def test_the_matrix_has_every_shard_of_every_card() -> None:
     matrix = jobs["measure"]["strategy"]["matrix"]
     shards = matrix["shard"]
     assert shards == list(range(1, len(shards) + 1))
-    assert jobs["measure"]["env"]["SHARD"] == f"${{{{ matrix.shard }}}}/{len(shards)}"
+    (measuring,) = [step for step in jobs["measure"]["steps"] if "run" in step]
+    assert measuring["env"]["SHARD"] == f"${{{{ matrix.shard }}}}/{len(shards)}"
     (table,) = [step for step in jobs["table"]["steps"] if "fleet_table" in step.get("run", "")]
     assert table["env"]["CARDS"].split() == matrix["card"]
     for job in jobs.values():
         assert not any("${{" in step.get("run", "") for step in job["steps"])
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (COMMIT, 0),
+        ("main", 1),
+        ("", 1),
+        (COMMIT[:39], 1),
+        (COMMIT.upper(), 1),
+        (f"{COMMIT}\nhead={COMMIT[::-1]}", 1),
+    ],
+)
+def test_the_fleet_measures_a_commit_alone(head: str, code: int, tmp_path: Path) -> None:
+    """A branch could be another commit by the time that a runner takes it."""
+    resolve = read("fleet.yml")["jobs"]["resolve"]
+    (step,) = resolve["steps"]
+    assert resolve["outputs"] == {"head": "${{ steps.resolve.outputs.head }}"}
+    output = tmp_path / "output"
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        env={"PATH": os.environ["PATH"], "HEAD": head, "GITHUB_OUTPUT": str(output)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert (output.read_text() if output.exists() else "") == (f"head={COMMIT}\n" * (not code))
+
+
+PYTHON = """#!/usr/bin/env bash
+if [[ $1 == -c ]]; then exec {python} "$@"; fi
+if [[ "$1 $2" == "-m venv" ]]; then mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; exit; fi
+if [[ "$1 $2" == "-m pytest" ]]; then
+    flock --nonblock "$WHISPERBENCH_LOCKS/cpu.lock" true
+    held=$?
+fi
+echo "$HF_HUB_OFFLINE $TRANSFORMERS_OFFLINE $held $*" >>{told}
+"""
+"""A Python whose venv is itself; it tells what it is asked, and whether the card's lock is held."""
+
+
+def test_a_shard_of_the_fleet(tmp_path: Path) -> None:
+    """It is measured in an environment of the job, with tested versions, under the card's lock."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "locks").mkdir()
+    python = tmp_path / "bin" / "python3"
+    python.write_text(PYTHON.format(python=sys.executable, told=tmp_path / "told"))
+    python.chmod(0o755)
+    (step,) = [step for step in read("fleet.yml")["jobs"]["measure"]["steps"] if "run" in step]
+    subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        cwd=ROOT,
+        env={
+            "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "RUNNER_TEMP": str(tmp_path),
+            "WHISPERBENCH_LOCKS": str(tmp_path / "locks"),
+            "CUDA_VISIBLE_DEVICES": "",
+            "CARD": "h100",
+            "SHARD": "2/2",
+            "WHISPERBENCH_ARGUMENTS": step["env"]["WHISPERBENCH_ARGUMENTS"],
+        },
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    installed, measured = (tmp_path / "told").read_text().splitlines()
+    assert "-c constraints.txt -r " in installed
+    assert "torch>=" in (tmp_path / "whisperbench" / "needs.txt").read_text()
+    assert measured == (
+        "1 1 1 -m pytest benchmarks/ --shard 2/2 --result h100-2.json --model dummy:large-v3-turbo"
+    )
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ for Jobs" all the same."""
 
 LISTENER = Path("bin") / "Runner.Listener"
 HOOK = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
+CONFIGURED = ".runner"
+"""File of a runner that takes jobs. A folder that is copied for each job has none."""
 _TIMEOUT_S = 20.0
 
 
@@ -49,6 +51,8 @@ def actions_runner(_patient: Patient) -> Answer:
             f"{text} is {days:.0f} days old: GitHub gives no jobs to one that has not taken a "
             f"release within {DAYS} days, and it says nothing: update it where there is a newer one"
         )
+    if not (folder / CONFIGURED).is_file():
+        return "fine", f"{text}, {days:.0f} days old; it is copied for each job, and serves none"
     if not _has_hook(folder):
         return "advice", (
             f"{text} has no {HOOK} in its .env, so that it refuses no job: set it to "

@@ -12,13 +12,20 @@ for commit in "$base" "$head"; do
         exit 2
     fi
 done
+minutes=${WHISPERBENCH_MINUTES:-60}
+if ! [[ $minutes =~ ^[1-9][0-9]{0,3}$ ]]; then
+    printf '::error::%q is no number of minutes\n' "$minutes"
+    exit 2
+fi
 read -r -a options <<<"${WHISPERBENCH_OPTIONS:-}"
 read -r -a arguments <<<"${WHISPERBENCH_ARGUMENTS:-}"
 
 # Nothing is fetched from the hub: the runner's HF_HOME has the models, and cannot be written.
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 WHISPERBENCH_CACHE=$work/cache
+# Half the time for the card, half for the environments and the measurement.
+export WHISPERBENCH_LOCK_WAIT_S=${WHISPERBENCH_LOCK_WAIT_S:-$((minutes * 30))}
 rm -rf "$work/measured"
-mkdir -p "$work/measured" "$WHISPERBENCH_CACHE"
+mkdir -p "$work/measured" "$WHISPERBENCH_CACHE" "$suite/results"
 if [[ -n ${WHISPERBENCH_DUMMIES:-} ]]; then
     ln -sfn "$WHISPERBENCH_DUMMIES" "$WHISPERBENCH_CACHE/dummies"
 fi
