@@ -27,8 +27,8 @@ from whisperbench.whisper.dummy import ensure_dummy
 
 RunSuite = Callable[..., "subprocess.CompletedProcess[str]"]
 
-QUICK = ("--model", "dummy:tiny", "--tokens", "3", "--rounds", "1", "--clip", "yes")
-"""A cell of random weights that is through in seconds."""
+QUICK = ("--model", "dummy:tiny:1", "--tokens", "3", "--rounds", "1", "--clip", "yes")
+"""A cell of random weights that is through in seconds: of one layer of each kind."""
 
 TIMEOUT_S = 480.0
 """Far more than a run takes here, also beside others on two slow cores."""
@@ -121,7 +121,7 @@ def share(shared_folder: Path, cache: Path) -> Callable[..., Shared]:
 
 @pytest.fixture(scope="session")
 def whole_run(share: Callable[..., Shared]) -> Shared:
-    """A cell through every benchmark, as a user runs it: dummy:tiny in int8."""
+    """A cell through every benchmark, as a user runs it: dummy:tiny:1 in int8."""
     return share("whole_run", *QUICK, "--precision", "int8")
 
 
@@ -156,6 +156,14 @@ def dummy_tiny(cache: Path) -> Checkpoint:
     """The checkpoint of dummy:tiny."""
     return Checkpoint(
         spec=ModelSpec.parse("dummy:tiny"), folder=ensure_dummy("tiny", cache), fingerprint=""
+    )
+
+
+@pytest.fixture(scope="session")
+def shallow(cache: Path) -> Checkpoint:
+    """The checkpoint of dummy:tiny:1."""
+    return Checkpoint(
+        spec=ModelSpec.parse("dummy:tiny:1"), folder=ensure_dummy("tiny:1", cache), fingerprint=""
     )
 
 

@@ -1,7 +1,7 @@
 """A third accelerator: the CPU in disguise, as its one module and its one row.
 
-A pytest plugin, by `-p tests.devices.disguise`. Fresh processes import this module for the class
-that is pickled to them, so pytest is not imported here.
+Fresh processes import this module for the class that is pickled to them, so pytest is not imported
+here. A test puts the row among `ACCELERATORS`, and takes it out again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.host import HostDevice
-from whisperbench.devices.registry import ACCELERATORS, AcceleratorRow
+from whisperbench.devices.registry import AcceleratorRow
 
 if TYPE_CHECKING:
     from whisperbench.devices.device import DeviceFacts
@@ -34,7 +34,7 @@ class DisguisedDevice(HostDevice):
         return replace(super().facts(), kind=KIND, name="Masked One")
 
 
-ACCELERATORS[KIND] = AcceleratorRow(
+ROW = AcceleratorRow(
     kind=KIND,
     profile="cpu",
     indexed=False,

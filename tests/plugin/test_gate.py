@@ -40,7 +40,7 @@ def test_a_run_is_held_against_its_baseline(
     )
     assert done.returncode == 1
     assert "1 regressed" in done.stdout
-    assert "missing: front end, dummy:tiny int8" in done.stdout
+    assert "missing: front end, dummy:tiny:1 int8" in done.stdout
     said = f"decode_aten_ops: {ops['processes'][0]:.0f} to {ops['processes'][0] + 1:.0f}"
     assert said in done.stdout
     assert "Traceback" not in done.stdout
@@ -82,10 +82,7 @@ def test_undecided_wall_time_is_told_and_fails_nothing(
 
     Where suite.toml requires wall time, the same run leaves with 3.
     """
-    judged = (
-        *("--model", "nano", "--precision", "fp32", "--clip", "yes"),
-        *("--tokens", "3", "--rounds", "1", "-k", "transcribe and fixed"),
-    )
+    judged = (*(*QUICK, "--precision", "fp32", "-k", "transcribe and fixed"),)
     assert run_here(*judged).returncode == 0
     kept = tmp_path / "baseline.json"
     kept.write_bytes(baseline.merge([tmp_path / "run.json"]))

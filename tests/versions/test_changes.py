@@ -146,8 +146,8 @@ def test_a_layer_hides_what_lies_under_it(environments: list[Path], tmp_path: Pa
     (above / "pack" / "b.py").unlink()
     write(below, extra__c_py=CODE)
     files = installed_in(base).files
-    assert files["pack/a.py"] == above / "pack" / "a.py"
-    assert files["extra/c.py"] == below / "extra" / "c.py"
+    assert files["pack/a.py"] == str(above / "pack" / "a.py")
+    assert files["extra/c.py"] == str(below / "extra" / "c.py")
     assert installed_in(base).versions == {"some-pack": "1.0"}
     named = {each.file for each in changes_of_interpreters(base, head).functions}
     assert named == {"pack/__init__.py", "pack/a.py", "pack/b.py"}

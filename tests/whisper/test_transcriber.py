@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import JFK, TINY_EN, WORDS
+from tests.conftest import TINY_EN
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
@@ -34,9 +34,9 @@ def load(checkpoint: Checkpoint, precision: str = "fp32") -> LoadedModel:
 
 
 @pytest.fixture(scope="module")
-def loaded(dummy_tiny: Checkpoint) -> LoadedModel:
-    """dummy:tiny in fp32; tests that change it load their own."""
-    return load(dummy_tiny)
+def loaded(shallow: Checkpoint) -> LoadedModel:
+    """dummy:tiny:1 in fp32; tests that change it load their own."""
+    return load(shallow)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,9 @@ def test_a_token_step_continues_what_generate_does(
     assert token == int(logits[0, -1].argmax())
 
 
-def test_garbage_is_refused(dummy_tiny: Checkpoint, short: Audio) -> None:
+def test_garbage_is_refused(shallow: Checkpoint, short: Audio) -> None:
     """Too few tokens, ids outside of the vocabulary and logits that are NaN are each refused."""
-    model = load(dummy_tiny)
+    model = load(shallow)
     transcriber = model.transcriber([short])
     done = transcriber.transcribe(4)
     with pytest.raises(InvalidMeasurementError, match="instead of"):
@@ -137,7 +137,7 @@ def test_garbage_is_refused(dummy_tiny: Checkpoint, short: Audio) -> None:
     with pytest.raises(InvalidMeasurementError, match="outside of the vocabulary"):
         transcriber.require_fixed(wild, 4)
     with torch.no_grad():
-        model.model.model.decoder.layers[2].fc1.weight[0, 0] = float("nan")
+        model.model.model.decoder.layers[0].fc1.weight[0, 0] = float("nan")
     with pytest.raises(InvalidMeasurementError, match="not finite"):
         transcriber.require_fixed(done, 4)
     untold = replace(short, clip=Clip(name="untold", file="", text=None, language="en"))
@@ -194,12 +194,12 @@ def test_silence_and_noise_run(loaded: LoadedModel, short: Audio) -> None:
 @pytest.mark.skipif(not TINY_EN.is_dir(), reason="set WHISPERBENCH_TINY_EN to its checkpoint")
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_real_whisper_hears_the_sentence(precision: str) -> None:
-    """Real tiny.en transcribes JFK's sentence and the suite's clips, in fp32 and in int8."""
+    """Real tiny.en transcribes the suite's longer clips, in fp32 and in int8.
+
+    The shorter ones are heard by tests/measure/quality/test_hearing.py, and JFK's sentence by
+    tests/plugin/test_run.py.
+    """
     model = load(resolve_checkpoint(ModelSpec.parse(str(TINY_EN))), precision)
-    if JFK.is_file():
-        clip = Clip(name="jfk", file=str(JFK), text=None, language="en")
-        done = model.transcriber([load_audio(clip)]).transcribe(None)
-        assert done.texts[0].endswith(WORDS)
-    for name in ("yes", "harbour", "mountain"):
+    for name in ("harbour", "mountain"):
         transcriber = model.transcriber([load_audio(MANIFEST[name])])
         assert (transcriber.require_words(transcriber.transcribe(None), 0.5) or 0.0) <= 0.12

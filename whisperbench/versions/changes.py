@@ -11,7 +11,7 @@ from whisperbench.errors import InputError, one_line
 from whisperbench.results.reach import MODULE, Change, Changes, ClosedFile, Entered
 from whisperbench.versions.files import FilePair, differing, folder_files
 from whisperbench.versions.functions import differences
-from whisperbench.versions.installed import Installed, installed_in
+from whisperbench.versions.installed import Installed, Listed, installed_in
 
 SUITE = ("baselines", "benchmarks", "conftest.py", "fixtures", "results", "whisperbench")
 """Of a repository that holds the suite, what is the suite's: it measures both sides, as the head
@@ -99,7 +99,8 @@ def differing_interpreters(base: Path, head: Path) -> Differing:
     """
     if base.absolute() == head.absolute():  # links apart: a venv's python is one
         return Differing()
-    one, two = installed_in(base), installed_in(head)
+    listed = Listed()
+    one, two = installed_in(base, listed), installed_in(head, listed)
     same = {name for name, digest in one.hashes.items() if two.hashes.get(name) == digest}
     pairs = differing(
         one.files,
@@ -151,7 +152,7 @@ def _first(installed: Installed) -> Path:
 def _are_whole(one: Installed, two: Installed, name: str) -> bool:
     """Whether a large file has the size, on both sides, that its installer wrote down."""
     try:
-        sizes = {each.files[name].stat().st_size for each in (one, two)}
+        sizes = {Path(each.files[name]).stat().st_size for each in (one, two)}
     except (KeyError, OSError):
         return False
     return sizes == {int(one.hashes[name].rpartition(" ")[2])}

@@ -59,10 +59,11 @@ def folder_files(folder: Path, leave_out: Collection[str] = ()) -> dict[str, Pat
 
 def is_idle(name: str) -> bool:
     """Whether nothing of what is measured can depend on a file: documentation, or a hidden one."""
-    parts = name.split("/")
-    last = parts[-1]
-    hidden = any(part.startswith(".") for part in parts)
-    return hidden or Path(last).suffix.lower() in _IDLE or last in _IDLE_NAMES
+    if name.startswith(".") or "/." in name:
+        return True
+    last = name.rpartition("/")[2]
+    _, dot, suffix = last.rpartition(".")
+    return f"{dot}{suffix}".lower() in _IDLE or last in _IDLE_NAMES
 
 
 def _listed_by_git(folder: Path) -> list[str] | None:
@@ -113,8 +114,8 @@ def _walked(folder: Path) -> Iterator[str]:
 
 
 def differing(
-    base: Mapping[str, Path],
-    head: Mapping[str, Path],
+    base: Mapping[str, Path] | Mapping[str, str],
+    head: Mapping[str, Path] | Mapping[str, str],
     *,
     base_folder: Path,
     head_folder: Path,
@@ -140,8 +141,8 @@ def differing(
         found.append(
             FilePair(
                 file=name,
-                base=one or base_folder / name,
-                head=two or head_folder / name,
+                base=Path(one or base_folder / name),
+                head=Path(two or head_folder / name),
                 in_base=one is not None,
                 in_head=two is not None,
             )
@@ -149,18 +150,21 @@ def differing(
     return found
 
 
-def _is_same(one: Path, two: Path) -> bool:
+def _is_same(one: Path | str, two: Path | str) -> bool:
     """Whether two files hold the same.
 
     Raises:
         InputError: one cannot be read.
     """
+    if one == two:
+        return True
     try:
-        if one.samefile(two):
+        before, after = os.stat(one), os.stat(two)  # noqa: PTH116 - of each of an environment's files
+        if os.path.samestat(before, after):
             return True
-        if one.stat().st_size != two.stat().st_size:
+        if before.st_size != after.st_size:
             return False
-        with one.open("rb") as first, two.open("rb") as second:
+        with Path(one).open("rb") as first, Path(two).open("rb") as second:
             while piece := first.read(_PIECE_BYTES):
                 if piece != second.read(_PIECE_BYTES):
                     return False

@@ -44,7 +44,7 @@ def request_(dummy_tiny: Checkpoint) -> CellRequest:
     )
 
 
-def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> None:
+def test_a_real_cell_on_the_cpu(whole_run: Shared, shallow: Checkpoint) -> None:
     """int8 in a fresh process: the weights as loading counts them, and peaks of the process."""
     (row,) = (row for row in read_run(whole_run.result).measurements if row.benchmark == "memory")
     found = figures(row)
@@ -57,8 +57,8 @@ def test_a_real_cell_on_the_cpu(whole_run: Shared, dummy_tiny: Checkpoint) -> No
         "weight_mib",
     ]
     assert row.cell.attention == "sdpa"
-    key = CheckpointKey(model=dummy_tiny.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(dummy_tiny, key, CpuAccelerator())
+    key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(shallow, key, CpuAccelerator())
     assert found["weight_mib"] == mib(loaded.weight_bytes)
     loaded.close()
     assert 0.0 < found["context_mib"] <= found["load_peak_process_mib"]
