@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from tests.report.cases import gpu
 from tests.runs import make_cell, make_measurement, make_memory, make_run, make_run_file
 from whisperbench import __version__
 from whisperbench.asked.checkout import SUITE_FILE
@@ -26,12 +28,14 @@ from whisperbench.report import summary, verdicts
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # GNU readline, which pytest imports, sets COLUMNS behind Python's back.
     return subprocess.run(
         [sys.executable, "-c", "from whisperbench.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
     )
 
 
@@ -43,6 +47,52 @@ def test_show_prints_the_summary(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "nvidia-h200-sm90-140gib" in done.stdout
     assert "1 benchmark asked for: 1 measured" in done.stdout
+
+
+def _on_a_terminal(path: Path, columns: int, **environment: str) -> str:
+    """Show a run on a pseudo-terminal of so many columns."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    unset = ("NO_COLOR", "COLUMNS", "TERM")
+    plain = {name: value for name, value in os.environ.items() if name not in unset}
+    with subprocess.Popen(
+        [sys.executable, "-c", "from whisperbench.cli import main; main()", "show", str(path)],
+        stdout=theirs,
+        stderr=theirs,
+        env=plain | {"TERM": "xterm"} | environment,
+    ):
+        os.close(theirs)
+        read = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux's way to say that nobody writes any more
+                part = b""
+            if not part:
+                break
+            read += part
+    os.close(ours)
+    return read.decode()
+
+
+def test_show_fits_its_terminal(tmp_path: Path) -> None:
+    """Colour is for terminals that want it; the width is the terminal's, and COLUMNS' if piped."""
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(make_run_file(gpu())), encoding="utf-8")
+    wide, narrow = _on_a_terminal(path, 180), _on_a_terminal(path, 80, NO_COLOR="1")
+    assert "\x1b[32mok" in wide
+    assert "\x1b" not in narrow
+    assert "█" * 13 in wide
+    assert "Left out, for want of columns: bar" in narrow
+    piped = _command("show", str(path)).stdout
+    assert "\x1b" not in piped
+    assert piped.splitlines()[0] == "What 8-bit costs here (NVIDIA H200)"
+    assert max(len(line) for line in piped.partition("Details")[0].splitlines()) in range(90, 101)
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])

@@ -8,7 +8,7 @@ import select
 import sys
 from typing import Any, TextIO
 
-_PLAINER = {"─": "-", "×": "x", "±": "+-", "…": "..."}
+_PLAINER = {"─": "-", "×": "x", "±": "+-", "…": "...", "█": "#", "░": "."}
 """What tables are written with, for encodings that lack it."""
 
 _HANDLER = "whisperbench.legible"

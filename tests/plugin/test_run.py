@@ -28,6 +28,8 @@ def test_a_whole_run(whole_run: Shared) -> None:
     done = whole_run.done
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 benchmarks asked for: 9 measured" in done.stdout
+    assert "This run does not say what int8 costs against fp32" in done.stdout
+    assert "(time in" not in done.stdout  # pytest-benchmark's own tables
     assert done.stderr == ""
     assert "warning" not in done.stdout.lower()
     # The checkpoint is loaded once, after the 32-bit floats that it is held against.

@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import RunSuite
 from tests.runs import make_measurement, make_run, make_run_file
 from whisperbench.asked.shards import WORK_VARIABLE, Work, owners, split
+from whisperbench.devices.choosing import key_of, open_device
+from whisperbench.record import baselines
 from whisperbench.record.runs import RECORDER
 from whisperbench.results.records import ManifestEntry, Run
 from whisperbench.results.run_file import read_run
@@ -101,6 +103,40 @@ def test_shards_are_balanced_by_times(run_here: RunSuite, tmp_path: Path) -> Non
     done = run_here(*COLLECT, *given, "--shard", "1/2")
     # 60 s of the process's 100 s are of benchmarks.
     assert "shard 1 of 2: about 70 s, the longest 70 s" in done.stdout
+
+
+def test_a_device_has_times_of_its_own(
+    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file of times the device's baseline balances the shards, in a run and in a plan.
+
+    One that says nothing of times, and one of another device, are none.
+    """
+    monkeypatch.setattr(baselines, "FOLDER", tmp_path / "baselines")
+    asked = ("--model", "dummy:tiny", "--precision", "fp32", "--device", "cpu", "-k", "stages")
+    sharded = (*COLLECT, *asked, "--shard", "1/2")
+    names = collected(run_here, *asked)
+    made = make_times(tmp_path, dict.fromkeys(names, (0.0, 10.0))).read_bytes()
+    for key in ("cpu-another-64c", key_of(open_device("cpu").facts())):
+        assert "shard 1 of 2; --shard-times RUN.json balances" in run_here(*sharded).stdout
+        place = baselines.path_of(key)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(made)
+    said = run_here(*sharded).stdout
+    times = [each for each in said.splitlines() if "shard 1 of 2: about" in each]
+    assert times, said
+    assert times[0].endswith(f", by the times of baselines/{key}/default.json")
+    monkeypatch.setenv(WORK_VARIABLE, str(tmp_path / "work.json"))
+    collected(run_here, *asked)
+    work = msgspec.json.decode((tmp_path / "work.json").read_bytes(), type=Work)
+    assert (work.source, work.guessed) == (f"baselines/{key}/default.json", 0)
+    monkeypatch.delenv(WORK_VARIABLE)
+    place.write_bytes(re.sub(rb'"took_s":[0-9.]+', b'"took_s":null', made))
+    assert "shard 1 of 2; --shard-times RUN.json balances" in run_here(*sharded).stdout
+    place.write_bytes(b"{")
+    broken = run_here(*sharded)
+    assert broken.returncode == 4
+    assert f"{place}: not a whisperbench run" in broken.stdout + broken.stderr
 
 
 def test_the_times_that_are_not_known_are_said(run_here: RunSuite, tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ def unreached(bench: Bench) -> None:
     bench.planted = "def new():\n    pass\n"
 
 
+def removed(bench: Bench) -> None:
+    """Let the head have one benchmark of wall time less than the base."""
+    bench.head.seconds = {TOKEN: 1.0}
+
+
 def whole(bench: Bench) -> None:
     """Let both sides take more memory than there is, so that whole processes alternate."""
     bench.base.memory_mib = bench.head.memory_mib = 9000.0
@@ -79,11 +84,12 @@ def whole(bench: Bench) -> None:
         (uncounted, ("--fast",), 4),
         (killed, (), 4),
         (unreached, ("--fast",), 4),
+        (removed, ("--pairs", "3"), 4),
         (whole, ("--pairs", "3"), 0),
     ],
     ids=[
         *("unchanged", "fast", "budget", "counts", "wall", "failing", "uncounted", "killed"),
-        *("unreached", "whole"),
+        *("unreached", "removed", "whole"),
     ],
 )
 def test_the_verdicts_are_the_same(

@@ -553,6 +553,25 @@ def test_a_situation_and_its_status(job: Job, name: str) -> None:
 
 
 @pytest.mark.usefixtures("suites")
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("clean pass", "no worse than the base"),
+        ("regression", "worse than the base"),
+        ("over the base's limit", "over a limit"),
+        ("inconclusive", "not shown to be as good as the base"),
+        ("a benchmark that the head has added", "not shown to be as good as the base"),
+        ("NaN", "nothing can be said"),
+    ],
+)
+def test_the_heading_of_the_comment(job: Job, name: str, heading: str) -> None:
+    """It tells what is worse from what is over a limit, and from what was not decided."""
+    gate(job, SITUATIONS[name])
+    (comment,) = job.hub.comments
+    assert comment["body"].splitlines()[1] == f"### whisperbench: {heading}"
+
+
+@pytest.mark.usefixtures("suites")
 def test_a_job_behind_one_that_resolved_nothing(job: Job) -> None:
     """What keeps it from judging is the job before, and not the commits that it lacks."""
     needs = json.dumps({"resolve": {"result": "failure"}, "measure": {"result": "skipped"}})

@@ -8,7 +8,7 @@ import pytest
 from tests.runs import CPU_MACHINE, cost_of, make_cell, make_cost, make_run
 from whisperbench.report.cost import bound_by
 from whisperbench.report.rows import Row
-from whisperbench.report.summary import WIDTH, summarise
+from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.passes import Part
 from whisperbench.results.records import Measurement
 
@@ -29,7 +29,7 @@ INT8 = {
 def section(*rows: Measurement, cpu: bool = False) -> str:
     """Summarise a run and cut its cost part out."""
     run = make_run(*rows, machine=CPU_MACHINE) if cpu else make_run(*rows)
-    text = summarise(run)
+    text = details(run)
     assert max(map(len, text.splitlines())) <= WIDTH
     return text.partition("\n\n")[2].rpartition("\n")[0]
 
@@ -55,9 +55,11 @@ cost: model owner/whisper, clip harbour, batch 1, attention sdpa; 4 tokens; time
  a token   fp16           150       2      2       200          1000   1.50   2.25   2.50
  a token   int8           500     101    101      1000    100   2250  0.750   3.00   12.0
 
-Counts are exact: of the encoder, which always gets 30 s, and per token of all the rest
-of generate(), what it does once a call included. calls: of Python functions.
-floor: reading each weight once or the arithmetic, at the rates that this device was seen to reach.
+Counts are exact. The encoder is always given 30 s of audio. All the rest of generate() is
+counted for each token, and so is what it does once in a call. The column calls counts calls
+of Python functions.
+The floor is the least time that a stage can take: to read each weight once, or to do its
+arithmetic, at the rates that this device was seen to reach.
 owner/whisper fp16: encoder is bound by memory (1.7 x its floor); decoding is bound by memory (1.7 x
 its floor)
 owner/whisper int8: encoder is bound by the host: the GPU works 25 % of the time (16.0 x its floor);

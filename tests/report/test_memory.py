@@ -17,7 +17,7 @@ from tests.runs import (
 )
 from whisperbench.asked.suite import Limit
 from whisperbench.judge.limits import judge
-from whisperbench.report.summary import WIDTH, summarise
+from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.records import ManifestEntry, Measurement, Run
 
 CARD = Limit(
@@ -98,7 +98,7 @@ def on_a_cpu(precision: str, weights: float, process: float, longest_gap_ms: flo
 
 def shown(run: Run) -> list[str]:
     """Summarise a run, and require that every line fits and nothing was cut off."""
-    lines = summarise(run).splitlines()
+    lines = details(run).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert not any("…" in line or "\x1b" in line for line in lines)
     return lines
@@ -135,8 +135,9 @@ memory, MiB: model owner/whisper, clip harbour, batch 1, attention sdpa
 
 judged by: process (NVML)
 probe: polled every 1.0 ms, longest gap 12.5 ms, 12000 polls
-load, first and steady call: the peak of each. tensors, torch: what torch has allocated and
-reserved. process, device: by NVML, the device over idle. driver: what it keeps for itself.
+load, first and steady are the peaks of loading, of the first call and of later calls.
+tensors is what torch has allocated, and torch is what it has reserved. process and device
+are read through NVML; device is the growth over the idle device. driver is the driver's.
 limit ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
 limit ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most 0.55
 limit not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
@@ -180,7 +181,8 @@ memory, MiB: model dummy:tiny, clip harbour, batch 1, attention sdpa
 
 judged by: process (RSS)
 probe: polled every 1.0 ms, longest gap 13.6 ms, 6000 polls
-process: resident memory. load, first and steady call: the peak of each.
+load, first and steady are the peaks of loading, of the first call and of later calls.
+process is the resident memory of the process.
 limit ok: dummy:tiny fp32: peak_process_mib is 551.0 MiB of at most 2500.0 MiB
 limit ok: dummy:tiny int8: peak_process_mib is 630.0 MiB of at most 2500.0 MiB
 2 benchmarks asked for: 2 measured"""
@@ -287,7 +289,7 @@ def test_latency_alone_has_no_memory() -> None:
 def test_a_reference_of_memory_alone_is_none_of_latency() -> None:
     """Latency's empty ratios are explained, whatever memory was measured."""
     run = make_run(on_a_gpu("fp16"), make_measurement(precision="int8"))
-    assert "× fp16: empty, because fp16 was not measured." in shown(run)
+    assert "The columns × fp16 are empty because it was not measured." in shown(run)
 
 
 def test_each_place_has_its_table() -> None:

@@ -1,12 +1,15 @@
-"""The summary, as golden text."""
+"""The details of a summary, as golden text."""
 
 from __future__ import annotations
+
+import math
 
 import msgspec
 import pytest
 
 from tests.runs import make_measurement, make_run
-from whisperbench.report.summary import WIDTH, spread, summarise
+from whisperbench.report.standing import spread
+from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.passes import DeviceConditions, LatencyResult
 from whisperbench.results.records import ManifestEntry
 
@@ -25,10 +28,10 @@ model owner/whisper, clip harbour, batch 1, attention sdpa
 
  encoder              fp16       9.00 ms            1.00
 
-p50 and spread (half the interquartile range) are of this one process's rounds; other
-processes differ by more. load and first call: each round is a fresh process.
-RTFx: audio seconds per wall second, at the transcript's natural length.
-RTFx*: with the fixed token count; random weights have no natural length.
+p50 and spread (half the interquartile range) are of the rounds of one process; others
+differ by more. Each round of load and of first call is a fresh process.
+RTFx is seconds of audio transcribed in a second, at the transcript's natural length.
+RTFx* is that of the fixed token count: random weights have no natural length.
 owner/whisper fp16, harbour: The harbour was quiet before sunrise. Three fishing boats waited bes...
 5 benchmarks asked for: 4 measured, 1 deselected"""
 
@@ -63,7 +66,7 @@ def test_golden() -> None:
             ManifestEntry(benchmark="x", cell="x", outcome="skipped", reason="deselected"),
         ),
     )
-    assert summarise(run) == GOLDEN
+    assert details(run) == GOLDEN
 
 
 def test_what_was_not_measured_is_named() -> None:
@@ -74,7 +77,7 @@ def test_what_was_not_measured_is_named() -> None:
         outcome="failed",
         reason="out of memory",
     )
-    text = summarise(make_run(manifest=(entry,)))
+    text = details(make_run(manifest=(entry,)))
     assert "failed: benchmarks/test_a.py::test_a[x]: out of memory" in text
     assert "1 benchmark asked for: 1 failed" in text
 
@@ -101,7 +104,7 @@ def test_the_widest_table_fits() -> None:
         for batch_size in (1, 64)
         for attention in ("sdpa", "flash_attention_2")
     ]
-    lines = summarise(make_run(*rows)).splitlines()
+    lines = details(make_run(*rows)).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert all("\x1b" not in line for line in lines)
     assert not any("…" in line for line in lines), "something was cut off"
@@ -114,8 +117,8 @@ def test_the_widest_table_fits() -> None:
 
 def test_a_missing_reference_is_said() -> None:
     """Where the reference precision was not measured, the empty ratios are explained."""
-    text = summarise(make_run(make_measurement(precision="int8")))
-    assert "× fp16: empty, because fp16 was not measured." in text
+    text = details(make_run(make_measurement(precision="int8")))
+    assert "The columns × fp16 are empty because it was not measured." in text
 
 
 def test_zeros_do_not_divide() -> None:
@@ -124,30 +127,30 @@ def test_zeros_do_not_divide() -> None:
         make_measurement(samples=(0.0, 0.0, 0.0), weight_mib=0.0),
         make_measurement(precision="int8", samples=(0.0, 0.0, 0.0), weight_mib=0.0),
     )
-    assert "0.00 us" in summarise(run)
+    assert "0.00 us" in details(run)
 
 
 @pytest.mark.parametrize(
     ("samples", "expected"),
     [
-        ((1.0,), None),
-        ((1.0, 2.0), None),
+        ((1.0,), math.nan),
+        ((1.0, 2.0), math.nan),
         ((1.0, 1.0, 1.0), 0.0),
         ((8.0, 9.0, 10.0, 11.0, 12.0), 0.1),
     ],
 )
-def test_spread(samples: tuple[float, ...], expected: float | None) -> None:
+def test_spread(samples: tuple[float, ...], expected: float) -> None:
     """The spread is half the interquartile range over the median; two rounds have none."""
-    assert spread(samples) == expected
+    assert spread(samples) == pytest.approx(expected, nan_ok=True)
 
 
 def test_energy_has_a_column_where_it_was_measured() -> None:
     """Joules per second of audio stand in a column of their own, and only where there are any."""
-    assert "J/s" not in summarise(make_run(make_measurement()))
-    text = summarise(make_run(make_measurement(energy_j_per_audio_s=6.5)))
+    assert "J/s" not in details(make_run(make_measurement()))
+    text = details(make_run(make_measurement(energy_j_per_audio_s=6.5)))
     row = next(line for line in text.splitlines() if line.startswith(" transcribe"))
     assert row.endswith("6.50")
-    assert "J/s: joules per second of audio" in text
+    assert "J/s is the energy in joules of a second of audio" in text
 
 
 def test_attempts_that_were_not_believed_are_named() -> None:
@@ -155,7 +158,7 @@ def test_attempts_that_were_not_believed_are_named() -> None:
     told = "attempt 1, p50 2.00 s: the GPU was slowed down"
     conditions = DeviceConditions(attempts_not_believed=told)
     row = msgspec.structs.replace(make_measurement(), found=LatencyResult(conditions=conditions))
-    text = summarise(make_run(row))
+    text = details(make_run(row))
     cell = "transcribe, owner/whisper fp16, harbour, 64 tokens"
     told = told.replace("was slowed", "was\nslowed")  # at the end of a line
     assert f"timed again: {cell}: {told}\n" in text

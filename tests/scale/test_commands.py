@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -132,6 +133,42 @@ def test_plan_prints_the_split_and_its_time() -> None:
         "shard 1/2: 19 s, 3 benchmarks, loads nothing itself",
         "shard 2/2: 19 s, 1 benchmark, loads nothing itself",
         "2 shards: 19 s; in one process 28 s, 1.47 times as long",
+    ]
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest have collected `WORK`, of which no times are known."""
+    work = msgspec.structs.replace(WORK, process_s=None, guessed=WORK.benchmarks())
+    monkeypatch.setattr("whisperbench.scale.planning.ask_work", lambda *_: work)
+
+
+@pytest.mark.usefixtures("untimed")
+def test_a_plan_without_times() -> None:
+    """The split is printed without a time; a budget is refused, with what to do about it."""
+    done = command("plan", "--gpus", "2")
+    assert done.exit_code == 0
+    *shards, line = done.output.splitlines()
+    assert [re.sub(r"\d benchmarks?", "N", each) for each in shards] == [
+        "shard 1/2: N, loads nothing itself",
+        "shard 2/2: N, loads nothing itself",
+    ]
+    assert line.startswith("no times are known, so none can be predicted")
+    done = command("plan", "--gpus", "4", "--budget", "15m")
+    assert isinstance(done.exception, InputError)
+    assert done.exception.exit_code == 2
+    assert "whisperbench record, or name a run of such a device with --times" in str(done.exception)
+
+
+def test_a_plan_says_whose_times_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file was named, the baseline is."""
+    work = msgspec.structs.replace(WORK, source="baselines/key/default.json", guessed=1)
+    monkeypatch.setattr("whisperbench.scale.planning.ask_work", lambda *_: work)
+    done = command("plan", "--gpus", "2", "--budget", "15m")
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-3:-1] == [
+        "the times are of baselines/key/default.json, this device's baseline",
+        "1 benchmark of 4 are not in those times, and count as the middle one of their function",
     ]
 
 

@@ -161,8 +161,8 @@ OPTIONS = (
     Option(
         name="shard-times",
         metavar="RUN.json",
-        takes="a run or a baseline whose times balance the shards; without one all cells count "
-        "alike",
+        takes="a run or a baseline whose times balance the shards; by default the device's own "
+        "baseline, and without one all cells count alike",
     ),
     Option(
         name="result",

@@ -89,6 +89,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that each process takes beside its benchmarks; None where no times are known."""
     guessed: int
     """Benchmarks that the times do not have, and that count as others do."""
+    source: str = ""
+    """The baseline that the times are of, where no file of times was named and there is one."""
+
+    @property
+    def has_times(self) -> bool:
+        """Whether anything is known of what it takes. Without, all benchmarks count alike."""
+        return self.process_s is not None or self.guessed < self.benchmarks()
 
     def benchmarks(self) -> int:
         """Return how many there are."""
@@ -98,11 +105,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         """Return what measuring some parts in one process takes, with loading."""
         chosen = list(parts)
         loaded = frozenset[str]().union(*(part.checkpoints for part in chosen))
-        return (
-            sum(part.took_s for part in chosen)
-            + sum(self.loads_s.get(each, 0.0) for each in sorted(loaded))
-            + (self.process_s or 0.0)
-        )
+        took_s = sum(part.took_s for part in chosen) + (self.process_s or 0.0)
+        return took_s + sum(self.loads_s.get(each, 0.0) for each in sorted(loaded))
 
 
 class Times:
@@ -225,11 +229,7 @@ def split(work: Work, shards: int) -> list[tuple[Part, ...]]:
         for groups in (list(by_checkpoint.values()), by_part)
     ]
     best = min(candidates, key=lambda found: _length(work, found))
-    return [tuple(sorted(shard, key=_name)) for shard in best]
-
-
-def _name(part: Part) -> str:
-    return part.members[0].name
+    return [tuple(sorted(shard, key=lambda part: part.members[0].name)) for shard in best]
 
 
 def _length(work: Work, shards: Sequence[Sequence[Part]]) -> list[float]:
@@ -240,7 +240,9 @@ def _length(work: Work, shards: Sequence[Sequence[Part]]) -> list[float]:
 def _greedy(work: Work, groups: Sequence[list[Part]], shards: int) -> list[list[Part]]:
     """Hand out groups of parts, the longest first, to the shard that is done with it first."""
     found: list[list[Part]] = [[] for _ in range(shards)]
-    ordered = sorted(groups, key=lambda group: (-round(work.seconds(group), 6), _name(group[0])))
+    ordered = sorted(
+        groups, key=lambda group: (-round(work.seconds(group), 6), group[0].members[0].name)
+    )
     for group in ordered:
         done_s = [round(work.seconds([*shard, *group]), 6) for shard in found]
         found[done_s.index(min(done_s))] += group

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, app
+from whisperbench.cli.program import Command, app, look
 from whisperbench.errors import ExitCode, InputError, WhisperbenchError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def show_baseline(
     from whisperbench.results.run_file import read_run
 
     run = read_run(path)
-    typer.echo(summarise(run))
+    typer.echo(summarise(run, look()))
     for line in spreads(run):
         typer.echo(line)
 

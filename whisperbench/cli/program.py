@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -21,6 +23,9 @@ from whisperbench.errors import (
     one_line,
 )
 from whisperbench.output import Output
+
+if TYPE_CHECKING:
+    from whisperbench.report.look import Look
 
 
 class Commands(TyperGroup):
@@ -120,6 +125,18 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+def look() -> Look:
+    """Return how a report is written: as wide as the terminal, with colour where it shows some.
+
+    What is piped is plain, and as wide as any report unless COLUMNS says otherwise.
+    """
+    from whisperbench.report.look import PLAIN, Look
+
+    columns = shutil.get_terminal_size((PLAIN.width, 24)).columns
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Look(columns, sys.stdout.isatty() and not plain)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, app, with_formats
+from whisperbench.cli.program import Command, app, look, with_formats
 from whisperbench.errors import printable
 
 
@@ -34,7 +34,9 @@ def show(
     from whisperbench.results.run_file import read_run
 
     found = [(printable(path), read_run(path)) for path in runs]
-    if len(found) == 1 and written in summary.FORMATS:
+    if len(found) == 1 and written == "text":
+        typer.echo(summary.summarise(found[0][1], look()))
+    elif len(found) == 1 and written in summary.FORMATS:
         typer.echo(summary.FORMATS[written](found[0][1]))
     elif written in figures.FORMATS:
         typer.echo(figures.FORMATS[written](found))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whisperbench.cli.program import Command, app
+from whisperbench.cli.program import Command, app, look
 from whisperbench.errors import ExitCode, InputError, one_line
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ TAKEN = ("--shard", "--shard-times", "--result", "--baseline")
 Times = Annotated[
     Path | None,
     typer.Option(
-        "--times", metavar="RUN.json", help="A run or a baseline whose times balance the shards."
+        "--times",
+        metavar="RUN.json",
+        help="A run or a baseline whose times balance the shards; by default this device's own.",
     ),
 ]
 
@@ -98,7 +100,7 @@ def plan(
     """Print how a run would be split, and how long that is predicted to take.
 
     It exits with 1 where the prediction is over the budget. What else is given is pytest's, as in:
-    whisperbench plan --gpus 4 --times RUN.json -- --device cuda --model dummy:large-v3
+    whisperbench plan --gpus 4 --budget 15m -- --device cuda --model dummy:large-v3
     """
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.report.split import describe_split
@@ -112,7 +114,9 @@ def plan(
     work = ask_work(arguments, times)
     if budget_s is not None and work.process_s is None:
         raise InputError(
-            "--budget: without times nothing can be predicted: give a run's with --times RUN.json"
+            f"--budget {budget}: no times are known, so that none can be predicted: make a "
+            "baseline of this device with whisperbench record, or name a run of such a device with "
+            "--times RUN.json"
         )
     fewest = None if budget_s is None else fewest_within(work, budget_s)
     shards = gpus or fewest or shortest(work)
@@ -178,6 +182,6 @@ def _tell(run: Run, path: Path) -> None:
     from whisperbench.judge.shards import exit_code_of
     from whisperbench.report.summary import summarise
 
-    typer.echo(summarise(run))
+    typer.echo(summarise(run, look()))
     typer.echo(f"result: {path}")
     raise typer.Exit(exit_code_of(run))

@@ -17,6 +17,7 @@ from whisperbench.plugin.preparing import prepare
 from whisperbench.plugin.reach import result_beside
 from whisperbench.plugin.result_file import writable_result, write_result
 from whisperbench.plugin.session import begin, is_benchmark, session_of
+from whisperbench.plugin.terminal import hush_tables, look_of
 from whisperbench.report.summary import summarise
 from whisperbench.report.verdicts import as_text
 
@@ -88,6 +89,7 @@ def _finish(session: pytest.Session) -> None:
         session.exitstatus = int(ExitCode.INVALID)
     if ours is None or ours.result is None:
         return  # it was refused, and nothing was measured
+    hush_tables(session.config, ours.fates)
     whole = write_result(session.config, ours, ours.result)
     # What was asked for and not measured is not a pass.
     if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):
@@ -96,7 +98,7 @@ def _finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """After pytest-benchmark's table, print the run's summary, then what the baseline makes of it.
+    """Print the run's summary, then what the baseline makes of it.
 
     Of the verdicts every one is listed that is no pass, and how many there are of each.
     """
@@ -105,7 +107,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.section("whisperbench")
         # Where an encoding lacks a sign, pytest escapes all of a text, ends of lines among it.
         if ours.run is not None:
-            terminalreporter.write_line(legible(summarise(ours.run)))
+            terminalreporter.write_line(legible(summarise(ours.run, look_of(terminalreporter))))
         for line in ours.outcome:
             terminalreporter.write_line(legible(line))
     if ours is not None and ours.judging is not None:

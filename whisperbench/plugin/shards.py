@@ -25,7 +25,8 @@ from whisperbench.asked.shards import (
     tied,
 )
 from whisperbench.asked.suite import matches
-from whisperbench.errors import InputError, printable
+from whisperbench.devices.choosing import key_of, open_device
+from whisperbench.errors import DeviceError, InputError, printable
 from whisperbench.plugin.collecting import checkpoint_of, params_of
 from whisperbench.plugin.needs import (
     FRESH_PROCESS,
@@ -37,6 +38,7 @@ from whisperbench.plugin.needs import (
 )
 from whisperbench.plugin.options import path_from, usage_errors, value_of
 from whisperbench.plugin.session import Session, is_benchmark, session_of
+from whisperbench.record import baselines
 from whisperbench.record.runs import recorded
 from whisperbench.results.records import Shard
 from whisperbench.results.run_file import read_run, write_whole
@@ -73,8 +75,9 @@ def pytest_collection_modifyitems(
         return
     _refuse_contradictions(config, asked)
     with usage_errors():
-        times = _read_times(config, times_path)
+        times, source = _read_times(config, session, times_path)
         work = work_of(session, [item for item in items if is_benchmark(item)], times)
+        work = msgspec.structs.replace(work, source=source)
         if work_path is not None:
             write_whole(path_from(config, work_path), msgspec.json.encode(work))
         if asked is not None:
@@ -101,21 +104,44 @@ def _refuse_contradictions(config: pytest.Config, asked: str | None) -> None:
         )
 
 
-def _read_times(config: pytest.Config, path: str | None) -> Times:
-    """Read the times that balance the shards.
+def _read_times(config: pytest.Config, session: Session, path: str | None) -> tuple[Times, str]:
+    """Read the times that balance the shards: of a file, or else of the device's own baseline.
+
+    Returns:
+        The times, and which baseline they are of where no file was named and there is one.
 
     Raises:
         InputError: the file cannot be read, or has no times.
     """
     if path is None:
-        return Times(None)
+        return _own_times(session.plan.device)
     file = path_from(config, path)
     try:
-        return Times(read_run(file))
+        return Times(read_run(file)), ""
     except InputError as error:
         text = str(error)
         said = text if printable(file) in text else f"{printable(file)}: {text}"
         raise InputError(f"--shard-times {said}") from error
+
+
+def _own_times(device: str) -> tuple[Times, str]:
+    """Read the times of the baseline of a device of this machine, where it has any.
+
+    What CPUs of an instruction set share is not asked: its times would be of another machine.
+
+    Raises:
+        InputError: there is a baseline, and it cannot be read.
+    """
+    try:
+        place = baselines.path_of(key_of(open_device(device).facts()))
+    except DeviceError:  # as where a run is planned on a host without the card
+        return Times(None), ""
+    if not place.exists():
+        return Times(None), ""
+    run = read_run(place)
+    if all(entry.took_s is None for entry in run.info.manifest):
+        return Times(None), ""
+    return Times(run), "/".join(place.parts[-3:])
 
 
 def _leave_out(
@@ -147,12 +173,13 @@ def _leave_out(
 
 def _described(work: Work, seconds: Sequence[float], index: int) -> str:
     """Say what the shard is of all, for the terminal."""
-    if work.process_s is None and work.guessed == work.benchmarks():
+    if not work.has_times:
         return f"shard {index} of {len(seconds)}; --shard-times RUN.json balances them by times"
+    whose = f", by the times of {work.source}" if work.source else ""
     guessed = f"; {work.guessed} of {work.benchmarks()} are guessed" if work.guessed else ""
     return (
         f"shard {index} of {len(seconds)}: about {seconds[index - 1]:.0f} s, the longest "
-        f"{max(seconds):.0f} s{guessed}"
+        f"{max(seconds):.0f} s{whose}{guessed}"
     )
 
 

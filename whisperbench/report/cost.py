@@ -27,6 +27,17 @@ LAYERS = ("encoder_layers", "decoder_layers")
 _WHERE = ("encoder", "a second", "a token")
 """What counts are given of: the encoder's pass, each second of audio in it, each token decoded."""
 
+_LEGEND = (
+    "Counts are exact. The encoder is always given 30 s of audio. All the rest of generate() is",
+    "counted for each token, and so is what it does once in a call. The column calls counts calls",
+    "of Python functions.",
+)
+
+_FLOOR = (
+    "The floor is the least time that a stage can take: to read each weight once, or to do its",
+    "arithmetic, at the rates that this device was seen to reach.",
+)
+
 GPU_BUSY = 2 / 3
 """Share of the wall time from which the GPU, and not the host, is what a stage waits for."""
 
@@ -51,8 +62,7 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
     if not places:
         return
     measured = rows_of(run, CostResult)
-    yield "Counts are exact: of the encoder, which always gets 30 s, and per token of all the rest"
-    yield "of generate(), what it does once a call included. calls: of Python functions."
+    yield from _LEGEND
     yield from _layers(measured)
     yield from _limits(measured)
     for row in measured:
@@ -173,10 +183,7 @@ def _figure(value: float | None, times: float) -> str:
 
 def _limits(rows: list[_Row]) -> Iterator[str]:
     """Say of each cell and stage what its time goes to."""
-    yield (
-        "floor: reading each weight once or the arithmetic, at the rates that this device was seen "
-        "to reach."
-    )
+    yield from _FLOOR
     for row in rows:
         found = [
             f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"

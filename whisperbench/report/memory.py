@@ -17,10 +17,15 @@ from whisperbench.units import format_figure
 
 _Row = Row[MemoryResult]
 
+_PHASES = "load, first and steady are the peaks of loading, of the first call and of later calls."
+
 _LEGEND_OF_A_GPU = (
-    "load, first and steady call: the peak of each. tensors, torch: what torch has allocated and",
-    "reserved. process, device: by NVML, the device over idle. driver: what it keeps for itself.",
+    _PHASES,
+    "tensors is what torch has allocated, and torch is what it has reserved. process and device",
+    "are read through NVML; device is the growth over the idle device. driver is the driver's.",
 )
+
+_LEGEND_OF_A_CPU = (_PHASES, "process is the resident memory of the process.")
 
 
 def memory_section(run: Run) -> Iterator[RenderableType]:
@@ -72,7 +77,7 @@ def _how_it_was_read(rows: list[_Row]) -> Iterator[str]:
         f"{sum(row.found.polls for row in rows)} polls"
     )
     if all(row.value("peak_reserved_mib") is None for row in rows):  # torch keeps no count
-        yield "process: resident memory. load, first and steady call: the peak of each."
+        yield from _LEGEND_OF_A_CPU
         return
     yield from _LEGEND_OF_A_GPU
 

@@ -53,7 +53,8 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
         yield from _clips(rows, reference)
         yield from _said(rows)
     if heard:
-        yield "Transcripts are greedy, at natural length. In brackets: 95 % of such sets of clips."
+        yield "Transcripts are greedy and of natural length. The brackets hold the difference in 95"
+        yield "of 100 such sets of clips."
     computed = by_place(run, NumericsResult)
     for (model, clip, _batch_size, attention), forced in computed.items():
         yield f"\nnumerics, against fp32: model {model}, clip {clip}, attention {attention}"

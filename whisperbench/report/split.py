@@ -9,12 +9,18 @@ from whisperbench.units import counted
 
 
 def describe_split(work: Work, shards: int) -> list[str]:
-    """Write a split, a line a shard, and what it gains.
+    """Write a split, a line a shard, and what it gains, where times are known that predict it.
 
     Raises:
         InputError: there are fewer parts than shards.
     """
     found = split(work, shards)
+    if not work.has_times:
+        lines = [
+            f"shard {number}/{shards}: {_content(shard)}"
+            for number, shard in enumerate(found, start=1)
+        ]
+        return [*lines, *known(work)]
     lengths = [work.seconds(shard) for shard in found]
     lines = [
         f"shard {number}/{shards}: {_time(length)}, {_content(shard)}"
@@ -29,18 +35,20 @@ def describe_split(work: Work, shards: int) -> list[str]:
 
 
 def known(work: Work) -> list[str]:
-    """Say what the prediction does not rest on."""
-    if work.process_s is None and work.guessed == work.benchmarks():
+    """Say what the prediction rests on, and what it does not."""
+    if not work.has_times:
         return [
-            "no times are known, so each benchmark counts as one second, and each loading too: "
-            "give a run's with --times"
+            "no times are known, so none can be predicted: each benchmark counts alike, and each "
+            "loading as a benchmark. whisperbench record makes a baseline of this device, which "
+            "has times; --times RUN.json names another file"
         ]
+    lines = [f"the times are of {work.source}, this device's baseline"] if work.source else []
     if work.guessed:
-        return [
+        lines.append(
             f"{counted(work.guessed, 'benchmark')} of {work.benchmarks()} are not in those times, "
             "and count as the middle one of their function"
-        ]
-    return []
+        )
+    return lines
 
 
 def _content(shard: Sequence[Part]) -> str:

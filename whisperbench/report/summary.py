@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from io import StringIO
-from statistics import median, quantiles
+from dataclasses import replace
+from math import isnan
+from statistics import median
+from textwrap import wrap
 
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from whisperbench.errors import printable
+from whisperbench.report.answer import paragraphs, title
 from whisperbench.report.cost import cost_section
+from whisperbench.report.look import PLAIN, Look
 from whisperbench.report.memory import memory_section
+from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
+from whisperbench.report.standing import spread, subjects_of
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
@@ -32,42 +40,47 @@ _TIMED = (LatencyResult, StartupResult)
 _STACK = ("torch", "transformers", "bitsandbytes")
 
 
-def summarise(run: Run) -> str:
-    """Write a run as a table: p50 with its spread, and what it comes to, cell by cell."""
-    out = StringIO()
-    console = Console(
-        file=out, width=WIDTH, color_system=None, highlight=False, emoji=False, markup=False
-    )
-    for line in _head(run.machine):
-        console.print(line)
-    for remark in run.info.remarks:
-        console.print(f"note: {remark}")
+def summarise(run: Run, look: Look = PLAIN) -> str:
+    """Write a run: what 8-bit costs, a table a model, and then the details of every pass."""
+    subjects = subjects_of(run)
+    answers = list(paragraphs(run, subjects))
+    parts: list[RenderableType] = []
+    if answers:
+        parts.append(Text(title(run, subjects), style="bold"))
+        for name, text in answers:
+            parts += ["", *_wrapped(f"{printable(name)}: {text}", min(look.width, 100))]
+        parts += ["", *overview(subjects, run.machine, look)]
+        parts += ["", Text("Details", style="bold")]
+    head = look.written(*parts)
+    return f"{head}\n\n{details(run, look)}" if head else details(run, look)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text at spaces, but neither a figure from its unit nor an option from its value."""
+    units = r"(?<=\d) (?=%|(?:GiB|MiB|s|ms|us|times|tokens)\b)"
+    joined = re.sub(rf"{units}|(?<=--precision) ", "\N{NO-BREAK SPACE}", text)
+    lines = wrap(joined, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def details(run: Run, look: Look = PLAIN) -> str:
+    """Write the tables of every pass, cell by cell, and what was not measured."""
+    parts: list[RenderableType] = [*_head(run.machine)]
+    parts += (f"note: {remark}" for remark in run.info.remarks)
     places: dict[Place, list[Measurement]] = {}
     for row in _ordered(row for row in run.measurements if isinstance(row.found, _TIMED)):
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
-        console.print()
-        console.print(_table(place, rows, run.info.reference))
-    for line in (*_legend(run), *_heard(run), *_not_believed(run)):
-        console.print(line)
-    for part in (*quality_section(run), *memory_section(run), *cost_section(run)):
-        console.print(part)
-    for line in _fates(run):
-        console.print(line)
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+        parts += ["", _table(place, rows, run.info.reference)]
+    parts += (*_legend(run), *_heard(run), *_not_believed(run))
+    parts += (*quality_section(run), *memory_section(run), *cost_section(run))
+    parts += _fates(run)
+    return replace(look, width=max(WIDTH, look.width)).written(*parts)
 
 
 def p50(samples: tuple[float, ...]) -> float | None:
     """Return the median, or None of nothing."""
     return median(samples) if samples else None
-
-
-def spread(samples: tuple[float, ...]) -> float | None:
-    """Return half the interquartile range over the median; None for fewer than 3 samples."""
-    if len(samples) < 3:
-        return None
-    low, middle, high = quantiles(samples, n=4, method="inclusive")
-    return (high - low) / 2 / middle if middle else None
 
 
 def _head(machine: Machine) -> list[str]:
@@ -155,7 +168,7 @@ def _figures(row: Measurement, base: Measurement | None) -> list[str]:
     rtfx = f"{format_figure(fixed_speed)}*" if fixed_speed is not None else _figure(speed)
     return [
         format_seconds(latency_s) if latency_s is not None else "",
-        f"±{100 * wobble:.1f} %" if wobble is not None else "",
+        f"±{100 * wobble:.1f} %" if not isnan(wobble) else "",
         f"{latency_s / base_latency_s:.2f}" if latency_s and base_latency_s else "",
         rtfx,
         _figure(rate),
@@ -182,21 +195,23 @@ def _legend(run: Run) -> list[str]:
     if not any(isinstance(row.found, _TIMED) for row in run.measurements):
         return []
     lines = [
-        "p50 and spread (half the interquartile range) are of this one process's rounds; other",
-        "processes differ by more. load and first call: each round is a fresh process.",
+        "p50 and spread (half the interquartile range) are of the rounds of one process; others",
+        "differ by more. Each round of load and of first call is a fresh process.",
     ]
     timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
     if run.info.reference not in timed:
-        lines.append(
-            f"× {run.info.reference}: empty, because {run.info.reference} was not measured."
-        )
+        lines.append(f"The columns × {run.info.reference} are empty because it was not measured.")
     names = {metric.name for row in run.measurements for metric in row.metrics}
     if "rtfx" in names:
-        lines.append("RTFx: audio seconds per wall second, at the transcript's natural length.")
+        lines.append(
+            "RTFx is seconds of audio transcribed in a second, at the transcript's natural length."
+        )
     if _ENERGY in names:
-        lines.append("J/s: joules per second of audio, by the GPU's own counter.")
+        lines.append("J/s is the energy in joules of a second of audio, by the GPU's own counter.")
     if "rtfx_fixed_tokens" in names:
-        lines.append("RTFx*: with the fixed token count; random weights have no natural length.")
+        lines.append(
+            "RTFx* is that of the fixed token count: random weights have no natural length."
+        )
     return lines
 
 

@@ -25,7 +25,8 @@ def ask_work(arguments: Sequence[str], times: Path | None) -> Work:
 
     Args:
         arguments: of pytest; `benchmarks` is added where none of them is a path there.
-        times: a run or a baseline that predicts what benchmarks take; None where they count alike.
+        times: a run or a baseline that predicts what benchmarks take; None for the baseline of this
+            device, without which they count alike.
 
     Raises:
         InputError: pytest refuses the arguments, or collects no benchmark.

@@ -1,0 +1,50 @@
+"""How a report is written for a terminal: so many columns, with colour or without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import StringIO
+
+from rich.console import Console, RenderableType
+
+FEWEST, MOST = 80, 200
+"""Columns between which a report's width lies, whatever the terminal's."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Width and colour of a report."""
+
+    width: int = 100
+    """Columns. 100 fit a CI log and a divided screen."""
+    colour: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep the width within bounds."""
+        object.__setattr__(self, "width", max(FEWEST, min(MOST, self.width)))
+
+    def console(self, out: StringIO | None = None) -> Console:
+        """Return a console that writes text as it is: no markup, no highlighting."""
+        return Console(
+            file=out or StringIO(),
+            width=self.width,
+            color_system="standard" if self.colour else None,
+            force_terminal=self.colour,
+            no_color=not self.colour,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            legacy_windows=False,
+        )
+
+    def written(self, *parts: RenderableType) -> str:
+        """Write parts below each other, without spaces at the ends of lines."""
+        out = StringIO()
+        console = self.console(out)
+        for part in parts:
+            console.print(part)
+        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+PLAIN = Look()
+"""What is piped, or stands in a file."""
