@@ -9,12 +9,9 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.metadata import requires
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from tests.packages import with_all_they_need
 from tests.versions.repositories import begin, commit, git
 from whisperbench.asked.checkout import ROOT
 
@@ -116,18 +113,7 @@ def programs(folder: Path, *, plays: bool = True) -> Path:
 def installed() -> set[str]:
     """Return the names of what install.sh installs, with all that it needs."""
     lines = (ROOT / ".github" / "gate" / "requirements.txt").read_text().splitlines()
-    waiting, found = [line for line in lines if not line.startswith("#")], set[str]()
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            needed = map(Requirement, requires(name) or ())
-            waiting += [
-                each.name
-                for each in needed
-                if each.marker is None or each.marker.evaluate({"extra": ""})
-            ]
-    return found
+    return with_all_they_need(line for line in lines if not line.startswith("#"))
 
 
 def suite(folder: Path, *, whole: bool = False) -> Path:

@@ -13,26 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from whisperbench.asked.checkout import ROOT
-
-SCRIPTS = ROOT / "scripts" / "runner"
-CARD = "GPU-90c3aaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
-TIMEOUT_S = 60
-
-
-def run(
-    script: str, *arguments: str, given: str = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a script with these variables alone."""
-    return subprocess.run(
-        ["bash", str(SCRIPTS / script), *arguments],
-        env={"PATH": os.environ["PATH"]} | variables,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+from tests.github.scripts import CARD, SCRIPTS, TIMEOUT_S, run
 
 
 def test_the_lock_keeps_a_second_job_out(tmp_path: Path) -> None:

@@ -6,12 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import requires
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from tests.packages import with_all_they_need
 from tests.pulls.artifacts import BASE, HEAD, MERGE_BASE, Left
 from tests.pulls.server import Hub
 from whisperbench.asked.checkout import ROOT, SUITE_FILE
@@ -46,29 +43,19 @@ main()
 """The command where only the packages are installed that its first argument names."""
 
 
-def closure() -> list[str]:
-    """Return the names of what is installed, with all that it needs."""
-    found: set[str] = {"whisperbench"}
-    more = [*INSTALLED]
-    while more:
-        name = canonicalize_name(more.pop())
-        if name not in found:
-            found.add(name)
-            wanted = map(Requirement, requires(name) or ())
-            more += [
-                each.name
-                for each in wanted
-                if each.marker is None or each.marker.evaluate({"extra": ""})
-            ]
-    return sorted(found)
-
-
 def run(
     folder: Path, variables: dict[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `whisperbench pull` in a folder."""
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, json.dumps(closure()), "pull", *arguments],
+        [
+            sys.executable,
+            "-c",
+            COMMAND,
+            json.dumps(sorted({"whisperbench"} | with_all_they_need(INSTALLED))),
+            "pull",
+            *arguments,
+        ],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
