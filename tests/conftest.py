@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -20,6 +23,7 @@ if os.environ.pop("PYTEST_XDIST_WORKER", None):
     # those of two workers would wait for each other's most of the time.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+from tests.speck import make_speck
 from whisperbench.asked.checkout import CLIPS_FOLDER, ROOT
 from whisperbench.asked.models import ModelSpec
 from whisperbench.whisper.checkpoints import Checkpoint
@@ -167,6 +171,22 @@ def shallow(cache: Path) -> Checkpoint:
     )
 
 
+@pytest.fixture(scope="session")
+def speck(shared_folder: Path) -> Checkpoint:
+    """The checkpoint of tests/speck.py, for what is about a run and not about its model."""
+    folder = shared_folder / "speck"
+    with filelock.FileLock(shared_folder / "speck.lock"):
+        if not folder.exists():
+            make_speck(folder)
+    return Checkpoint(spec=ModelSpec.parse(str(folder)), folder=folder, fingerprint="")
+
+
+@pytest.fixture(scope="session")
+def quickest(speck: Checkpoint) -> tuple[str, ...]:
+    """Options of the quickest cell that there is: through in a second, where torch is imported."""
+    return ("--model", str(speck.folder), "--tokens", "2", "--rounds", "1", "--clip", "yes")
+
+
 @pytest.fixture
 def run_suite(cache: Path, tmp_path: Path) -> RunSuite:
     """Run `pytest benchmarks/` with options, as a user does, in a process of its own."""
@@ -194,13 +214,33 @@ def run_here(
     ) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(ROOT)
         monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
+        monkeypatch.setattr(importlib.metadata, "distributions", installed)
+        monkeypatch.setattr(importlib.metadata.Distribution, "entry_points", property(entry_points))
         capfd.readouterr()
-        command = as_given(tmp_path, path, arguments)
+        # At its end pytest collects garbage ten times over, among all that the tests have imported.
+        command = [*as_given(tmp_path, path, arguments), "-p", "no:unraisableexception"]
+        gc.freeze()
         code = pytest.main(command, plugins=[*plugins])
         output, errors = capfd.readouterr()
         return subprocess.CompletedProcess(command, int(code), output, errors)
 
     return run
+
+
+@functools.cache
+def installed() -> tuple[importlib.metadata.Distribution, ...]:
+    """List the packages that are there; pytest asks for them once for each of its plugins."""
+    return tuple(_distributions())
+
+
+@functools.cache
+def entry_points(package: importlib.metadata.Distribution) -> object:
+    """Return what a package offers to pytest and others, read from its file once."""
+    return _entry_points.__get__(package)
+
+
+_distributions = importlib.metadata.distributions
+_entry_points = importlib.metadata.Distribution.entry_points
 
 
 def as_given(folder: Path, path: str, arguments: Sequence[str]) -> list[str]:

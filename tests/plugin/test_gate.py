@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.conftest import QUICK, RunSuite, Shared
+from tests.conftest import RunSuite
 from whisperbench.asked.gate import GateKinds
 from whisperbench.asked.suite import read_suite
 from whisperbench.record import baselines as baseline
@@ -16,11 +16,15 @@ from whisperbench.results.kinds import KINDS
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
-CELL = (*QUICK, "--precision", "int8")
+
+@pytest.fixture
+def cell(quickest: tuple[str, ...]) -> tuple[str, ...]:
+    """Options of a quick cell in int8."""
+    return (*quickest, "--precision", "int8")
 
 
 def test_a_run_is_held_against_its_baseline(
-    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+    run_here: RunSuite, cell: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The test that regressed fails, in JUnit too; what was not measured is missing.
 
@@ -28,19 +32,20 @@ def test_a_run_is_held_against_its_baseline(
     one meets, until a count of the baseline is lowered by one.
     """
     kept = tmp_path / "baseline.json"
-    content = json.loads(baseline.merge([whole_run.result]))
+    assert run_here(*cell, "-k", "test_cost or front_end").returncode == 0
+    content = json.loads(baseline.merge([tmp_path / "run.json"]))
     (row,) = (row for row in content["benchmarks"] if "test_cost" in row["fullname"])
     metrics = row["extra_info"]["whisperbench"]["metrics"]
     (ops,) = (metric for metric in metrics if metric["name"] == "decode_aten_ops")
     ops["processes"] = [ops["processes"][0] - 1]
     kept.write_text(json.dumps(content), encoding="utf-8")
     report = tmp_path / "junit.xml"
-    done = run_suite(
-        *(*CELL, "-k", "test_cost"), "--baseline", str(kept), "--junit-xml", str(report)
+    done = run_here(
+        *(*cell, "-k", "test_cost"), "--baseline", str(kept), "--junit-xml", str(report)
     )
     assert done.returncode == 1
     assert "1 regressed" in done.stdout
-    assert "missing: front end, dummy:tiny:1 int8" in done.stdout
+    assert "missing: front end, speck int8" in done.stdout
     said = f"decode_aten_ops: {ops['processes'][0]:.0f} to {ops['processes'][0] + 1:.0f}"
     assert said in done.stdout
     assert "Traceback" not in done.stdout
@@ -56,18 +61,16 @@ def test_a_run_is_held_against_its_baseline(
 
 
 def test_a_skip_is_no_pass_of_a_gate(
-    run_here: RunSuite, whole_run: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here: RunSuite, cell: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Traps 5 and 6: skipped while it runs, and without a terminal. Nor is a baseline overwritten.
 
     The baseline has what is skipped, and nothing else.
     """
     kept = tmp_path / "baseline.json"
-    content = json.loads(baseline.merge([whole_run.result]))
-    rows = content["benchmarks"]
-    content["benchmarks"] = [row for row in rows if "test_front_end" in row["fullname"]]
-    kept.write_text(json.dumps(content), encoding="utf-8")
-    judged = (*CELL, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
+    assert run_here(*cell, "-k", "front_end").returncode == 0
+    kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
+    judged = (*cell, "-k", "front_end", "--baseline", str(kept), "-p", "no:terminal")
     with monkeypatch.context() as patch:
         patch.setattr(TransformersTranscriber, "front_end", lambda *_: pytest.skip("no memory"))
         assert run_here(*judged).returncode == 4
@@ -76,13 +79,16 @@ def test_a_skip_is_no_pass_of_a_gate(
 
 
 def test_undecided_wall_time_is_told_and_fails_nothing(
-    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here: RunSuite,
+    quickest: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run whose weights are as they were passes, with a line on the wall time of one process.
 
     Where suite.toml requires wall time, the same run leaves with 3.
     """
-    judged = (*(*QUICK, "--precision", "fp32", "-k", "transcribe and fixed"),)
+    judged = (*quickest, "--precision", "fp32", "-k", "transcribe and fixed")
     assert run_here(*judged).returncode == 0
     kept = tmp_path / "baseline.json"
     kept.write_bytes(baseline.merge([tmp_path / "run.json"]))
@@ -112,10 +118,10 @@ def test_undecided_wall_time_is_told_and_fails_nothing(
     ],
 )
 def test_a_baseline_that_judges_nothing_is_refused(
-    run_suite: RunSuite, arguments: tuple[str, ...], path: str, line: str
+    run_here: RunSuite, arguments: tuple[str, ...], path: str, line: str
 ) -> None:
     """A missing file, and benchmarks that were not asked for: one line and exit code 4."""
-    done = run_suite(*arguments, path=path)
+    done = run_here(*arguments, path=path)
     assert done.returncode == 4
     assert line in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

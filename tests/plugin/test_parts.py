@@ -102,11 +102,14 @@ def test_every_benchmark_of_wall_time_has_the_marker(
 
 
 def test_results_of_parts_are_whole(
-    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here: RunSuite,
+    quickest: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What belongs to another part is deselected, not missing: the run passes without it."""
     ask_for("wall", monkeypatch)
-    done = run_here(*ASKED[2:], "-k", "front_end", "--rounds", "1")
+    done = run_here(*quickest, "--precision", "fp32", "-k", "front_end")
     assert done.returncode == 0, done.stdout
     manifest = json.loads((tmp_path / "run.json").read_text())["whisperbench"]["manifest"]
     assert [each["outcome"] for each in manifest].count("measured") == 1

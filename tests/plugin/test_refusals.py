@@ -38,10 +38,10 @@ def test_an_unwritable_result_fails_at_once(run_here: RunSuite, tmp_path: Path) 
     ],
 )
 def test_bad_options_end_the_run_in_one_line(
-    run_suite: RunSuite, tmp_path: Path, arguments: tuple[str, ...], line: str
+    run_here: RunSuite, tmp_path: Path, arguments: tuple[str, ...], line: str
 ) -> None:
     """Exit code 4, one line with the remedy, and no result file."""
-    require_refused(run_suite(*arguments), line)
+    require_refused(run_here(*arguments), line)
     assert not (tmp_path / "run.json").exists()
 
 
@@ -62,31 +62,39 @@ def require_refused(done: subprocess.CompletedProcess[str], line: str) -> None:
     assert "Traceback" not in done.stdout
 
 
-AGAIN = """
-import pytest
-@pytest.hookimpl(trylast=True)
-def pytest_generate_tests(metafunc):
-    metafunc.fixturenames.append("step")
-    metafunc.parametrize("step", [1, 2])
-@pytest.fixture
-def step(request):
-    return request.param
-"""
+class Again:
+    """A plugin that gives each test two steps, after all other parameters."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Add a parameter that the test does not have."""
+        metafunc.fixturenames.append("step")
+        metafunc.parametrize("step", [1, 2])
+
+    @pytest.fixture
+    def step(self, request: pytest.FixtureRequest) -> object:
+        """Give the parameter."""
+        return request.param
 
 
-def test_a_cell_is_measured_once(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_a_cell_is_measured_once(
+    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What pytest-repeat does to tests, in the order that they were given: one line, no result."""
-    (tmp_path / "again.py").write_text(AGAIN, encoding="utf-8")
-    done = run_suite(*QUICK, "-p", "again", PYTEST_ADDOPTS="-k front_end --precision=fp32")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k front_end --precision=fp32")
+    done = run_here(*QUICK, plugins=[Again()])
     assert done.returncode == 4
     cell = "test_stages.py::test_front_end[dummy:tiny:1-fp32-yes-1]"
     assert done.stderr.startswith(f"ERROR: {cell} would be measured 2 times")
     assert not (tmp_path / "run.json").exists()
 
 
-def test_an_option_of_addopts_is_not_forgotten(run_suite: RunSuite) -> None:
+def test_an_option_of_addopts_is_not_forgotten(
+    run_here: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A value from PYTEST_ADDOPTS and another of the command line are one too many."""
-    done = run_suite(*QUICK, PYTEST_ADDOPTS="--tokens=4")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--tokens=4")
+    done = run_here(*QUICK)
     assert done.returncode == 4
     assert "--tokens: was given 2 times" in done.stderr
 
@@ -101,16 +109,19 @@ def test_unreachable_model_fails_the_run(run_suite: RunSuite, tmp_path: Path) ->
     assert "skipped" not in done.stdout
 
 
-def test_broken_audio_fails_the_run(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_broken_audio_fails_the_run(run_here: RunSuite, tmp_path: Path) -> None:
     """Audio that cannot be decoded ends the run before anything is measured."""
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    done = run_suite("--clip", str(tmp_path / "broken.wav"))
+    done = run_here("--clip", str(tmp_path / "broken.wav"))
     assert done.returncode == 4
     assert "not a readable wav, flac or mp3" in done.stderr
 
 
-def test_inherited_xdist_worker_is_refused(run_suite: RunSuite) -> None:
+def test_inherited_xdist_worker_is_refused(
+    run_here: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An inherited PYTEST_XDIST_WORKER would switch pytest-benchmark off in silence."""
-    done = run_suite(PYTEST_XDIST_WORKER="gw0")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    done = run_here()
     assert done.returncode == 4
     assert "unset PYTEST_XDIST_WORKER" in done.stderr

@@ -206,10 +206,11 @@ def test_times_of_an_older_file_are_refused(run_here: RunSuite, tmp_path: Path) 
     assert f"--shard-times {path}: it does not say how long" in done.stdout + done.stderr
 
 
-def test_a_split_run_is_the_run(run_here: RunSuite, tmp_path: Path) -> None:
+def test_a_split_run_is_the_run(
+    run_here: RunSuite, quickest: tuple[str, ...], tmp_path: Path
+) -> None:
     """Two shards that were measured make the manifest of the whole, and each passes by itself."""
-    cells = ("--model", "nano", "--precision", "fp32,bf16", "--clip", "yes", "--tokens", "2")
-    asked = ("-k", "front_end or numerics", "--rounds", "1", *cells)
+    asked = (*quickest, "-k", "front_end or numerics", "--precision", "fp32,bf16")
     paths = []
     for number in (1, 2):
         paths.append(tmp_path / f"shard-{number}.json")
