@@ -37,6 +37,14 @@ QUICK = ("--model", "dummy:tiny:1", "--tokens", "3", "--rounds", "1", "--clip", 
 TIMEOUT_S = 480.0
 """Far more than a run takes here, also beside others on two slow cores."""
 
+LONGEST = (
+    *("plugin/test_run.py", "plugin/test_faults.py", "devices/test_new_accelerator.py"),
+    *("scripts/test_slurm.py", "measure/quality/test_hearing.py", "whisper/test_transcriber.py"),
+    *("whisper/test_as_named.py", "ab/test_real_pair.py", "whisper/test_blueprint.py"),
+    *("plugin/test_gate.py", "plugin/test_shared_baseline.py"),
+)
+"""Files in which a single test, or the run that it shares with others, takes over ten seconds."""
+
 JFK = ROOT.parent / "shared" / "audio" / "jfk.flac"
 WORDS = "ask not what your country can do for you, ask what you can do for your country."
 TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
@@ -46,6 +54,26 @@ TINY_EN = Path(os.environ.get("WHISPERBENCH_TINY_EN", "/nonexistent"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the one flag that writes golden files anew."""
     parser.addoption("--write-golden", action="store_true", help="Write golden files anew.")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two workers begin with what takes longest, so that neither ends with it alone.
+
+    `--dist worksteal` gives each a half of the tests, in their order.
+    """
+    folder = Path(__file__).parent
+    longest = {folder / name: place for place, name in enumerate(LONGEST)}
+    first = sorted((each for each in items if each.path in longest), key=_place_in(longest))
+    ones = [each for each in first if longest[each.path] % 2 == 0]
+    others = [each for each in first if longest[each.path] % 2 == 1]
+    rest = [each for each in items if each.path not in longest]
+    kept = max(0, len(items) // 2 - len(ones))
+    items[:] = [*ones, *rest[:kept], *others, *rest[kept:]]
+
+
+def _place_in(longest: dict[Path, int]) -> Callable[[pytest.Item], int]:
+    return lambda item: longest[item.path]
 
 
 @pytest.fixture
@@ -139,7 +167,7 @@ def faulty_run(share: Callable[..., Shared]) -> Shared:
 
     return share(
         "faulty_run",
-        *("--model", "dummy:tiny,nano", "--precision", "int8,bf16,fp32"),
+        *("--model", "dummy:tiny:1,nano", "--precision", "int8,bf16,fp32"),
         *("--tokens", "2", "--rounds", "1", "--clip", "{folder}/other.flac"),
         *("-p", "tests.sabotage", "--junit-xml={folder}/junit.xml"),
         *("-k", "dummy and (memory or fp32 and test_stages) or nano and fp32 and natural"),

@@ -1,4 +1,4 @@
-"""A pair of the real suite, on a small dummy: two live processes that take turns."""
+"""A pair of the real suite, on the smallest model: two live processes that take turns."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from whisperbench.asked.turns import FEWEST_ROUNDS
 from whisperbench.judge.pairs import Pairs
 from whisperbench.results.passes import LatencyResult
 from whisperbench.results.run_file import read_run
+from whisperbench.whisper.checkpoints import Checkpoint
 
 BREAKS = """
 import pytest
@@ -28,7 +29,9 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture
-def pair(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Measured:
+def pair(
+    tmp_path: Path, cache: Path, speck: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> Measured:
     """A pair of the front end and of the encoder, which fails on the base."""
     monkeypatch.setenv("WHISPERBENCH_CACHE", str(cache))
     monkeypatch.setattr(turns, "ROUNDS_S", 0.5)
@@ -44,7 +47,7 @@ def pair(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Measur
         head=sides[1],
         arguments=(
             *("benchmarks/test_stages.py", "-k", "front_end or encoder", "-p", "planted"),
-            *("--model", "dummy:tiny:1", "--precision", "fp32", "--device", "cpu"),
+            *("--model", str(speck.folder), "--precision", "fp32", "--device", "cpu"),
             *("--clip", "yes", "--tokens", "2"),
         ),
         folder=tmp_path,

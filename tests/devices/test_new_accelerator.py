@@ -12,19 +12,24 @@ from tests.devices import disguise
 from whisperbench.asked.checkout import ROOT
 from whisperbench.devices.registry import ACCELERATORS
 from whisperbench.results.run_file import read_run
+from whisperbench.whisper.checkpoints import Checkpoint
 
 
 def test_a_third_accelerator_runs_everything(
-    run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here: RunSuite,
+    speck: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every benchmark runs on a kind of device that nothing but its own module knows.
 
-    Words are of nano, and all else is of one layer of random weights.
+    Words are of nano, and all else is of the smallest model, whose random weights say none.
     """
     monkeypatch.setitem(ACCELERATORS, disguise.KIND, disguise.ROW)
     done = run_here(
-        *("--device", disguise.KIND, "--model", "dummy:tiny:1,nano", "--precision", "int8"),
-        *("--tokens", "3", "--rounds", "1", "--clip", "yes", "-k", "dummy or nano-int8-b1"),
+        *("--device", disguise.KIND, "--model", f"{speck.folder},nano", "--precision", "int8"),
+        *("--tokens", "2", "--rounds", "1", "--clip", "yes"),
+        *("-k", "nano and quality or speck and not natural and not quality"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     run = read_run(tmp_path / "run.json")

@@ -5,10 +5,13 @@ It is a Python that installs nothing, and sides that play what a commit has plan
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from tests.packages import with_all_they_need
@@ -37,11 +40,10 @@ fi
 """
 
 _SITE = """
-import importlib.metadata, sys
+import sys
 from importlib.abc import MetaPathFinder
 
-OWNERS = importlib.metadata.packages_distributions()
-INSTALLED = {installed!r}
+ABSENT = {absent!r}
 RESOLVING = "whisperbench.ab.resolving"
 
 
@@ -53,9 +55,7 @@ class Blocker(MetaPathFinder):
             self.playing = True
             import {played} as played
             played.play()
-        names = OWNERS.get(name.partition(".")[0], ())
-        owners = {{each.lower().replace("_", "-") for each in names}}
-        if owners and not owners & INSTALLED:
+        if name.partition(".")[0] in ABSENT:
             raise ModuleNotFoundError(f"No module named {{name!r}}: it is not installed here")
 
 
@@ -99,7 +99,7 @@ def programs(folder: Path, *, plays: bool = True) -> Path:
     """
     site = folder / "site"
     site.mkdir(parents=True)
-    text = _SITE.format(installed=installed(), played="played_sides")
+    text = _SITE.format(absent=absent(), played="played_sides")
     (site / "sitecustomize.py").write_text(text)
     played = _PLAYED.format(root=str(ROOT)) if plays else "def play():\n    pass\n"
     (site / "played_sides.py").write_text(played)
@@ -110,20 +110,29 @@ def programs(folder: Path, *, plays: bool = True) -> Path:
     return found
 
 
-def installed() -> set[str]:
-    """Return the names of what install.sh installs, with all that it needs."""
+@functools.cache
+def absent() -> frozenset[str]:
+    """Return the names of the modules that are here, and not where install.sh has installed.
+
+    That takes a second, so each of the processes that it concerns is told.
+    """
     lines = (ROOT / ".github" / "gate" / "requirements.txt").read_text().splitlines()
-    return with_all_they_need(line for line in lines if not line.startswith("#"))
+    installed = with_all_they_need(line for line in lines if not line.startswith("#"))
+    return frozenset(
+        module
+        for module, packages in packages_distributions().items()
+        if not installed & {each.lower().replace("_", "-") for each in packages}
+    )
 
 
 def suite(folder: Path, *, whole: bool = False) -> Path:
-    """Copy what the workflows need of the suite's repository, as it is now.
+    """Copy what the workflows need of the suite's repository, as it is now, bytecode and all.
 
     Args:
         folder: of the copy.
         whole: whether it has clips and checkpoints, so that it can measure.
     """
-    ignored = shutil.ignore_patterns("__pycache__", *([] if whole else ["checkpoints", "*.flac"]))
+    ignored = shutil.ignore_patterns(*([] if whole else ["checkpoints", "*.flac"]))
     for name in (".github", "benchmarks", "fixtures", "scripts/runner", "whisperbench"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("conftest.py", "constraints.txt", "pyproject.toml"):
@@ -156,7 +165,7 @@ def checkout(repositories: dict[str, Path], repository: str, ref: str, place: Pa
     """
     source = repositories[repository]
     if not (source / ".git").exists():  # the suite, of which there is one state
-        shutil.copytree(source, place)
+        shutil.copytree(source, place, copy_function=os.link)  # nothing writes into one
         return
     subprocess.run(
         ["git", "clone", "--quiet", "--no-checkout", str(source), str(place)],

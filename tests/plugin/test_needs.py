@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+import whisperbench.plugin.session
+from tests.conftest import RunSuite
 from whisperbench.asked.checkout import ROOT
 from whisperbench.plugin.needs import NEEDS
 
-ELSEWHERE = """
-from pathlib import Path
-import whisperbench.plugin.session
-
-whisperbench.plugin.session.BENCHMARKS = Path(__file__).resolve().parent / "mine"
-"""
+Collect = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 MINE = """
 import pytest
@@ -61,31 +57,27 @@ test_exact[nano-nf4-harbour]
 test_heard[nano-nf4]"""
 
 
-def collect(tmp_path: Path, source: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def collect(run_here: RunSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collect:
     """Collect a file as if it lay in benchmarks/, and nothing else."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "test_mine.py").write_text(source, encoding="utf-8")
-    (tmp_path / "elsewhere.py").write_text(ELSEWHERE, encoding="utf-8")
-    inherited = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", str(folder), "-c", "pyproject.toml"),
-            *("--rootdir", str(ROOT), "-p", "conftest", "-p", "elsewhere"),
-            *("--collect-only", "-q", "-p", "no:cacheprovider", "--device", "cpu"),
-        ],
-        cwd=ROOT,
-        env=inherited | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+
+    def collected(source: str) -> subprocess.CompletedProcess[str]:
+        folder = (tmp_path / "mine").resolve()
+        folder.mkdir()
+        (folder / "test_mine.py").write_text(source, encoding="utf-8")
+        monkeypatch.setattr(whisperbench.plugin.session, "BENCHMARKS", folder)
+        return run_here(
+            *("-c", "pyproject.toml", "--rootdir", str(ROOT), "-p", "conftest"),
+            *("--import-mode", "importlib", "--collect-only", "-q"),
+            path=str(folder),
+        )
+
+    return collected
 
 
-def test_a_new_benchmark_needs_no_other_file(tmp_path: Path) -> None:
+def test_a_new_benchmark_needs_no_other_file(collect: Collect) -> None:
     """By its marker it is asked of the cells that it can say something of, in their order."""
-    done = collect(tmp_path, MINE)
+    done = collect(MINE)
     assert done.returncode == 0, done.stdout + done.stderr
     ids = [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
     expected = COLLECTED.splitlines()
@@ -120,24 +112,18 @@ def test_a_new_benchmark_needs_no_other_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_a_marker_cannot_mean_is_one_line(tmp_path: Path, source: str, line: str) -> None:
+def test_what_a_marker_cannot_mean_is_one_line(collect: Collect, source: str, line: str) -> None:
     """An unknown value, or one that does not fit the arguments, ends the run with what is known."""
-    done = collect(tmp_path, source)
+    done = collect(source)
     assert done.returncode != 0
     assert line in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_every_need_is_documented() -> None:
+def test_every_need_is_documented(run_here: RunSuite) -> None:
     """`pytest --markers` says of each value what it means."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--markers", "benchmarks/", "-p", "no:cacheprovider"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    done = run_here("--markers")
+    assert done.returncode == 0
     (line,) = [text for text in done.stdout.splitlines() if text.startswith("@pytest.mark.needs")]
     for name, meaning in NEEDS.items():
         assert f'"{name}": {meaning}' in line

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 
 from tests.conftest import JFK, QUICK, TINY_EN, WORDS, RunSuite, Shared
 from whisperbench.asked.checkout import ROOT
+from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.results.passes import CostResult, LatencyResult
 from whisperbench.results.run_file import read_run
+from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
 
 
 def content_of(path: Path) -> Any:
@@ -89,9 +93,9 @@ class SkipBodies:
         return True if "first_call" in pyfuncitem.name else None
 
 
-def test_what_timed_nothing_is_not_a_pass(run_here: RunSuite) -> None:
+def test_what_timed_nothing_is_not_a_pass(run_here: RunSuite, quickest: tuple[str, ...]) -> None:
     """A benchmark that pytest passes without a timing fails the run, and so do those not run."""
-    first_call = (*QUICK, "--precision", "fp32", "-k", "first_call")
+    first_call = (*quickest, "--precision", "fp32", "-k", "first_call")
     done = run_here(*first_call, plugins=[SkipBodies()])
     assert "1 passed" in done.stdout
     assert "timed nothing" in done.stdout
@@ -153,54 +157,61 @@ def test_a_real_run_hears_the_sentence(run_here: RunSuite, tmp_path: Path) -> No
         assert rtfx is not None
 
 
-WITNESS = """
-import atexit, gc, json, os
-from whisperbench.devices.cpu import CpuAccelerator
-from whisperbench.whisper.transformers_transcriber import TransformersTranscriber
+class Witness:
+    """A plugin that takes down what happens in a round, and what it says of garbage by then."""
 
-events = []
-frozen_before = gc.get_freeze_count()
-plain_call, plain_synchronize = TransformersTranscriber.front_end, CpuAccelerator.synchronize
+    def __init__(self) -> None:
+        self.events: list[tuple[str, bool, bool]] = []
+        self.frozen_before = 0
 
-def front_end(self, window=0):
-    events.append(["call", gc.isenabled(), gc.get_freeze_count() > frozen_before])
-    return plain_call(self, window)
+    def pytest_collection_finish(self) -> None:
+        """Look at what is frozen before anything is timed."""
+        self.frozen_before = gc.get_freeze_count()
 
-def synchronize(self):
-    events.append(["synchronize", gc.isenabled(), gc.get_freeze_count() > frozen_before])
-    return plain_synchronize(self)
+    def sees(self, event: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does the same, and is seen."""
 
-TransformersTranscriber.front_end, CpuAccelerator.synchronize = front_end, synchronize
-atexit.register(lambda: open(os.environ["EVENTS"], "w").write(json.dumps(events)))
-"""
+        def seen(*arguments: Any) -> Any:
+            frozen = gc.get_freeze_count() > self.frozen_before
+            self.events.append((event, gc.isenabled(), frozen))
+            return plain(*arguments)
+
+        return seen
 
 
 def test_a_round_is_timed_by_the_rules(
-    run_suite: RunSuite, whole_run: Shared, tmp_path: Path
+    run_here: RunSuite,
+    quickest: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The output is checked first; then each round is synchronised at both ends, without GC.
 
     Benchmarks named through a link are the benchmarks, and pytest-benchmark, which compares this
     run with another, sees one machine.
     """
-    (tmp_path / "witness.py").write_text(WITNESS, encoding="utf-8")
     (tmp_path / "link").symlink_to(ROOT)
-    saved = tmp_path / "saved.json"
-    done = run_suite(
-        *(*QUICK, "--precision", "int8", "-k", "front_end", "-p", "witness"),
-        *("--benchmark-json", str(saved), "--benchmark-compare", str(whole_run.result)),
+    saved, other = tmp_path / "saved.json", tmp_path / "other.json"
+    asked = (*quickest, "--precision", "int8", "-k", "front_end")
+    assert run_here(*asked, "--result", str(other)).returncode == 0
+    witness = Witness()
+    plain = TransformersTranscriber.front_end
+    monkeypatch.setattr(TransformersTranscriber, "front_end", witness.sees("call", plain))
+    synchronize = witness.sees("synchronize", CpuAccelerator.synchronize)
+    monkeypatch.setattr(CpuAccelerator, "synchronize", synchronize)
+    done = run_here(
+        *(*asked, "--benchmark-json", str(saved), "--benchmark-compare", str(other)),
         path=str(tmp_path / "link" / "benchmarks"),
-        EVENTS=str(tmp_path / "events.json"),
+        plugins=[witness],
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    events = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
     warmup_and_timed = 2 + 1
     quiet_round = [
-        ["synchronize", False, True],
-        ["call", False, True],
-        ["synchronize", False, True],
+        ("synchronize", False, True),
+        ("call", False, True),
+        ("synchronize", False, True),
     ]
-    assert events == [["call", True, False], *quiet_round * warmup_and_timed]
+    assert witness.events == [("call", True, False), *quiet_round * warmup_and_timed]
     for path in (tmp_path / "run.json", saved):
         assert len(content_of(path)["benchmarks"][0]["stats"]["data"]) == 1
     assert "machine_info is different" not in done.stdout + done.stderr

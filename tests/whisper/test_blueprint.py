@@ -34,6 +34,8 @@ GONE = object()
 """In place of a field's value: the field is taken out."""
 
 Fields = dict[str, Any]
+Heard = tuple[tuple[str, ...], tuple[int, ...]]
+"""The words of a clip, and the shape of a fixed count of tokens."""
 
 
 @pytest.fixture
@@ -75,7 +77,13 @@ def load(folder: Path) -> LoadedModel:
     return load_model(checkpoint, key, CpuAccelerator())
 
 
-def heard(loaded: LoadedModel) -> tuple[tuple[str, ...], tuple[int, ...]]:
+@pytest.fixture(scope="module")
+def nanos() -> Heard:
+    """Return the words and the shape of the model that the changed ones come from."""
+    return heard(load(NANO_FOLDER))
+
+
+def heard(loaded: LoadedModel) -> Heard:
     """Return the words of a clip, and the shape of a fixed count of tokens."""
     transcriber = loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["bridge"])])
     words = transcriber.transcribe(None).texts
@@ -93,13 +101,14 @@ def made(opened: Opened) -> tuple[Blueprint, bytes, list[int], str]:
 
 
 @pytest.mark.parametrize("file", SMALL_FILES)
-def test_each_field_changed_in_turn_changes_no_words_unsaid(folder: Path, file: str) -> None:
+def test_each_field_changed_in_turn_changes_no_words_unsaid(
+    folder: Path, file: str, nanos: Heard
+) -> None:
     """Without a field, or with another value, a checkpoint is read the same, or refused in a line.
 
     What is read otherwise is loaded: its words and counts are the same, or it is refused, too.
     """
     before = made(open_folder("mine", folder))
-    words: object = None
     for field, value in read(folder, file).items():
         for other in changes(value):
             original = (folder / file).read_bytes()
@@ -108,8 +117,7 @@ def test_each_field_changed_in_turn_changes_no_words_unsaid(folder: Path, file: 
             try:
                 found = made(open_folder("mine", folder))
                 if found != before:
-                    words = words or heard(load(NANO_FOLDER))
-                    assert heard(load(folder)) == words, f"{file}: {field}: {other}"
+                    assert heard(load(folder)) == nanos, f"{file}: {field}: {other}"
             except ModelError as error:
                 refusal = str(error)
             assert "\n" not in refusal
@@ -117,7 +125,7 @@ def test_each_field_changed_in_turn_changes_no_words_unsaid(folder: Path, file: 
             (folder / file).write_bytes(original)
 
 
-def test_a_missing_generation_config_is_derived_and_said(folder: Path) -> None:
+def test_a_missing_generation_config_is_derived_and_said(folder: Path, nanos: Heard) -> None:
     """Special tokens and lengths come from the vocabulary; words stay what they are."""
     (folder / "generation_config.json").unlink()
     checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)))
@@ -125,7 +133,7 @@ def test_a_missing_generation_config_is_derived_and_said(folder: Path) -> None:
         "mine: there is no generation_config.json; languages, tasks, special tokens and lengths "
         "were derived from its vocabulary.",
     )
-    assert heard(load(folder)) == heard(load(NANO_FOLDER))
+    assert heard(load(folder)) == nanos
 
 
 @pytest.mark.parametrize(
@@ -143,7 +151,7 @@ def test_a_missing_generation_config_is_derived_and_said(folder: Path) -> None:
         {"cache_implementation": "static", "min_new_tokens": 9, "repetition_penalty": 3.0},
     ],
 )
-def test_settings_of_a_checkpoint_do_not_hold(folder: Path, settings: Fields) -> None:
+def test_settings_of_a_checkpoint_do_not_hold(folder: Path, settings: Fields, nanos: Heard) -> None:
     """Whatever its generate() is told, it is decoded as others are; what differs is said once."""
     change(folder, "generation_config.json", **settings)
     checkpoint = resolve_checkpoint(ModelSpec.parse(str(folder)))
@@ -152,7 +160,7 @@ def test_settings_of_a_checkpoint_do_not_hold(folder: Path, settings: Fields) ->
     for setting in settings.keys() - {"forced_decoder_ids", "prompt_condition_type"}:
         assert f"{setting}: " in said
     assert str(folder.parent) not in said
-    assert heard(load(folder)) == heard(load(NANO_FOLDER))
+    assert heard(load(folder)) == nanos
 
 
 def test_defaults_that_are_written_down_are_no_remark(folder: Path) -> None:
@@ -164,12 +172,12 @@ def test_defaults_that_are_written_down_are_no_remark(folder: Path) -> None:
     assert resolve_checkpoint(ModelSpec.parse(str(folder))).remarks == ()
 
 
-def test_settings_in_config_json_do_not_hold_either(folder: Path) -> None:
+def test_settings_in_config_json_do_not_hold_either(folder: Path, nanos: Heard) -> None:
     """The same of what older files say in config.json."""
     change(folder, "config.json", use_cache=False, num_beams=4, max_length=20, return_dict=False)
     remarks = resolve_checkpoint(ModelSpec.parse(str(folder))).remarks
     assert remarks[0].startswith("mine: config.json says num_beams: 4, use_cache: false, which is ")
-    assert heard(load(folder)) == heard(load(NANO_FOLDER))
+    assert heard(load(folder)) == nanos
 
 
 @pytest.mark.parametrize(
@@ -272,7 +280,7 @@ def test_a_dialect_that_is_no_language_of_whispers_is_left_out() -> None:
     assert "lang_to_id has <|zh-TW|>" in " ".join(found.remarks)
 
 
-def test_a_tokenizer_in_the_files_of_2022_is_read(folder: Path) -> None:
+def test_a_tokenizer_in_the_files_of_2022_is_read(folder: Path, nanos: Heard) -> None:
     """vocab.json, merges.txt and added_tokens.json give the same words as tokenizer.json."""
     file = read(folder, "tokenizer.json")
     added = {each["content"]: each["id"] for each in file["added_tokens"]}
@@ -283,7 +291,7 @@ def test_a_tokenizer_in_the_files_of_2022_is_read(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges), encoding="utf-8")
     for name, content in (("vocab.json", file["model"]["vocab"]), ("added_tokens.json", added)):
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
-    assert heard(load(folder)) == heard(load(NANO_FOLDER))
+    assert heard(load(folder)) == nanos
 
 
 def test_what_whisper_never_decodes_is_derived_as_it_ships() -> None:

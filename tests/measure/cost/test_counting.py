@@ -1,4 +1,4 @@
-"""The cost pass, on a real dummy; only the GPU is made up.
+"""The cost pass, on a real model; only the GPU is made up.
 
 Over 300 lines, because it is one subject with one set of helpers.
 """
@@ -45,10 +45,10 @@ RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
 
 
 @pytest.fixture(scope="module")
-def tiny(shallow: Checkpoint) -> Iterator[Transcriber]:
-    """The transcription path of dummy:tiny:1 in int8."""
-    key = CheckpointKey(model=shallow.spec, precision=PRECISIONS["int8"], attention="sdpa")
-    loaded = load_model(shallow, key, CpuAccelerator())
+def tiny(speck: Checkpoint) -> Iterator[Transcriber]:
+    """The transcription path of the smallest model in int8."""
+    key = CheckpointKey(model=speck.spec, precision=PRECISIONS["int8"], attention="sdpa")
+    loaded = load_model(speck, key, CpuAccelerator())
     gc.disable()
     yield loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
     gc.enable()
