@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TINY_EN
-from whisperbench.asked.checkout import CLIPS_FOLDER
+from whisperbench.asked.checkout import CLIPS_FOLDER, NANO_FOLDER
 from whisperbench.asked.clips import Audio, Clip, load_audio, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
@@ -116,9 +116,9 @@ def test_a_precision_differs_from_32_bit_floats(
     assert broken.worst_layer == "decoder 0"
 
 
-def test_logits_that_are_not_finite_are_refused(shallow: Path, audio: Audio) -> None:
+def test_logits_that_are_not_finite_are_refused(speck: Checkpoint, audio: Audio) -> None:
     """An overflow is no difference, but a failure."""
-    broken = load(shallow, "fp32")
+    broken = load(speck.folder, "fp32", str(speck.folder))
     broken.model.model.decoder.layers[0].fc2.bias.data[0] = float("inf")
     with pytest.raises(InvalidMeasurementError, match="logits are not finite"):
         force(broken.transcriber([audio]))
@@ -140,9 +140,9 @@ def test_real_speech_is_heard(tmp_path: Path) -> None:
         assert found.found.clips[0].word_edits == 0
 
 
-def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:
+def test_each_layers_states_are_kept(audio: Audio) -> None:
     """They are what transformers itself calls hidden states, but for the first, an input."""
-    transcriber = load(ensure_dummy("tiny:2", cache), "int8").transcriber([audio])
+    transcriber = load(NANO_FOLDER, "int8", "nano").transcriber([audio])
     found = force(transcriber).layers
     plain = transcriber.loaded.model.forward
 
@@ -153,16 +153,16 @@ def test_each_layers_states_are_kept(cache: Path, audio: Audio) -> None:
     made: list[Any] = []
     transcriber.loaded.model.forward = tell
     force(transcriber)
-    for half in ("encoder", "decoder"):
+    for half, layers in (("encoder", 5), ("decoder", 2)):
         states = made[0][f"{half}_hidden_states"][1:]
-        assert len(states) == 2
+        assert len(states) == layers
         for number, state in enumerate(states):
             np.testing.assert_array_equal(found[f"{half} {number}"], state[0].float().numpy())
 
 
-def test_forcing_leaves_the_model_as_it_was(shallow: Path, audio: Audio) -> None:
+def test_forcing_leaves_the_model_as_it_was(speck: Checkpoint, audio: Audio) -> None:
     """No hook stays: the cost pass counts calls, and must not count what ran before it."""
-    fresh = load(shallow, "fp32")
+    fresh = load(speck.folder, "fp32", str(speck.folder))
     force(fresh.transcriber([audio]))
     for module in fresh.model.modules():
         # torch has no public name for the hooks that a module has.
