@@ -1,4 +1,7 @@
-"""`whisperbench ab` as a process, whose sides are programs that stand in for pytest."""
+"""`whisperbench ab` as a process, whose sides are programs that stand in for pytest.
+
+Where a comparison has got as far as verdicts, its files are judged again, as `pull judge` does it.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from tests.ab.stand_in import (
     Plan,
     told,
 )
+from tests.pulls.agreement import require_agreement
 from whisperbench.record.processes import LAST_WORDS_S
 
 
@@ -45,6 +49,7 @@ def test_unchanged_code_passes(bench: Bench) -> None:
     """Both sides alike: counts by one execution, wall time by the first look; exit code 0."""
     ended = bench.run()
     assert ended.code == 0, ended.out + ended.err
+    require_agreement(ended)
     assert "figures compared: " in ended.out
     assert "pair 3 of at most 16" in ended.err
     assert "pair 4" not in ended.err
@@ -60,6 +65,7 @@ def test_code_that_was_not_run_is_no_pass(bench: Bench) -> None:
     bench.planted = "def new():\n    pass\n"
     ended = bench.run("--fast")
     assert ended.code == 4
+    require_agreement(ended, "--fast")
     assert (
         "unreached: none of 2 changed functions were run by these cells: planted.py itself, "
         "planted.py: new; so its counts say nothing of the change"
@@ -188,6 +194,7 @@ def test_a_side_that_ends_later(bench: Bench, side: int, place: str, what: str, 
     bench.planted = "NEW = 1" if place == "cost" else ""
     ended = bench.run()
     assert ended.code == 4, ended.out
+    require_agreement(ended)
     (line,) = [line for line in ended.out.splitlines() if "'s process " in line]
     assert line.startswith(said)
     counts = [each for each in ended.verdicts()["verdicts"] if each["kind"] == "exact"]
@@ -217,6 +224,7 @@ def test_a_count_that_the_base_lacks(bench: Bench) -> None:
     bench.base.at = {"counts": FAIL}
     ended = bench.run("--fast")
     assert ended.code == 4
+    require_agreement(ended, "--fast")
     assert f"base, failed: {MEMORY}: it broke" in ended.out
     found = {each["metric"]: each["verdict"] for each in ended.verdicts()["verdicts"]}
     assert found == {
@@ -255,6 +263,7 @@ def test_sides_that_do_not_fit_at_once_alternate_whole(bench: Bench) -> None:
     bench.base.memory_mib = bench.head.memory_mib = 9000.0
     ended = bench.run("--pairs", "4", "--", "--clip", "yes")
     assert ended.code == 0
+    require_agreement(ended, "--", "--clip", "yes")
     why = "both sides do not fit into memory at once: they take 18000 of 16000 MiB"
     assert f"wall time is by whole processes: {why}" in ended.out
     assert f"{why}: whole processes alternate, base, head, head, base" in ended.err
@@ -277,6 +286,7 @@ def test_a_regression_is_found(bench: Bench) -> None:
     bench.head.seconds = {TOKEN: 1.2, ENCODER: 1.0}
     ended = bench.run("--format", "json")
     assert ended.code == 1
+    require_agreement(ended)
     found = json.loads(ended.out)
     regressed = [each["metric"] for each in found["verdicts"] if each["verdict"] == "regressed"]
     assert sorted(regressed) == ["decode_aten_ops", "encoder_aten_ops", "latency_s"]
@@ -328,6 +338,7 @@ def test_fast_leaves_wall_time_out(bench: Bench) -> None:
     """With --fast no pair is begun."""
     ended = bench.run("--fast")
     assert ended.code == 0
+    require_agreement(ended, "--fast")
     assert not [place for place, _ in told(bench.pythons[0]) if place.startswith("wall")]
 
 
@@ -335,6 +346,7 @@ def test_a_budget_without_room_for_a_pair(bench: Bench) -> None:
     """Wall time that was asked for and never measured is no pass: it is said what to do."""
     ended = bench.run("--budget", "0.001")
     assert ended.code == 4
+    require_agreement(ended)
     assert "the budget of 0.001 minutes ended before the first pair, so that no " in ended.out
     assert "3 ok" in ended.out
 
