@@ -167,7 +167,7 @@ def faulty_run(share: Callable[..., Shared]) -> Shared:
 
     return share(
         "faulty_run",
-        *("--model", "dummy:tiny:1,nano", "--precision", "int8,bf16,fp32"),
+        *("--model", "dummy:tiny,nano", "--precision", "int8,bf16,fp32"),
         *("--tokens", "2", "--rounds", "1", "--clip", "{folder}/other.flac"),
         *("-p", "tests.sabotage", "--junit-xml={folder}/junit.xml"),
         *("-k", "dummy and (memory or fp32 and test_stages) or nano and fp32 and natural"),

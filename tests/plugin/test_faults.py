@@ -33,7 +33,7 @@ def test_a_timed_benchmark_that_fails_afterwards_is_not_kept(faulty_run: Shared)
     kept = [row.benchmark for row in run.measurements]
     assert "front end" in kept
     assert "encoder" not in kept
-    name = "test_encoder[dummy:tiny:1-fp32"
+    name = "test_encoder[dummy:tiny-fp32"
     failed = [entry for entry in run.info.manifest if name in entry.benchmark]
     assert [(entry.outcome, entry.reason) for entry in failed] == [
         ("failed", "failed after it was timed")
