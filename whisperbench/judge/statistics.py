@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 FALSE_ALARMS = 0.01
 """How often a comparison of unchanged code may find anything regressed: of whole suites, not of
@@ -80,6 +80,18 @@ def growth(
         at_most=_grown(difference + alone * error),
         resolves=_grown((everywhere + alone) * error),
     )
+
+
+def error_of_median(values: Sequence[float]) -> float:
+    """Return the standard error of the median of a few values.
+
+    Of normal values that is sqrt(pi / 2) times their spread over the root of their number; the
+    spread is 1.4826 times the median absolute deviation, which a stray value does not move
+    (Rousseeuw and Croux, *Alternatives to the median absolute deviation*, 1993).
+    """
+    middle = median(values)
+    spread = 1.4826 * median(abs(value - middle) for value in values)
+    return spread * math.sqrt(math.pi / 2 / len(values))
 
 
 def _grown(logarithm: float) -> float:

@@ -75,10 +75,12 @@ class Timing:
         """
         synchronize = self._prepared.accelerator.synchronize
         made: list[T] = []
+        took_s: float | None = None
 
         def one_round() -> float:
+            nonlocal took_s
             if self._partner is not None:
-                self._partner.wait()
+                self._partner.wait(took_s)
             before()
             made.clear()
             gc.collect()
@@ -86,7 +88,8 @@ class Timing:
             started_s = time.perf_counter()
             made.append(call())
             synchronize()
-            return time.perf_counter() - started_s
+            took_s = time.perf_counter() - started_s
+            return took_s
 
         settle_allocator()
         with garbage_held(), self._turns():
