@@ -41,7 +41,7 @@ MODULE = ROOT / "whisperbench" / "judge" / "boundaries.py"
 SPENT_ON_ALARMS = {
     3: 0.002,
     4: 0.01,
-    5: 0.05,
+    5: 0.015,
     6: 0.12,
     7: 0.2,
     8: 0.3,
@@ -49,7 +49,7 @@ SPENT_ON_ALARMS = {
     12: 0.7,
     16: 1.0,
 }
-"""By pairs, how much of the error is spent by each look. With three and four pairs it is next to
+"""By pairs, how much of the error is spent by each look. With three to five pairs it is next to
 nothing: only the extreme is to be believed there, for there it matters most whether pairs are
 normal (docs/statistics.md)."""
 SPENT_ON_MISSED = {
