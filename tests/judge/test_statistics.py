@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whisperbench.judge.statistics import FALSE_ALARMS, MISSED, growth
+from whisperbench.judge.statistics import FALSE_ALARMS, MISSED, growth, known_within
 
 BASE = (1.0, 1.02, 0.97, 1.01, 0.99)
 HEAD = (1.08, 1.11, 1.05, 1.07)
@@ -49,3 +50,13 @@ def test_more_figures_widen_the_bounds_of_each() -> None:
 def test_too_few_processes_say_nothing(base: tuple[float, ...], head: tuple[float, ...]) -> None:
     """Without a spread there is no answer."""
     assert growth(base, head, 1) is None
+
+
+def test_how_well_rounds_are_known_is_students_interval() -> None:
+    """It is half of scipy's 95 % interval of the logarithms' mean; of one round nothing is known."""
+    logs = [math.log(x) for x in BASE]
+    mean, spread = statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
+    low, high = t.interval(0.95, len(logs) - 1, loc=mean, scale=spread)
+    assert known_within(BASE) == pytest.approx(math.expm1((high - low) / 2))
+    assert known_within((1.0, 1.0, 1.0)) == 0.0
+    assert known_within((1.0,)) == math.inf

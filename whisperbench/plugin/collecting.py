@@ -146,8 +146,8 @@ def put_in_order(plan: Plan, items: list[pytest.Item], *, one_process: bool = Fa
     """Order benchmarks: what is asked first is answered first.
 
     Memory comes before all others, because it needs a device that this process has no context on;
-    then the transcription in each precision; then the rest, by checkpoint, words last; and start-up,
-    which takes longest for what it says, at the end.
+    then the transcription in each precision; then the rest, by checkpoint, words last; and at the
+    end start-up, which takes longest for what it says.
 
     Args:
         plan: the run's.

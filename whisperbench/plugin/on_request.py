@@ -1,4 +1,4 @@
-"""What the default run leaves out and `--all` measures: start-up, and nano in further precisions."""
+"""What the default run leaves out, and `--all` measures: start-up; nano in further precisions."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     }
     held = _measured_by_baseline(config, session)
     left_out = [
-        item
-        for item in candidates
-        if item.path.resolve() not in named and item.nodeid not in held
+        item for item in candidates if item.path.resolve() not in named and item.nodeid not in held
     ]
     if not left_out:
         return

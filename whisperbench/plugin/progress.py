@@ -168,9 +168,10 @@ def teller(config: pytest.Config) -> Callable[[Measurement], None]:
         reference = session.plan.profile.reference
         if row.cell.precision == reference:
             session.references[row.benchmark, _place(row.cell)] = row
-        elif (known := session.references.get((row.benchmark, _place(row.cell)))) is not None:
-            if line := early_line(known, row):
-                announcer(config)(line)
+            return
+        known = session.references.get((row.benchmark, _place(row.cell)))
+        if known is not None and (line := early_line(known, row)):
+            announcer(config)(line)
 
     return tell
 

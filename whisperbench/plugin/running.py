@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 ONE_PROCESS = "exclusive process"
-"""The compute mode, as `DeviceFacts` has it, in which a GPU lets one process alone have a context."""
+"""The compute mode in which a GPU lets one process alone have a context."""
 
 
 @pytest.hookimpl(tryfirst=True)

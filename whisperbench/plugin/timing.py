@@ -92,7 +92,7 @@ class Timing:
                 one_round()
             while self._partner is not None and self._partner.settling:
                 one_round()
-            taken = self._take(one_round, rounds)
+            taken = self._take(one_round, rounds, enough=self._enough)
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, group, taken.samples_s)
         return made[0]
@@ -125,14 +125,20 @@ class Timing:
             return nullcontext()
         return self._partner.benchmark(self._benchmark.fullname)
 
-    def _take(self, one_round: Callable[[], float], rounds: int, what: str = "") -> Rounds:
+    def _take(
+        self,
+        one_round: Callable[[], float],
+        rounds: int,
+        what: str = "",
+        enough: Callable[[Sequence[float]], bool] = lambda _samples_s: False,
+    ) -> Rounds:
         partner = self._partner
         return take_rounds(
             one_round,
             rounds=rounds,
             # The partner counts on as many rounds as it takes itself.
             remeasurements=0 if partner else self._prepared.plan.profile.remeasurements,
-            enough=self._enough if partner is None else lambda _samples_s: False,
+            enough=enough,
             telemetry=lambda: Telemetry(
                 device=self._prepared.device, partners=partner.pids if partner else frozenset()
             ),
@@ -143,7 +149,8 @@ class Timing:
         """Whether the rounds so far say what a transcription or a stage takes."""
         profile = self._prepared.plan.profile
         return (
-            len(samples_s) >= profile.fewest_rounds
+            self._partner is None
+            and len(samples_s) >= profile.fewest_rounds
             and sum(samples_s) >= LEAST_S
             and known_within(samples_s) <= profile.known_within
         )

@@ -106,7 +106,7 @@ class ModelCache(Generic[Key, Loaded]):
         self._loaded: Loaded | None = None
         self._idle_bytes: int | None = None
         self.used = False
-        """Whether a model was loaded, or was to be: then this process has a context on the device."""
+        """Whether a model was loaded, or was to be, so that this process is on the device."""
 
     def get(self, key: Key) -> Loaded:
         """Return the model of a key; load it, after releasing another, unless it is resident.
