@@ -53,7 +53,7 @@ def test_too_few_processes_say_nothing(base: tuple[float, ...], head: tuple[floa
 
 
 def test_how_well_rounds_are_known_is_students_interval() -> None:
-    """It is half of scipy's 95 % interval of the logarithms' mean; of one round nothing is known."""
+    """It is half of scipy's 95 % interval of the logarithms' mean; of one round all is open."""
     logs = [math.log(x) for x in BASE]
     mean, spread = statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
     low, high = t.interval(0.95, len(logs) - 1, loc=mean, scale=spread)

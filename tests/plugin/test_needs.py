@@ -72,7 +72,7 @@ def collect(tmp_path: Path, source: str) -> subprocess.CompletedProcess[str]:
         [
             *(sys.executable, "-m", "pytest", str(folder), "-c", "pyproject.toml"),
             *("--rootdir", str(ROOT), "-p", "conftest", "-p", "elsewhere"),
-            *("--collect-only", "-q", "-p", "no:cacheprovider", "--device", "cpu"),
+            *("--collect-only", "-q", "-p", "no:cacheprovider", "--device", "cpu", "--all"),
         ],
         cwd=ROOT,
         env=inherited | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tests.runs import make_measurement
 from whisperbench.report.early import early_line
+from whisperbench.results.records import Measurement
+
+
+def memory(precision: str, **values: float) -> Measurement:
+    """Make up what a memory pass found."""
+    made = make_measurement("memory", precision, **values)
+    found = tuple(metric for metric in made.metrics if metric.name in values)
+    return msgspec.structs.replace(made, metrics=found)
 
 
 def test_time_and_weights_stand_in_one_line() -> None:
@@ -18,12 +28,12 @@ def test_time_and_weights_stand_in_one_line() -> None:
 
 def test_the_peak_is_the_process_s_or_else_the_device_s() -> None:
     """Where the process's own peak is hidden, what the device grew by stands in its place."""
-    fp16 = make_measurement("memory", "fp16", (), peak_process_mib=4000.0, peak_device_mib=5000.0)
-    int8 = make_measurement("memory", "int8", (), peak_process_mib=3000.0, peak_device_mib=2500.0)
+    fp16 = memory("fp16", peak_process_mib=4000.0, peak_device_mib=5000.0)
+    int8 = memory("int8", peak_process_mib=3000.0, peak_device_mib=2500.0)
     assert early_line(fp16, int8) == (
         "owner/whisper int8, harbour, 64 tokens: 0.75 x the peak memory (of fp16)"
     )
-    hidden = make_measurement("memory", "int8", (), peak_device_mib=2500.0)
+    hidden = memory("int8", peak_device_mib=2500.0)
     assert early_line(fp16, hidden) == (
         "owner/whisper int8, harbour, 64 tokens: 0.50 x the peak memory (of fp16)"
     )
@@ -31,5 +41,5 @@ def test_the_peak_is_the_process_s_or_else_the_device_s() -> None:
 
 def test_nothing_is_said_of_what_was_not_measured() -> None:
     """A cell that ran out of memory has no figure to compare."""
-    fp16 = make_measurement("memory", "fp16", (), peak_process_mib=4000.0)
-    assert early_line(fp16, make_measurement("memory", "int8", ())) is None
+    fp16 = memory("fp16", peak_process_mib=4000.0)
+    assert early_line(fp16, memory("int8")) is None

@@ -134,7 +134,7 @@ def _course(session: Session, items: Iterable[pytest.Item]) -> Course:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Take down which benchmark runs, and say how far the run is; with -q that is left out."""
     session = session_of(item.config)
     if session is None or session.prepared is None or not is_benchmark(item):
