@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import QUICK, RunSuite, Shared
+from tests.conftest import QUICK, Shared
 from whisperbench.plugin.progress import Course, read_times
 
 NAMES = [f"benchmarks/test_{name}.py::test_{name}[int8]" for name in ("memory", "cost", "token")]
@@ -51,13 +51,3 @@ def test_a_run_tells_its_course_and_keeps_its_times(whole_run: Shared) -> None:
     total = out.count("\nbenchmark ")
     assert total
     assert f"benchmark {total} of {total}, after " in out
-
-
-def test_what_is_left_out_is_one_line(run_here: RunSuite) -> None:
-    """It names the files and checkpoints, and the option; with -q the course is left out."""
-    asked = ("--model", "nano", "--precision", "fp32", "--clip", "yes", "--tokens", "2")
-    done = run_here(*asked, "-q", "--rounds", "1", "-k", "front_end or load")
-    assert done.returncode == 0, done.stdout
-    said = "Not in the default run: benchmarks/test_startup.py; --all measures that as well."
-    assert said in done.stdout.splitlines()
-    assert "benchmark 1 of" not in done.stdout

@@ -194,7 +194,7 @@ def test_a_round_is_timed_by_the_rules(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     events = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
-    warmup_and_timed = 1 + 1
+    warmup_and_timed = 0 + 1
     quiet_round = [
         ["synchronize", False, True],
         ["call", False, True],

@@ -205,7 +205,11 @@ def in_turns(plan: Plan) -> Plan:
     """Return the plan of a process that takes turns with another one over its rounds."""
     profile = plan.profile
     turns = msgspec.structs.replace(
-        profile, rounds=profile.turn_rounds, stage_rounds=profile.turn_stage_rounds
+        profile,
+        rounds=profile.turn_rounds,
+        stage_rounds=profile.turn_stage_rounds,
+        # It tells `whisperbench ab` that a process follows the turns.
+        warmup_rounds=max(1, profile.warmup_rounds),
     )
     return replace(plan, profile=turns)
 
