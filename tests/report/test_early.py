@@ -6,14 +6,17 @@ import msgspec
 
 from tests.runs import make_measurement
 from whisperbench.report.early import early_line
+from whisperbench.results.figure import Metric
 from whisperbench.results.records import Measurement
 
 
 def memory(precision: str, **values: float) -> Measurement:
-    """Make up what a memory pass found."""
-    made = make_measurement("memory", precision, **values)
-    found = tuple(metric for metric in made.metrics if metric.name in values)
-    return msgspec.structs.replace(made, metrics=found)
+    """Make up what a memory pass found, in MiB."""
+    found = tuple(
+        Metric(name=name, unit="MiB", kind="memory", better="lower", value=value)
+        for name, value in values.items()
+    )
+    return msgspec.structs.replace(make_measurement("memory", precision), metrics=found)
 
 
 def test_time_and_weights_stand_in_one_line() -> None:
