@@ -95,7 +95,7 @@ def _start(
 
 
 _waiting: list[tuple[BaseProcess, Connection[Any, Any]]] = []
-"""Processes that have their imports, or are at them, and nothing to do."""
+"""Processes that have nothing to do yet. Each says once that it has its imports."""
 
 _to_come = [0]
 """How many more will be wanted."""
@@ -138,22 +138,44 @@ def _start_waiting() -> None:
 
 
 def _take_waiting() -> tuple[BaseProcess, Connection[Any, Any]] | None:
-    """Return one that waits, and let the next one begin; None where there is none."""
+    """Return one that waits; None where there is none.
+
+    No other is at its imports then: they would keep a probe from looking. So where none is left,
+    all of the next are started, and waited for.
+    """
+    if not _waiting:
+        _start_waiting()
+    ready = [each for each in _waiting if each in _ready or _has_imports(each[1])]
+    _waiting[:] = ready
+    _ready[:] = ready
     while _waiting:
         process, connection = _waiting.pop(0)
-        _start_waiting()
         if process.is_alive():
             return process, connection
         connection.close()
     return None
 
 
+_ready: list[tuple[BaseProcess, Connection[Any, Any]]] = []
+"""Those of `_waiting` that are known to have their imports."""
+
+
+def _has_imports(connection: Connection[Any, Any]) -> bool:
+    """Wait until a process has its imports; False where it has died over them."""
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        return False
+    return True
+
+
 def _wait_for_work(connection: Connection[Any, Any]) -> None:
     """Import what every cell needs, then do what is sent."""
     preload()
     try:
+        connection.send(None)
         target, arguments = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):
         return  # nobody wants it any more
     target(connection, *arguments)
 
