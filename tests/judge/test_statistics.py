@@ -9,7 +9,13 @@ from statistics import fmean, median, stdev
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whisperbench.judge.statistics import FALSE_ALARMS, MISSED, error_of_median, growth
+from whisperbench.judge.statistics import (
+    FALSE_ALARMS,
+    MISSED,
+    error_of_median,
+    growth,
+    known_within,
+)
 
 BASE = (1.0, 1.02, 0.97, 1.01, 0.99)
 HEAD = (1.08, 1.11, 1.05, 1.07)
@@ -66,3 +72,13 @@ def test_a_stray_value_leaves_the_error_of_a_median() -> None:
     """One round that took ten times as long makes the others no less known."""
     values = [0.01 * (number % 5) for number in range(20)]
     assert error_of_median([*values, 2.3]) < 1.2 * error_of_median(values)
+
+
+def test_how_well_rounds_are_known_is_students_interval() -> None:
+    """It is half of scipy's 95 % interval of the logarithms' mean; of one round all is open."""
+    logs = [math.log(x) for x in BASE]
+    mean, spread = fmean(logs), stdev(logs) / math.sqrt(len(logs))
+    low, high = t.interval(0.95, len(logs) - 1, loc=mean, scale=spread)
+    assert known_within(BASE) == pytest.approx(math.expm1((high - low) / 2))
+    assert known_within((1.0, 1.0, 1.0)) == 0.0
+    assert known_within((1.0,)) == math.inf
