@@ -28,7 +28,7 @@ def test_a_third_accelerator_runs_everything(
     monkeypatch.setitem(ACCELERATORS, disguise.KIND, disguise.ROW)
     done = run_here(
         *("--device", disguise.KIND, "--model", f"{speck.folder},nano", "--precision", "int8"),
-        *("--tokens", "2", "--rounds", "1", "--clip", "yes"),
+        *("--tokens", "2", "--rounds", "1", "--clip", "yes", "--all"),
         *("-k", "nano and quality or speck and not natural and not quality"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
