@@ -15,6 +15,7 @@ from whisperbench.judge.statistics import (
     error_of_median,
     growth,
     known_within,
+    tell_enough,
 )
 
 BASE = (1.0, 1.02, 0.97, 1.01, 0.99)
@@ -82,3 +83,19 @@ def test_how_well_rounds_are_known_is_students_interval() -> None:
     assert known_within(BASE) == pytest.approx(math.expm1((high - low) / 2))
     assert known_within((1.0, 1.0, 1.0)) == 0.0
     assert known_within((1.0,)) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("samples_s", "enough"),
+    [
+        ((1.0, 1.01), False),
+        ((1.0, 1.01, 0.99), True),
+        ((1.0, 1.5, 0.8), False),
+        ((0.1, 0.101, 0.099), False),
+        ((10.0, 15.0, 8.0), True),
+    ],
+    ids=["too few", "known", "not known", "too short to leave one out", "too long to go on"],
+)
+def test_when_rounds_tell_enough(samples_s: tuple[float, ...], enough: bool) -> None:
+    """There must be the fewest, and a second of them; then they end when known, or by time."""
+    assert tell_enough(samples_s, fewest=3, within=0.05, longest_s=30.0) is enough

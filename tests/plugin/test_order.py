@@ -51,6 +51,13 @@ def names(items: Sequence[pytest.Item]) -> list[str]:
     return [item.name for item in items]
 
 
+def test_base_and_head_load_each_checkpoint_once() -> None:
+    """Nobody waits for an early answer in a pair of processes, and each load takes seconds."""
+    items = [item for item in made() if item.name.split()[0] in ("stages", "transcribe")]
+    put_in_order(PLAN, items, load_once=True)
+    assert [name.split()[1] for name in names(items)] == ["fp16", "fp16", "int8", "int8"]
+
+
 def test_start_up_comes_last_where_processes_share_the_device() -> None:
     """Memory, transcription, the rest of each checkpoint with words last, start-up."""
     items = made()

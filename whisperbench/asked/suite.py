@@ -62,6 +62,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     known_within: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     """Share of the p50 on either side within which the 95 % interval of a benchmark's rounds must
     lie for no further ones to be taken."""
+    rounds_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    """Seconds of rounds after which no further ones are taken, where there are the fewest."""
     turn_rounds: PositiveInt = 40
     """Timed rounds of a whole transcription where base and head take turns: as many at most, and
     fewer where they take long."""

@@ -28,6 +28,9 @@ FEWEST_BASES = 3
 """Processes from which a base decides anything: a head may else be ok, or improved, by a base that
 was slow as a whole."""
 
+LEAST_S = 1.0
+"""Seconds of rounds before which none is left out: so short ones cost little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
@@ -114,6 +117,23 @@ def known_within(samples: Sequence[float]) -> float:
     middle, freedom = fmean(logarithms), len(samples) - 1
     error = math.sqrt(sum((each - middle) ** 2 for each in logarithms) / freedom / len(samples))
     return _grown(_t(freedom, 0.025) * error)
+
+
+def tell_enough(
+    samples_s: Sequence[float], *, fewest: int, within: float, longest_s: float
+) -> bool:
+    """Say whether rounds tell what a call takes, so that no further one is needed.
+
+    Args:
+        samples_s: seconds of the rounds so far.
+        fewest: rounds that there must be.
+        within: the share on either side within which they are to be known.
+        longest_s: seconds of rounds after which what is not known by then stays so.
+    """
+    spent_s = sum(samples_s)
+    if len(samples_s) < fewest or spent_s < LEAST_S:
+        return False
+    return spent_s >= longest_s or known_within(samples_s) <= within
 
 
 def _grown(logarithm: float) -> float:

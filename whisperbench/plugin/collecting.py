@@ -19,6 +19,7 @@ from whisperbench.plugin.needs import (
     WORDS,
     needs_of,
 )
+from whisperbench.plugin.parts import part
 from whisperbench.plugin.session import is_benchmark, session_of
 
 if TYPE_CHECKING:
@@ -139,10 +140,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Order the benchmarks so that what is asked first is answered first."""
     session = session_of(config)
     if session is not None:
-        put_in_order(session.plan, items)
+        put_in_order(session.plan, items, load_once=part() == "wall")
 
 
-def put_in_order(plan: Plan, items: list[pytest.Item], *, one_process: bool = False) -> None:
+def put_in_order(
+    plan: Plan,
+    items: list[pytest.Item],
+    *,
+    one_process: bool = False,
+    load_once: bool = False,
+) -> None:
     """Order benchmarks: what is asked first is answered first.
 
     Memory comes before all others, because it needs a device that this process has no context on;
@@ -155,6 +162,7 @@ def put_in_order(plan: Plan, items: list[pytest.Item], *, one_process: bool = Fa
         one_process: whether the device lets one process at a time have a context, as in the compute
             mode "exclusive process". No process gives its context back while it lives, so start-up
             must then come before this one has any.
+        load_once: whether nobody waits for an early answer, so that each checkpoint is loaded once.
     """
     place = {key_id: position for position, key_id in enumerate(plan.checkpoints)}
 
@@ -165,7 +173,8 @@ def put_in_order(plan: Plan, items: list[pytest.Item], *, one_process: bool = Fa
         elif FRESH_PROCESS in needs:
             phase = 1 if one_process else 4
         else:
-            phase = 2 if EARLY_ANSWER in needs or not is_benchmark(item) else 3
+            early = EARLY_ANSWER in needs and not load_once
+            phase = 2 if early or not is_benchmark(item) else 3
         words = not needs.isdisjoint({WORDS, OTHER_PRECISION})
         return phase, place.get(checkpoint_of(item), -1), words
 

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
-from whisperbench.judge.statistics import known_within
-from whisperbench.measure.rounds import Rounds, garbage_held, settle_allocator, take_rounds
+from whisperbench.judge.statistics import tell_enough
+from whisperbench.measure.rounds import (
+    Rounds,
+    garbage_held,
+    settle_allocator,
+    take_rounds,
+)
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.parts import part
 from whisperbench.plugin.replay import replay
@@ -22,9 +27,6 @@ from whisperbench.results.passes import DeviceConditions, Energy, Found, Latency
 if TYPE_CHECKING:
     from whisperbench.measure.latency.energy import EnergyWindow
     from whisperbench.plugin.session import Prepared
-
-LEAST_S = 1.0
-"""Seconds of rounds before which none is left out: so short ones cost little."""
 
 T = TypeVar("T")
 FoundT = TypeVar("FoundT", bound=Found)
@@ -151,11 +153,11 @@ class Timing:
     def _enough(self, samples_s: Sequence[float]) -> bool:
         """Whether the rounds so far say what a transcription or a stage takes."""
         profile = self._prepared.plan.profile
-        return (
-            self._partner is None
-            and len(samples_s) >= profile.fewest_rounds
-            and sum(samples_s) >= LEAST_S
-            and known_within(samples_s) <= profile.known_within
+        return self._partner is None and tell_enough(
+            samples_s,
+            fewest=profile.fewest_rounds,
+            within=profile.known_within,
+            longest_s=profile.rounds_s,
         )
 
     def energy(self, call: Callable[[], object], audio_s: float) -> dict[str, float]:
