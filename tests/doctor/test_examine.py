@@ -184,7 +184,7 @@ def _facts(**changes: Any) -> dict[str, Any]:
         (_facts(persistence_mode=None), "persistence", "fine", "not told"),
         (_facts(power_limit_w=350.0), "power limit", "advice", "-pl 700"),
         (_facts(power_limit_w=None), "power limit", "fine", "not told"),
-        ({"energy": None}, "energy", "advice", "joules will lack"),
+        ({"energy": None}, "energy", "advice", "so results lack joules"),
         (_facts(compute_capability=(7, 0)), "int8", "advice", "leave int8 out of --precision"),
         (
             {"library": NativeLibrary(False, "libbitsandbytes_cpu.so", "")},
