@@ -322,7 +322,7 @@ def _other_reference() -> Run:
 @pytest.mark.parametrize(
     ("runs", "card", "said"),
     [
-        ([make_h200(), make_h200()], None, r"^b: has transcribe of .* as a has: leave one"),
+        ([make_h200(), make_h200()], None, r"^b: has transcribe of .* and so has a: leave one"),
         ([make_run(make_timed("fp16", 1.0), machine=make_h200().machine), _other_checkpoint()],
          None, r"^b: its dummy:large-v3 is another checkpoint than that of a"),
         ([make_h200(), _other_reference()], None, r"^b: its ratios are against fp32, .* fp16"),

@@ -82,7 +82,7 @@ def test_what_was_not_counted_is_said() -> None:
     [
         (50, 6.0, 5.0, 10.0, "bound by the host: the GPU works 60 % of the time (2.0 x its floor)"),
         (50, 9.0, 5.0, 10.0, "bound by memory (2.0 x its floor)"),
-        (6000, 9.0, 2.0, 10.0, "bound by launches: 6000 of 1.5 us (5.0 x its floor)"),
+        (6000, 9.0, 2.0, 10.0, "bound by 6000 launches, which take 1.5 us each (5.0 x its floor)"),
         (
             50,
             9.0,

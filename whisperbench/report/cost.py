@@ -214,7 +214,8 @@ def bound_by(row: Row[CostResult], stage: Stage) -> str | None:
         return f"is bound by neither memory nor arithmetic ({times})"
     launched = _sum(row, filter(_is_launched, made_by("cost")), stage) or 0.0
     if launched and 1e3 * gpu / launched < LAUNCH_US:
-        return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"
+        each_us = 1e3 * gpu / launched
+        return f"is bound by {launched:.0f} launches, which take {each_us:.1f} us each ({times})"
     return f"is bound by its kernels: {_longest_kernel(row, stage, gpu)} ({times})"
 
 
