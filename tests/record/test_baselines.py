@@ -62,7 +62,7 @@ def test_a_run_counts_once(write: Write) -> None:
     # Counts alone are the same in every run: what tells two from one is when they were.
     second.write_bytes(second.read_bytes().replace(b'"now"', b'"later"'))
     assert decode_run(baseline.merge([first, second]), "both").info.processes == 2
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="is named twice"):
         baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
     merged = write("c.json", a_run()).with_name("merged.json")
     merged.write_bytes(baseline.merge([write("d.json", a_run(1.1)), write("e.json", a_run(1.2))]))
@@ -157,7 +157,7 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
                     ),
                 ),
             ),
-            "a run that did not pass against another: not-comparable: b: other code",
+            "a run that cannot be compared becomes no baseline: not-comparable: b: other code",
         ),
         (make_run(), "a run without measurements becomes no baseline"),
     ],
