@@ -28,9 +28,10 @@ _WHERE = ("encoder", "a second", "a token")
 """What counts are given of: the encoder's pass, each second of audio in it, each token decoded."""
 
 _LEGEND = (
-    "Counts are exact. The encoder is always given 30 s of audio. All the rest of generate() is",
-    "counted for each token, and so is what it does once in a call. The column calls counts calls",
-    "of Python functions.",
+    "Counts are exact. The encoder is given 30 s of audio, and a second is a 30th of that. A token",
+    "is a share of all the rest of generate(), with what that does once in a call. aten ops are",
+    "torch's, and other ops are those of other libraries. The column calls counts calls of Python",
+    "functions.",
 )
 
 _FLOOR = (
