@@ -79,11 +79,13 @@ def limits(
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.devices.choosing import key_of, open_device, resolve
+    from whisperbench.units import counted
 
     require_checkout("limits")
     key = key_of(open_device(resolve(device)).facts())
     here = judging.on_device(read_suite().limit, key)
-    typer.echo(f"limits on {key}: {len(here)}")
+    apply = "applies" if len(here) == 1 else "apply"
+    typer.echo(f"{counted(len(here), 'limit')} {apply} on {key}")
     for limit in here:
         typer.echo(f"  {judging.describe(limit)}")
         typer.echo(f"    {limit.reason}")
