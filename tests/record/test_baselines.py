@@ -62,7 +62,7 @@ def test_a_run_counts_once(write: Write) -> None:
     # Counts alone are the same in every run: what tells two from one is when they were.
     second.write_bytes(second.read_bytes().replace(b'"now"', b'"later"'))
     assert decode_run(baseline.merge([first, second]), "both").info.processes == 2
-    with pytest.raises(InputError, match="is named twice"):
+    with pytest.raises(InputError, match="another of the files holds too"):
         baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
     merged = write("c.json", a_run()).with_name("merged.json")
     merged.write_bytes(baseline.merge([write("d.json", a_run(1.1)), write("e.json", a_run(1.2))]))

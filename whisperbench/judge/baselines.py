@@ -99,7 +99,9 @@ def merge_runs(files: Sequence[RecordedRun]) -> bytes:
             )
         _require_same_machine(first.run.machine, file.run.machine, file.name)
         if any(file.is_same_run(other) for other in files[:place]):
-            raise InputError(f"{file.name}: is named twice; name each run once")
+            raise InputError(
+                f"{file.name}: is a run that another of the files holds too; name each run once"
+            )
         if file.rows.keys() != first.rows.keys():
             raise InputError(
                 f"{file.name}: has other benchmarks than {first.name}; record them together"
