@@ -56,15 +56,15 @@ cost: model owner/whisper, clip harbour, batch 1, attention sdpa; 4 tokens; time
  a token   int8           500     101    101      1000    100   2250  0.750   3.00   12.0
 
 Counts are exact. The encoder is given 30 s of audio, and a second is a 30th of that. A token
-is a share of all the rest of generate(), with what that does once in a call. aten ops are
-torch's, and other ops are those of other libraries. The column calls counts calls of Python
-functions.
+is all the rest of generate() divided by the number of tokens, what it does once included.
+aten ops are torch's, and other ops are those of other libraries. The column calls counts
+calls of Python functions.
 The floor is the least time that a stage can take: to read each weight once, or to do its
 arithmetic, at the rates that this device was seen to reach.
-owner/whisper fp16: encoder is bound by memory (1.7 x its floor); decoding is bound by memory (1.7 x
-its floor)
-owner/whisper int8: encoder is bound by the host: the GPU works 25 % of the time (16.0 x its floor);
-decoding is bound by the host: the GPU works 25 % of the time (16.0 x its floor)"""
+owner/whisper fp16: the encoder is bound by memory (1.7 x its floor); decoding is bound by memory
+(1.7 x its floor)
+owner/whisper int8: the encoder is bound by the host: the GPU works 25 % of the time (16.0 x its
+floor); decoding is bound by the host: the GPU works 25 % of the time (16.0 x its floor)"""
     )
 
 

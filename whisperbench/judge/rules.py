@@ -88,7 +88,7 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
         tells = "tells" if len(old.figures) == 1 else "tell"
         sentence = (
             f"{counts} {tells} too little of how processes differ, so any growth may be hidden: "
-            f"record a base of at least {FEWEST_BASES}"
+            f"record a base of at least {FEWEST_BASES} processes"
         )
         return verdict_on("inconclusive", sentence, old, new)
     interval = (found.low, found.high)
@@ -105,7 +105,7 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
     if found.low > 0:
         sentence = (
             f"{said}: slower than one more process of the base would be, but some are slow as a "
-            f"whole; record at least {FEWEST_HEADS} under another --name"
+            f"whole; record at least {FEWEST_HEADS} processes under another --name"
         )
         return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=unseen)
     hidden = f"a growth under {percent(unseen)}" if unseen is not None else "any growth"

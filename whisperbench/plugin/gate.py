@@ -181,7 +181,7 @@ def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
         judging.failed += 1
         failing = Comparison(judged=found, require=judging.require).failing
         lines = [*as_lines(failing), *judging.circumstances()]
-        text = "\n".join([f"against {judging.path.name}:", *lines])
+        text = "\n".join([f"judged by {judging.path.name}:", *lines])
         raise RegressedError(text) if "regressed" in verdicts else IncomparableError(text)
 
     return judge

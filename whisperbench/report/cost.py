@@ -29,9 +29,9 @@ _WHERE = ("encoder", "a second", "a token")
 
 _LEGEND = (
     "Counts are exact. The encoder is given 30 s of audio, and a second is a 30th of that. A token",
-    "is a share of all the rest of generate(), with what that does once in a call. aten ops are",
-    "torch's, and other ops are those of other libraries. The column calls counts calls of Python",
-    "functions.",
+    "is all the rest of generate() divided by the number of tokens, what it does once included.",
+    "aten ops are torch's, and other ops are those of other libraries. The column calls counts",
+    "calls of Python functions.",
 )
 
 _FLOOR = (
@@ -187,7 +187,7 @@ def _limits(rows: list[_Row]) -> Iterator[str]:
     yield from _FLOOR
     for row in rows:
         found = [
-            f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"
+            f"{'the encoder' if stage == 'encoder' else 'decoding'} {reason}"
             for stage in STAGES
             if (reason := bound_by(row, stage)) is not None
         ]
