@@ -29,7 +29,7 @@ _UNBOUND = Console(width=1000)
 """A console that measures how many columns a table would take."""
 
 _BUSY = "GPU\nbusy"
-_PEAK = "peak of\nlimit, MiB"
+_PEAK = "peak and\nlimit, MiB"
 _WER = "WER\n%"
 _SPREAD = "spread\n%"
 
