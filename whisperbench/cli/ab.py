@@ -98,7 +98,9 @@ def ab(
         bool,
         typer.Option("--own-suites", help="Measure each revision by the suite that it holds."),
     ] = False,
-    written: Annotated[str, typer.Option("--format", help="The format of the verdicts.")] = "text",
+    written: Annotated[
+        str, typer.Option("--format", help="How the verdicts are written.")
+    ] = "text",
 ) -> None:
     """Measure base and head on this machine, and say whether the head is worse.
 

@@ -81,7 +81,9 @@ def verdict_formats() -> Iterable[str]:
 def compare(
     base: Annotated[Path, typer.Argument(help="The file of a run or of a baseline.")],
     head: Annotated[Path, typer.Argument(help="The file of the run that is judged by it.")],
-    written: Annotated[str, typer.Option("--format", help="The format of the verdicts.")] = "text",
+    written: Annotated[
+        str, typer.Option("--format", help="How the verdicts are written.")
+    ] = "text",
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
     from whisperbench.asked.checkout import has_checkout
