@@ -148,7 +148,7 @@ def test_limits_reads_the_suite_that_ships() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "limits apply on cpu-" in done.stdout
     assert "  dummy:tiny in fp32, int8: peak_process_mib at most " in done.stdout
-    assert "  *, *: wer at most 0.5\n" in done.stdout
+    assert "  any model in any precision: wer at most 0.5\n" in done.stdout
 
 
 def test_limits_proposes_rows_of_suite_toml(tmp_path: Path) -> None:
