@@ -24,8 +24,8 @@ def test_cost(
     """Count what encoding a window and decoding a few tokens takes.
 
     Two stages: the encoder, and the rest of `generate()`, on features that are on the device
-    already. The counts are of warmed executions under torch's profiler that did the same to the
-    last one. Nothing here is a latency: pytest-benchmark's table shows what the pass itself took,
+    already. The counts are of warmed executions under torch's profiler, which agree to the last
+    count. Nothing here is a latency: pytest-benchmark's table shows what the pass itself took,
     once.
     """
     cost = timing.once("cost (seconds that the pass took)", count_cost)

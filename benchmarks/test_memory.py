@@ -1,4 +1,4 @@
-"""Does it fit? Peak memory of loading and of inference, against the limits of suite.toml."""
+"""Does the model fit? Peak memory of loading and of inference, against the limits of suite.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Same words? What a precision hears, and how far it computes from 32-bit floats."""
+"""Are the words the same? What a precision hears, and how far it is from 32-bit floats."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def test_quality(
 ) -> None:
     """Transcribe all clips, greedily and at their natural length, and count the wrong words.
 
-    Word and character error rates after Whisper's normalization, over all clips; what they are over
-    those of the reference precision; and clips whose transcripts look made up. Nothing here is a
+    The result has word and character error rates after Whisper's normalization, over all clips; by
+    how much they exceed those of the reference precision; and the clips whose transcripts look made
+    up. Nothing here is a
     latency: pytest-benchmark's table shows what the pass itself took, once.
     """
     found = timing.once("quality (seconds that the pass took)", quality_of_cell.run)

@@ -48,7 +48,7 @@ def command(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--card", "T4"), 0, "Take fp16 at batch size 1: it fits, so that nothing forces fewer"),
+        (("--card", "T4"), 0, "Take fp16 at batch size 1: it fits, so an NVIDIA T4 needs no fewer"),
         (("--vram", "2.2"), 0, "Take nf4 at batch size 1"),
         (("--vram", "1"), 1, "Nothing that was measured will do on 1.00 GiB"),
         (("--card", "t4", "--max-latency-ratio", "9"), 3, "It is not known whether"),

@@ -265,7 +265,7 @@ def test_sides_that_do_not_fit_at_once_alternate_whole(bench: Bench) -> None:
     assert ended.code == 0
     require_agreement(ended, "--", "--clip", "yes")
     why = "both sides do not fit into memory at once: they take 18000 of 16000 MiB"
-    assert f"wall time is by whole processes: {why}" in ended.out
+    assert f"wall time is measured by whole processes: {why}" in ended.out
     assert f"{why}: whole processes alternate, base, head, head, base" in ended.err
     assert in_order(bench)[:4] == ["base", "head", "head", "base"]
 
@@ -275,7 +275,10 @@ def test_a_side_without_room_beside_the_other(bench: Bench) -> None:
     bench.head.at = {f"wall 1 round {TOKEN}": NO_ROOM}  # a process by itself has no rounds
     ended = bench.run("--pairs", "3")
     assert ended.code == 0, ended.out
-    assert "wall time is by whole processes: both sides do not fit into memory at once" in ended.out
+    assert (
+        "wall time is measured by whole processes: both sides do not fit into memory at once"
+        in ended.out
+    )
     assert "out of memory" not in ended.out
     assert ended.err.count("whole processes alternate") == 1
 

@@ -80,6 +80,6 @@ def test_a_real_pair(pair: Measured) -> None:
     assert told.startswith("base, pair 1: failed: benchmarks/test_stages.py::test_encoder[")
     assert told.endswith("libplanted.so is not there")
     reasons = [entry.reason for entry in both[1].info.manifest if "encoder" in entry.benchmark]
-    assert reasons == ["the base does not get as far as this"]
+    assert reasons == ["the base does not come to this benchmark"]
     assert len(pair.wanted()) == 2
     assert pair.host()

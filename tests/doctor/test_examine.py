@@ -181,10 +181,10 @@ def _facts(**changes: Any) -> dict[str, Any]:
             for reason in sorted(SLOWDOWNS)
         ),
         (_facts(persistence_mode=False), "persistence", "advice", "sudo nvidia-smi -pm 1"),
-        (_facts(persistence_mode=None), "persistence", "fine", "not told"),
+        (_facts(persistence_mode=None), "persistence", "fine", "does not tell"),
         (_facts(power_limit_w=350.0), "power limit", "advice", "-pl 700"),
-        (_facts(power_limit_w=None), "power limit", "fine", "not told"),
-        ({"energy": None}, "energy", "advice", "joules will lack"),
+        (_facts(power_limit_w=None), "power limit", "fine", "does not tell"),
+        ({"energy": None}, "energy", "advice", "so results lack joules"),
         (_facts(compute_capability=(7, 0)), "int8", "advice", "leave int8 out of --precision"),
         (
             {"library": NativeLibrary(False, "libbitsandbytes_cpu.so", "")},

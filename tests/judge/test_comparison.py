@@ -37,8 +37,8 @@ def test_what_only_one_side_has_is_said() -> None:
         "new: cost, owner/whisper nf4, harbour, 4 tokens: 4 figures: the base did not measure it",
         "missing: cost, owner/whisper int8, harbour, 4 tokens: 4 figures: the head did not measure "
         "it",
-        "new: measure the base as well: record the baseline anew, where it is one",
-        "missing: measure it; or record the baseline anew, where the base is one",
+        "new: measure the base as well; where it is a recorded baseline, record it anew",
+        "missing: measure it; or, where the base is a recorded baseline, record it anew",
         "8 figures compared: 4 new, 4 missing",
     ]
     extra = Metric(name="decode_kernels", unit="1", kind="exact", better="lower", value=0.0)

@@ -79,9 +79,9 @@ def test_limits_of_a_device() -> None:
 
 def test_a_limit_is_described() -> None:
     """A sentence names the cells and the limit."""
-    assert describe(a_limit()) == "*, *: peak_process_mib at most 1024 MiB"
+    assert describe(a_limit()) == "any model in any precision: peak_process_mib at most 1024 MiB"
     ratio = msgspec.structs.replace(a_ratio(), models=("a", "b*"), batch_sizes=(1, 4))
-    assert describe(ratio) == "a b*, *, batch 1, 4: weight_mib at most 0.5 of fp16's"
+    assert describe(ratio) == "a, b* in any precision, batch 1, 4: weight_mib at most 0.5 of fp16's"
 
 
 @pytest.mark.parametrize("actual", [0.0, 1023.9, 1024.0])

@@ -28,7 +28,11 @@ from whisperbench.results.records import Measurement
         (times(1.1), "regressed", "1 to 1.1 s (+10.00 %), between +"),
         (times(0.9), "improved", ""),
         (times(1.1, processes=1), "inconclusive", "some are slow as a whole; record at least 3"),
-        (times(1.0, processes=1), "ok", "(5 processes against 1: where one more would lie)"),
+        (
+            times(1.0, processes=1),
+            "ok",
+            "(5 processes against 1: where one more process would lie)",
+        ),
         ((1.0, 1.5, 0.7, 1.2, 0.9), "inconclusive", "may stay unseen, and 8.0 % is the tolerance"),
     ],
 )

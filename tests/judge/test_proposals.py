@@ -51,7 +51,7 @@ def test_a_proposal_a_memory_measurement() -> None:
             batch_sizes=(1,),
             metric="peak_process_mib",
             max=3987.0,  # 3900.25 * 1.02 + 8 = 3986.255
-            reason="3900 MiB measured, and 2 % + 8 MiB",
+            reason="3900 MiB were measured; 2 % + 8 MiB may be added",
         ),
         Limit(
             models=("owner/whisper",),
@@ -60,7 +60,7 @@ def test_a_proposal_a_memory_measurement() -> None:
             batch_sizes=(4,),
             metric="peak_process_mib",
             max=2589.0,  # 2530 * 1.02 + 8 = 2588.6
-            reason="2530 MiB measured, and 2 % + 8 MiB",
+            reason="2530 MiB were measured; 2 % + 8 MiB may be added",
         ),
     ]
 
@@ -77,7 +77,7 @@ def test_a_cpus_limit_has_the_headroom_that_a_cpu_needs() -> None:
     measured = make_memory(cell, {"weight_mib": 1.0, "peak_process_mib": 600.0})
     (row,) = propose(make_run(measured, machine=CPU_MACHINE))
     assert row.max == 758.0  # 600 * 1.25 + 8
-    assert row.reason == "600 MiB measured, and 25 % + 8 MiB"
+    assert row.reason == "600 MiB were measured; 25 % + 8 MiB may be added"
 
 
 def test_nothing_is_proposed_of_a_cell_over_its_limit() -> None:

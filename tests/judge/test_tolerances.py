@@ -78,7 +78,7 @@ def test_another_card_of_the_model_widens_the_tolerances() -> None:
     assert {each.verdict.verdict for each in compare(base, there)} == {"ok"}
     said = Gate(base, other).circumstances()
     assert said[0].startswith(
-        "another card of the same model: tolerances are wider, device time by"
+        "the card is another one of the same model, so tolerances are wider: device time by"
     )
     assert said[1].startswith("driver was")
 
@@ -96,4 +96,4 @@ def test_a_tolerance_that_matched_nothing_is_said() -> None:
     gate = Gate(make_run(a_cost()), MACHINE, [row, elsewhere])
     gate.judge_all([a_cost()])
     (said,) = gate.circumstances()
-    assert "openai/whisper-larg-v3 int8 matched nothing here" in said
+    assert "openai/whisper-larg-v3 int8 matched no figure here" in said

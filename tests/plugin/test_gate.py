@@ -97,8 +97,8 @@ def test_undecided_wall_time_is_told_and_fails_nothing(
     assert "2 figures compared: 1 inconclusive, 1 ok" in done.stdout
     assert (
         "\nwall time of 1 figure is not decided: 1 process against 1 tells too little of how "
-        "processes differ, so any growth may be hidden: record a base of at least 3; whisperbench "
-        "ab decides it\n"
+        "processes differ, so any growth may be hidden: record a base of at least 3 processes; "
+        "whisperbench ab decides it\n"
     ) in done.stdout
     gate = GateKinds(require=tuple(KINDS), report=(), reason="a quiet machine")
     suite = msgspec.structs.replace(read_suite(), gate=gate)

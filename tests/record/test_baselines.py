@@ -62,7 +62,7 @@ def test_a_run_counts_once(write: Write) -> None:
     # Counts alone are the same in every run: what tells two from one is when they were.
     second.write_bytes(second.read_bytes().replace(b'"now"', b'"later"'))
     assert decode_run(baseline.merge([first, second]), "both").info.processes == 2
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="another of the files holds too"):
         baseline.merge([write("a.json", a_run()), write("b.json", a_run())])
     merged = write("c.json", a_run()).with_name("merged.json")
     merged.write_bytes(baseline.merge([write("d.json", a_run(1.1)), write("e.json", a_run(1.2))]))
@@ -127,15 +127,15 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
         (a_run(ops=101), "encoder_aten_ops is not the same in all processes: 100, 101"),
         (
             a_run(machine=msgspec.structs.replace(MACHINE, driver="999.9")),
-            "not of the same machine as the first run: driver was",
+            "is of another machine than the first run: driver was",
         ),
         (
             a_run(machine=msgspec.structs.replace(MACHINE, power_limit_w=350.0)),
-            "not of the same machine as the first run: power limit w was None and is 350",
+            "is of another machine than the first run: power limit w was None and is 350",
         ),
         (
             a_run(machine=msgspec.structs.replace(MACHINE, cpu="Another")),
-            "not of the same machine as the first run: cpu was Some CPU and is Another",
+            "is of another machine than the first run: cpu was Some CPU and is Another",
         ),
         (make_run(make_measurement()), "has other benchmarks than"),
         (
@@ -146,7 +146,7 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
                     ManifestEntry(benchmark="b", cell="b", outcome="regressed", reason="slower"),
                 ),
             ),
-            "no baseline of a run that is worse: regressed: b: slower",
+            "a run that is worse becomes no baseline: regressed: b: slower",
         ),
         (
             make_run(
@@ -157,9 +157,9 @@ def test_a_baseline_holds_each_process(write: Write) -> None:
                     ),
                 ),
             ),
-            "a run that did not pass against another: not-comparable: b: other code",
+            "a run that cannot be compared becomes no baseline: not-comparable: b: other code",
         ),
-        (make_run(), "no baseline of a run without measurements"),
+        (make_run(), "a run without measurements becomes no baseline"),
     ],
 )
 def test_what_does_not_belong_together_is_no_baseline(

@@ -94,7 +94,7 @@ def test_a_t4_is_advised_by_what_an_h200_measured() -> None:
     # Torch's peak, the context and libraries, and the driver's share.
     assert found.rows[0].need_mib == 3964 + 615
     said = " ".join(found.sentences)
-    assert "it fits, so that nothing forces fewer bits upon an NVIDIA T4" in said
+    assert "it fits, so an NVIDIA T4 needs no fewer bits" in said
     assert "int8 in place of fp16: it takes 1.28 GiB less (29 %); a call took 7.18 times" in said
     assert exit_code_of([found]) == ExitCode.OK
 
@@ -322,7 +322,7 @@ def _other_reference() -> Run:
 @pytest.mark.parametrize(
     ("runs", "card", "said"),
     [
-        ([make_h200(), make_h200()], None, r"^b: has transcribe of .* as a has: leave one"),
+        ([make_h200(), make_h200()], None, r"^b: has transcribe of .* and so has a: leave one"),
         ([make_run(make_timed("fp16", 1.0), machine=make_h200().machine), _other_checkpoint()],
          None, r"^b: its dummy:large-v3 is another checkpoint than that of a"),
         ([make_h200(), _other_reference()], None, r"^b: its ratios are against fp32, .* fp16"),

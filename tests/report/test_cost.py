@@ -55,15 +55,16 @@ cost: model owner/whisper, clip harbour, batch 1, attention sdpa; 4 tokens; time
  a token   fp16           150       2      2       200          1000   1.50   2.25   2.50
  a token   int8           500     101    101      1000    100   2250  0.750   3.00   12.0
 
-Counts are exact. The encoder is always given 30 s of audio. All the rest of generate() is
-counted for each token, and so is what it does once in a call. The column calls counts calls
-of Python functions.
+Counts are exact. The encoder is given 30 s of audio, and a second is a 30th of that. A token
+is all the rest of generate() divided by the number of tokens, what it does once included.
+aten ops are torch's, and other ops are those of other libraries. The column calls counts
+calls of Python functions.
 The floor is the least time that a stage can take: to read each weight once, or to do its
 arithmetic, at the rates that this device was seen to reach.
-owner/whisper fp16: encoder is bound by memory (1.7 x its floor); decoding is bound by memory (1.7 x
-its floor)
-owner/whisper int8: encoder is bound by the host: the GPU works 25 % of the time (16.0 x its floor);
-decoding is bound by the host: the GPU works 25 % of the time (16.0 x its floor)"""
+owner/whisper fp16: the encoder is bound by memory (1.7 x its floor); decoding is bound by memory
+(1.7 x its floor)
+owner/whisper int8: the encoder is bound by the host: the GPU works 25 % of the time (16.0 x its
+floor); decoding is bound by the host: the GPU works 25 % of the time (16.0 x its floor)"""
     )
 
 
@@ -82,7 +83,7 @@ def test_what_was_not_counted_is_said() -> None:
     [
         (50, 6.0, 5.0, 10.0, "bound by the host: the GPU works 60 % of the time (2.0 x its floor)"),
         (50, 9.0, 5.0, 10.0, "bound by memory (2.0 x its floor)"),
-        (6000, 9.0, 2.0, 10.0, "bound by launches: 6000 of 1.5 us (5.0 x its floor)"),
+        (6000, 9.0, 2.0, 10.0, "bound by 6000 launches, which take 1.5 us each (5.0 x its floor)"),
         (
             50,
             9.0,

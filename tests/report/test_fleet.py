@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_said_and_recommended_nowhere() -> None:
 
 def test_one_cell_twice_is_refused() -> None:
     """Of two figures for one question one would be forgotten: both files are named."""
-    with pytest.raises(InputError, match=r"b: has owner/whisper fp16 on nvidia-h200.*as a has"):
+    with pytest.raises(InputError, match=r"b: has owner/whisper fp16 on nvidia-h200.*and so has a"):
         fleet_of([("a", make_device(MACHINE)), ("b", make_device(MACHINE))])
 
 

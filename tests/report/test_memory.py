@@ -133,16 +133,17 @@ memory, MiB: model owner/whisper, clip harbour, batch 1, attention sdpa
  int8-t0       1547      522     2147    2158     2662     1900   2100     2660    2671     612
  nf4            880      522     1480    1491     1812     1050   1250     1810    1821     612
 
-judged by: process (NVML)
-probe: polled every 1.0 ms, longest gap 12.5 ms, 12000 polls
+Limits are judged by the figure: process (NVML).
+The probe polled 12000 times, every 1.0 ms; its longest gap was 12.5 ms.
 load, first and steady are the peaks of loading, of the first call and of later calls.
 tensors is what torch has allocated, and torch is what it has reserved. process and device
-are read through NVML; device is the growth over the idle device. driver is the driver's.
+are read through NVML; device is the growth over the idle device. driver is what the driver
+keeps for itself.
 limit ok: owner/whisper int8: peak_process_mib is 2484.0 MiB of at most 2500.0 MiB
 limit ok: owner/whisper int8: weight_mib is 0.525 of fp16's (1547.0 of 2944.0 MiB), of at most 0.55
 limit not judged: owner/whisper nf4: weight_mib at most 0.55 of bf16's could not be judged: no
 weight_mib of bf16 in this run
-no limit: owner/whisper fp16 (whisperbench limits proposes some)
+no limit: owner/whisper fp16 (whisperbench limits --propose RUN.json writes some)
 over-limit: test[2]: over it is
 4 benchmarks asked for: 3 measured, 1 over-limit"""
 
@@ -179,10 +180,10 @@ memory, MiB: model dummy:tiny, clip harbour, batch 1, attention sdpa
  fp32           144      274      511      541      551
  int8          96.9      274      590      620      630
 
-judged by: process (RSS)
-probe: polled every 1.0 ms, longest gap 13.6 ms, 6000 polls
+Limits are judged by the figure: process (RSS).
+The probe polled 6000 times, every 1.0 ms; its longest gap was 13.6 ms.
 load, first and steady are the peaks of loading, of the first call and of later calls.
-process is the resident memory of the process.
+The column process is the resident memory of the process.
 limit ok: dummy:tiny fp32: peak_process_mib is 551.0 MiB of at most 2500.0 MiB
 limit ok: dummy:tiny int8: peak_process_mib is 630.0 MiB of at most 2500.0 MiB
 2 benchmarks asked for: 2 measured"""
@@ -202,7 +203,7 @@ def test_hidden_process_figures_are_said() -> None:
         cell, figures, verdicts=judge(cell, figures, [CARD], {}, "fp16"), judged=HIDDEN
     )
     lines = shown(make_run(row))
-    assert f"judged by: {HIDDEN}" in lines
+    assert f"Limits are judged by the figure: {HIDDEN}." in lines
     assert (
         "limit ok: owner/whisper int8: peak_device_mib is 2496.0 MiB of at most 2500.0 MiB "
         "(in place of peak_process_mib, which hides)"
@@ -221,8 +222,11 @@ def test_rows_that_were_judged_differently_are_both_named() -> None:
     """One line for each way in which the figures were read."""
     other = make_memory(make_cell("nf4"), FIGURES["nf4"], judged=HIDDEN)
     lines = shown(make_run(on_a_gpu("fp16"), on_a_gpu("int8"), other))
-    judged = [line for line in lines if line.startswith("judged by: ")]
-    assert judged == ["judged by: process (NVML)", f"judged by: {HIDDEN}"]
+    judged = [line for line in lines if line.startswith("Limits are judged by")]
+    assert judged == [
+        "Limits are judged by the figure: process (NVML).",
+        f"Limits are judged by the figure: {HIDDEN}.",
+    ]
 
 
 def test_a_missing_figure_is_an_empty_cell() -> None:
@@ -262,12 +266,12 @@ def test_memory_comes_after_latency() -> None:
         " benchmark ",
         " transcribe ",
         " encoder ",
-        "p50 and spread",
+        "p50 is",
         "memory, MiB",
         " precision ",
         " fp16 ",
         " int8 ",
-        "judged by",
+        "Limits are judged",
         "limit ok",
         "4 benchmarks",
     )
@@ -289,7 +293,7 @@ def test_latency_alone_has_no_memory() -> None:
 def test_a_reference_of_memory_alone_is_none_of_latency() -> None:
     """Latency's empty ratios are explained, whatever memory was measured."""
     run = make_run(on_a_gpu("fp16"), make_measurement(precision="int8"))
-    assert "The columns × fp16 are empty because it was not measured." in shown(run)
+    assert "The columns × fp16 are empty because fp16 was not timed." in shown(run)
 
 
 def test_each_place_has_its_table() -> None:
@@ -313,7 +317,7 @@ def test_each_place_has_its_table() -> None:
     assert sum(line.startswith(" int8") for line in lines) == len(titles)
     # The lines below are for all of them: a name stands once.
     bare = "owner/whisper int8, owner/other int8, owner/whisper int8 b4, owner/whisper int8 eager"
-    assert f"no limit: {bare} (whisperbench limits proposes" in " ".join(lines)
+    assert f"no limit: {bare} (whisperbench limits --propose" in " ".join(lines)
 
 
 def test_the_probe_is_shown_at_its_worst() -> None:
@@ -322,7 +326,9 @@ def test_the_probe_is_shown_at_its_worst() -> None:
         make_memory(make_cell(precision), FIGURES[precision], longest_gap_ms=gap_ms)
         for precision, gap_ms in (("fp16", 3.0), ("int8", 250.04), ("nf4", 1.5))
     ]
-    assert "probe: polled every 1.0 ms, longest gap 250.0 ms, 9000 polls" in shown(make_run(*rows))
+    assert "The probe polled 9000 times, every 1.0 ms; its longest gap was 250.0 ms." in shown(
+        make_run(*rows)
+    )
 
 
 @pytest.mark.parametrize("figure", [0.0, 0.04, 9.99, 99.9, 143771.0])

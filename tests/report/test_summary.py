@@ -28,10 +28,10 @@ model owner/whisper, clip harbour, batch 1, attention sdpa
 
  encoder              fp16       9.00 ms            1.00
 
-p50 and spread (half the interquartile range) are of the rounds of one process; others
-differ by more. Each round of load and of first call is a fresh process.
+p50 is the median of one process's rounds; spread is half their interquartile range.
+Other processes differ by more. Each round of load and of first call is a fresh process.
 RTFx is seconds of audio transcribed in a second, at the transcript's natural length.
-RTFx* is that of the fixed token count: random weights have no natural length.
+RTFx* is taken with the fixed token count, as random weights have no natural length.
 owner/whisper fp16, harbour: The harbour was quiet before sunrise. Three fishing boats waited bes...
 5 benchmarks asked for: 4 measured, 1 deselected"""
 
@@ -118,7 +118,7 @@ def test_the_widest_table_fits() -> None:
 def test_a_missing_reference_is_said() -> None:
     """Where the reference precision was not measured, the empty ratios are explained."""
     text = details(make_run(make_measurement(precision="int8")))
-    assert "The columns × fp16 are empty because it was not measured." in text
+    assert "The columns × fp16 are empty because fp16 was not timed." in text
 
 
 def test_zeros_do_not_divide() -> None:

@@ -143,6 +143,6 @@ def test_nothing_decided_is_said() -> None:
     """A comparison of wall time alone, of which nothing is decided, says why it does not pass."""
     found = Comparison(judged=[undecided(0.18)], remedy=AB)
     assert undecided_lines(found)[1:] == [
-        "no figure was decided, and what decided nothing has not passed"
+        "no figure was decided, and a comparison that decides nothing is no pass"
     ]
     assert found.exit_code == 3

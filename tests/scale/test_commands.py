@@ -176,9 +176,13 @@ def test_a_plan_says_whose_times_it_has(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--budget", "19s"), 0, "within the budget of 19s; the fewest that are: 2"),
-        (("--gpus", "4", "--budget", "1m"), 0, "within the budget of 1m; the fewest that are: 1"),
-        (("--gpus", "1", "--budget", "20s"), 1, "over the budget of 20s: 2 would do"),
+        (("--budget", "19s"), 0, "within the budget of 19s; the fewest cards that are enough: 2"),
+        (
+            ("--gpus", "4", "--budget", "1m"),
+            0,
+            "within the budget of 1m; the fewest cards that are enough: 1",
+        ),
+        (("--gpus", "1", "--budget", "20s"), 1, "over the budget of 20s: 2 cards would be enough"),
         (("--budget", "0.3m"), 1, "over the budget of 0.3m: no number of cards is enough"),
     ],
 )

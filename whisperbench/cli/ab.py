@@ -25,51 +25,78 @@ if TYPE_CHECKING:
 def ab(
     context: typer.Context,
     base: Annotated[
-        str | None, typer.Argument(metavar="[BASE]", help="A git revision.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[BASE]", help="The git revision to compare with.", show_default=False
+        ),
     ] = None,
     head: Annotated[
         str | None,
         typer.Argument(
-            metavar="[HEAD]", help="Another one; by default the work tree.", show_default=False
+            metavar="[HEAD]",
+            help="The git revision that may be worse; by default the work tree.",
+            show_default=False,
         ),
     ] = None,
     repository: Annotated[
-        Path, typer.Option("--repository", metavar="DIR", help="Where both revisions are.")
+        Path,
+        typer.Option("--repository", metavar="DIR", help="The repository that has both revisions."),
     ] = Path(),
     pairs: Annotated[
         str,
-        typer.Option("--pairs", metavar="auto|N", help="Pairs of processes at most; auto is 16."),
+        typer.Option(
+            "--pairs",
+            metavar="auto|N",
+            help="Measure at most so many pairs of processes; auto is 16.",
+        ),
     ] = "auto",
     budget: Annotated[
         float | None,
-        typer.Option("--budget", metavar="MINUTES", help="Begin no pair that would end later."),
+        typer.Option(
+            "--budget",
+            metavar="MINUTES",
+            help="Begin no pair that would end after so many minutes.",
+        ),
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Leave wall time out: counts, memory and words alone.")
+        bool,
+        typer.Option(
+            "--fast", help="Leave wall time out, and judge counts, memory and words alone."
+        ),
     ] = False,
     base_python: Annotated[
         Path | None,
-        typer.Option("--base-python", metavar="PATH", help="An interpreter in place of BASE."),
+        typer.Option(
+            "--base-python",
+            metavar="PATH",
+            help="Measure this Python interpreter in place of BASE.",
+        ),
     ] = None,
     head_python: Annotated[
         Path | None,
-        typer.Option("--head-python", metavar="PATH", help="An interpreter in place of HEAD."),
+        typer.Option(
+            "--head-python",
+            metavar="PATH",
+            help="Measure this Python interpreter in place of HEAD.",
+        ),
     ] = None,
     base_with: Annotated[
         list[str] | None,
         typer.Option(
             "--base-with",
             metavar="REQUIREMENT",
-            help="What the base has otherwise, as in 'transformers==5.17.0'.",
+            help="Install this over the base's environment, as in 'transformers==5.17.0'.",
         ),
     ] = None,
     head_with: Annotated[
         list[str] | None,
-        typer.Option("--head-with", metavar="REQUIREMENT", help="What the head has otherwise."),
+        typer.Option(
+            "--head-with", metavar="REQUIREMENT", help="Install this over the head's environment."
+        ),
     ] = None,
     own_suites: Annotated[
         bool,
-        typer.Option("--own-suites", help="Each revision is measured by the suite that it holds."),
+        typer.Option("--own-suites", help="Measure each revision by the suite that it holds."),
     ] = False,
     written: Annotated[
         str, typer.Option("--format", help="How the verdicts are written.")
@@ -78,7 +105,7 @@ def ab(
     """Measure base and head on this machine, and say whether the head is worse.
 
     Counts, GPU time, memory and words are decided by one execution a side, wall time by pairs of
-    processes that take turns. What stands behind -- is pytest's, as in: whisperbench ab main --
+    processes that take turns. The arguments behind -- are pytest's, as in: whisperbench ab main --
     benchmarks/test_stages.py --model dummy:tiny
     """
     from whisperbench.ab.resolving import Wish
@@ -160,7 +187,7 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
         except InputError as error:  # the verdicts are printed, and stand; but it is no pass
             say(str(error))
             code = code or ExitCode.USAGE
-        say(f"all files: {folder}")
+        say(f"the files of all processes are in {folder}")
     return code
 
 

@@ -23,22 +23,29 @@ def _formats() -> Iterable[str]:
 def advise(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN.json...", help="Runs; passes of one device may be in several."),
+        typer.Argument(
+            metavar="RUN.json...",
+            help="Files of runs. The passes of one device may be in several files.",
+        ),
     ],
     vram: Annotated[
         str | None,
-        typer.Option("--vram", metavar="GIB", help="Memory that may be taken of the same card."),
+        typer.Option(
+            "--vram", metavar="GIB", help="How much memory of the measured card may be taken."
+        ),
     ] = None,
     card: Annotated[
         str | None,
-        typer.Option("--card", metavar="NAME", help="Another card, as in t4, l4 or a100-40gb."),
+        typer.Option(
+            "--card", metavar="NAME", help="Ask about another card, such as t4, l4 or a100-40gb."
+        ),
     ] = None,
     latency: Annotated[
         str | None,
         typer.Option(
             "--max-latency-ratio",
             metavar="R",
-            help="Most that a call may take, as a multiple of the reference precision's.",
+            help="How long a call may take, in multiples of the reference precision's time.",
         ),
     ] = None,
     words: Annotated[
@@ -46,14 +53,14 @@ def advise(
         typer.Option(
             "--max-wer-increase",
             metavar="P",
-            help="Most points of word error rate over the reference precision's.",
+            help="How many points the word error rate may be over the reference precision's.",
         ),
     ] = None,
-    written: Annotated[str, typer.Option("--format", help="How the advice is written.")] = "text",
+    written: Annotated[str, typer.Option("--format", help="The format of the advice.")] = "text",
 ) -> None:
     """Say which precision and batch size to take, from what was measured.
 
-    Exit codes: 0, something will do; 1, nothing will; 3, it is not known.
+    The exit code is 0 where something will do, 1 where nothing will, and 3 where that is not known.
     """
     from whisperbench.report.advice import advise as weighed
     from whisperbench.report.advice import exit_code_of
@@ -81,15 +88,23 @@ def advise(
 
 @app.command(cls=Command)
 def badge(
-    path: Annotated[Path, typer.Argument(metavar="RUN.json", help="The run that it tells of.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="RUN.json", help="The file of the run that the badge is about."),
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="BADGE.svg", help="Where the picture goes.")
+        Path,
+        typer.Option("-o", "--output", metavar="BADGE.svg", help="Write the picture to this file."),
     ],
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="What is held against the reference.")
+        str,
+        typer.Option(
+            "--precision", metavar="NAME", help="Compare this precision with the reference."
+        ),
     ] = "int8",
     model: Annotated[
-        str | None, typer.Option("--model", metavar="SPEC", help="Of a run that has several.")
+        str | None,
+        typer.Option("--model", metavar="SPEC", help="The model, where the run has several."),
     ] = None,
 ) -> None:
     """Write what a precision costs as a small picture, for a README."""

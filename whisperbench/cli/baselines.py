@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whisperbench.results.records import Run
 
 
-_SHARED = "Keep it for all CPUs of this instruction set; counts alone can be shared."
+_SHARED = "Make a baseline for all CPUs of this instruction set. It can hold counts alone."
 
 
 @app.command(
@@ -25,17 +25,19 @@ _SHARED = "Keep it for all CPUs of this instruction set; counts alone can be sha
 def record(
     context: typer.Context,
     runs: Annotated[
-        int, typer.Option("--runs", min=1, help="Fresh processes that it is made of.")
+        int, typer.Option("--runs", min=1, help="How many fresh processes to measure.")
     ] = 5,
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What to call it.")
+        str, typer.Option("--name", metavar="NAME", help="The name of the baseline.")
     ] = "default",
-    force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a baseline even if it is better.")
+    ] = False,
     shared: Annotated[bool, typer.Option("--shared", help=_SHARED)] = False,
 ) -> None:
     """Run the suite several times, and keep it as this device's baseline.
 
-    What else is given is pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
+    All other arguments are pytest's, as in: whisperbench record --runs 3 benchmarks/test_cost.py
     """
     from whisperbench.asked.checkout import RESULTS, require_checkout
     from whisperbench.record import baselines as baseline
@@ -53,7 +55,7 @@ def record(
         raise
 
 
-baselines = typer.Typer(help="The baselines that were recorded.", no_args_is_help=True)
+baselines = typer.Typer(help="List, show, make and compare baselines.", no_args_is_help=True)
 app.add_typer(baselines, name="baseline")
 
 
@@ -61,10 +63,12 @@ app.add_typer(baselines, name="baseline")
 def list_baselines(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[BASELINE...]", help="Their files; by default all of the suite."),
+        typer.Argument(
+            metavar="[BASELINE...]", help="Files of baselines; by default all of the suite."
+        ),
     ] = None,
 ) -> None:
-    """Print what there is, a line each."""
+    """Print a line for each baseline."""
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.record import baselines as baseline
     from whisperbench.results.run_file import read_run
@@ -72,7 +76,7 @@ def list_baselines(
     if not files:
         require_checkout("baseline list", ", or name files")
         if not baseline.known():
-            typer.echo("none yet: whisperbench record")
+            typer.echo("there is no baseline yet: whisperbench record makes one")
     broken = False
     for path in files or baseline.known():
         try:
@@ -91,7 +95,7 @@ def list_baselines(
 
 @baselines.command("show", cls=Command)
 def show_baseline(
-    path: Annotated[Path, typer.Argument(metavar="BASELINE", help="Its file.")],
+    path: Annotated[Path, typer.Argument(metavar="BASELINE", help="The file of the baseline.")],
 ) -> None:
     """Print a baseline's figures, and how far its processes lie apart."""
     from whisperbench.report.summary import summarise
@@ -106,11 +110,15 @@ def show_baseline(
 
 @baselines.command(cls=Command)
 def promote(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="Runs of one machine.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN.json...", help="Files of runs of one machine.")
+    ],
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What to call it.")
+        str, typer.Option("--name", metavar="NAME", help="The name of the baseline.")
     ] = "default",
-    force: Annotated[bool, typer.Option("--force", help="Replace a better one.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a baseline even if it is better.")
+    ] = False,
     shared: Annotated[bool, typer.Option("--shared", help=_SHARED)] = False,
 ) -> None:
     """Keep runs that were measured already as their device's baseline."""
@@ -124,7 +132,7 @@ def promote(
 def diff(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[OLD NEW]", help="Two files of a baseline, before and after."),
+        typer.Argument(metavar="[OLD NEW]", help="The files of a baseline before and after."),
     ] = None,
     since: Annotated[
         str | None,

@@ -24,8 +24,8 @@ _STEPS = {"good": 0, "bad": 1, "skip": 125}
 
 PACKAGE = typer.Argument(
     metavar="PACKAGE",
-    help="transformers, bitsandbytes, accelerate, tokenizers or another one; with --git the "
-    "package that the repository builds.",
+    help="The package: transformers, bitsandbytes, accelerate, tokenizers or another one; with "
+    "--git the one that the repository builds.",
 )
 BETWEEN = typer.Argument(
     metavar="GOOD..BAD", help="Two releases, the older one first; with --git two revisions."
@@ -52,7 +52,7 @@ def bisect(
     python: Annotated[
         Path | None,
         typer.Option(
-            "--python", metavar="PATH", help="The interpreter whose other packages are shared."
+            "--python", metavar="PATH", help="Take all other packages from this Python interpreter."
         ),
     ] = None,
     git: Annotated[
@@ -62,7 +62,7 @@ def bisect(
 ) -> None:
     """Find the release of a package that made Whisper cost more, by exact counts.
 
-    What else is given is pytest's, as in: whisperbench bisect transformers 5.0.0..5.23.0
+    All other arguments are pytest's, as in: whisperbench bisect transformers 5.0.0..5.23.0
     benchmarks/test_cost.py --model dummy:tiny --precision fp32
 
     With --git it is a step of `git bisect run` where a bisection is under way in REPO: it judges

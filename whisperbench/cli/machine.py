@@ -21,11 +21,13 @@ def list_known() -> None:
 
     require_checkout("list")
     typer.echo("--model")
-    typer.echo(f"  {NANO}  small and trained; ships with the suite, and knows its voices alone")
+    typer.echo(
+        f"  {NANO}  small and trained; it ships with the suite and knows the suite's voices alone"
+    )
     for size in SIZES:
         typer.echo(f"  {DUMMY_PREFIX}{size}")
     typer.echo("  owner/name[@<40-hex revision>]  from the hub")
-    typer.echo("  PATH  a folder: ./nano, where it is called so")
+    typer.echo("  PATH  a folder; one that is called nano is ./nano")
     typer.echo("--precision")
     for row in PRECISIONS.values():
         capability = ".".join(map(str, row.min_capability))
@@ -34,12 +36,14 @@ def list_known() -> None:
     typer.echo("--clip")
     for clip in read_manifest(CLIPS_FOLDER).values():
         typer.echo(f"  {clip.name:<9} {clip.seconds:5.1f} s  {(clip.text or '')[:72]}")
-    typer.echo("  PATH      a wav, flac or mp3 file, its text in the .txt beside it")
+    typer.echo("  PATH      a wav, flac or mp3 file with its text in a .txt file beside it")
 
 
 # Named outright: typer 0.27.0 makes the name of it from the metavar.
 DEVICE = typer.Option(
-    "--device", metavar="DEVICE", help="As that of `pytest benchmarks/`, or auto: the first GPU."
+    "--device",
+    metavar="DEVICE",
+    help="cpu, cuda or cuda:<index>; auto is the first GPU, or the CPU.",
 )
 
 
@@ -48,7 +52,7 @@ def limits(
     propose: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN.json", help="Write rows for suite.toml from what a run measured."
+            metavar="RUN.json", help="Write limits for suite.toml from what this run measured."
         ),
     ] = None,
     device: Annotated[str, DEVICE] = "auto",
@@ -75,11 +79,13 @@ def limits(
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.devices.choosing import key_of, open_device, resolve
+    from whisperbench.units import counted
 
     require_checkout("limits")
     key = key_of(open_device(resolve(device)).facts())
     here = judging.on_device(read_suite().limit, key)
-    typer.echo(f"limits on {key}: {len(here)}")
+    apply = "applies" if len(here) == 1 else "apply"
+    typer.echo(f"{counted(len(here), 'limit')} {apply} on {key}")
     for limit in here:
         typer.echo(f"  {judging.describe(limit)}")
         typer.echo(f"    {limit.reason}")

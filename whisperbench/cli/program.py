@@ -101,8 +101,8 @@ def with_formats(
 
 app = typer.Typer(
     cls=Commands,
-    help="What 8-bit quantization really costs Whisper on your hardware. "
-    "Measure with `pytest benchmarks/`; look at what was measured with this.",
+    help="What 8-bit quantization costs Whisper on your hardware. `pytest benchmarks/` measures "
+    "it; these commands show, compare and judge what was measured.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pull = typer.Typer(
     cls=Commands,
-    help="What workflows of GitHub Actions call to gate a pull request (docs/pulls.md).",
+    help="Gate a pull request from a workflow of GitHub Actions (docs/pulls.md).",
     no_args_is_help=True,
 )
 app.add_typer(pull, name="pull", hidden=True)
@@ -57,13 +57,18 @@ def judge(
     artifact: Annotated[
         Path, typer.Argument(help="The folder or zip file that the measuring job has left.")
     ],
-    suite: Annotated[Path, typer.Option("--suite", metavar="FILE", help="The base's suite.toml.")],
+    suite: Annotated[
+        Path, typer.Option("--suite", metavar="FILE", help="The suite.toml of the base.")
+    ],
     verdict: Annotated[
-        Path, typer.Option("--verdict", metavar="FILE", help="Where the verdict is written.")
+        Path, typer.Option("--verdict", metavar="FILE", help="Write the verdict to this file.")
     ] = VERDICT,
     fast: Annotated[bool, typer.Option("--fast", help="Wall time was not to be measured.")] = False,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="KIND", help="What it ran on, such as cuda.")
+        str | None,
+        typer.Option(
+            "--device", metavar="KIND", help="The kind of device that it ran on, such as cuda."
+        ),
     ] = None,
 ) -> None:
     """Judge what `whisperbench ab` has left, again, by the base's tolerances; trust none of it.

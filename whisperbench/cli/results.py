@@ -21,13 +21,13 @@ def _summary_formats() -> Iterable[str]:
 @app.command(cls=with_formats(_summary_formats))
 def show(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN.json...", help="Runs, of one device each.")
+        list[Path], typer.Argument(metavar="RUN.json...", help="Files of runs, each of one device.")
     ],
-    written: Annotated[str, typer.Option("--format", help="How the summary is written.")] = "text",
+    written: Annotated[str, typer.Option("--format", help="The format of the summary.")] = "text",
 ) -> None:
-    """Print the summary of a saved run; of several, one table of all their devices.
+    """Print the summary of a run, or one table over the devices of several runs.
 
-    csv and jsonl have a line for each figure; docs/results-columns.md has their columns.
+    csv and jsonl have a line for each figure. docs/results-columns.md describes their columns.
     """
     from whisperbench.report import figures, fleet_text, summary
     from whisperbench.report.fleet import fleet_of
@@ -47,17 +47,20 @@ def show(
 @app.command(cls=Command)
 def score(
     clips: Annotated[
-        Path, typer.Argument(metavar="CLIPS.jsonl", help="JSON lines with text and pred_text.")
+        Path,
+        typer.Argument(metavar="CLIPS.jsonl", help="A file of JSON lines with text and pred_text."),
     ],
     # Named outright, as in `limits`.
     language: Annotated[
         str | None,
         typer.Option(
-            "--language", metavar="LANGUAGE", help="Of the lines that do not name theirs (lang)."
+            "--language",
+            metavar="LANGUAGE",
+            help="The language of lines that do not name theirs (lang).",
         ),
     ] = None,
 ) -> None:
-    """Score what was heard, clip by clip, again: ours, or what other tools have written."""
+    """Count the wrong words again of what a run, or another tool, has heard clip by clip."""
     from whisperbench.report.quality import score_lines
     from whisperbench.results.heard import read_lines
     from whisperbench.text.languages import language_code
@@ -76,8 +79,8 @@ def verdict_formats() -> Iterable[str]:
 
 @app.command(cls=with_formats(verdict_formats))
 def compare(
-    base: Annotated[Path, typer.Argument(help="A run's JSON file, or a baseline's.")],
-    head: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    base: Annotated[Path, typer.Argument(help="The file of a run or of a baseline.")],
+    head: Annotated[Path, typer.Argument(help="The file of the run that is judged by it.")],
     written: Annotated[
         str, typer.Option("--format", help="How the verdicts are written.")
     ] = "text",

@@ -28,7 +28,7 @@ Times = Annotated[
     typer.Option(
         "--times",
         metavar="RUN.json",
-        help="A run or a baseline whose times balance the shards; by default this device's own.",
+        help="A run or baseline whose times balance the shards; by default this device's baseline.",
     ),
 ]
 
@@ -37,19 +37,21 @@ Times = Annotated[
 def run(
     context: typer.Context,
     gpus: Annotated[
-        str, typer.Option("--gpus", metavar="all|N", help="All cards, or the first N of them.")
+        str,
+        typer.Option("--gpus", metavar="all|N", help="Measure on all cards, or on the first N."),
     ],
     result: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="RUN.json", help="Where the run goes.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN.json", help="Write the run to this file."),
     ] = None,
     times: Times = None,
     anywhere: Annotated[
         bool, typer.Option("--not-pinned", help="Let the processes run on any core.")
     ] = False,
 ) -> None:
-    """Measure on all cards of this host at once, a process a card, and merge the shards.
+    """Measure on all cards of this host at once, one process for each, and merge the shards.
 
-    What else is given is pytest's, as in: whisperbench run --gpus all -- --model dummy:large-v3
+    All other arguments are pytest's, as in: whisperbench run --gpus all -- --model dummy:large-v3
     """
     from whisperbench.asked.checkout import RESULTS, require_checkout
     from whisperbench.devices.cards import cards
@@ -77,10 +79,10 @@ def merge(
         list[Path], typer.Argument(metavar="SHARD.json...", help="The files of all shards.")
     ],
     result: Annotated[
-        Path, typer.Option("-o", "--output", metavar="RUN.json", help="Where the run goes.")
+        Path, typer.Option("-o", "--output", metavar="RUN.json", help="Write the run to this file.")
     ],
 ) -> None:
-    """Put the shards of one run together: those of pytest benchmarks/ --shard I/N."""
+    """Merge the shards of one run, which pytest benchmarks/ --shard I/N has measured."""
     from whisperbench.scale.merging import merge_files
 
     _tell(merge_files(shards, result), result)
@@ -90,17 +92,21 @@ def merge(
 def plan(
     context: typer.Context,
     gpus: Annotated[
-        int | None, typer.Option("--gpus", metavar="N", min=1, help="Cards to split the run over.")
+        int | None,
+        typer.Option("--gpus", metavar="N", min=1, help="How many cards the run is split over."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="TIME", help="As in 90s, 15m or 1h.")
+        str | None,
+        typer.Option(
+            "--budget", metavar="TIME", help="How long the run may take, as in 90s, 15m or 1h."
+        ),
     ] = None,
     times: Times = None,
 ) -> None:
     """Print how a run would be split, and how long that is predicted to take.
 
-    It exits with 1 where the prediction is over the budget. What else is given is pytest's, as in:
-    whisperbench plan --gpus 4 --budget 15m -- --device cuda --model dummy:large-v3
+    It exits with 1 where the prediction is over the budget. All other arguments are pytest's, as
+    in: whisperbench plan --gpus 4 --budget 15m -- --device cuda --model dummy:large-v3
     """
     from whisperbench.asked.checkout import require_checkout
     from whisperbench.report.split import describe_split
@@ -125,10 +131,14 @@ def plan(
     if budget_s is None:
         return
     if max(lengths_s(work, shards)) > budget_s:
-        enough = f"{fewest} would do" if fewest is not None else "no number of cards is enough"
+        enough = (
+            f"{fewest} cards would be enough"
+            if fewest is not None
+            else "no number of cards is enough"
+        )
         typer.echo(f"over the budget of {budget}: {enough}")
         raise typer.Exit(ExitCode.REGRESSED)
-    typer.echo(f"within the budget of {budget}; the fewest that are: {fewest}")
+    typer.echo(f"within the budget of {budget}; the fewest cards that are enough: {fewest}")
 
 
 def _own_arguments(arguments: Sequence[str], taken: Sequence[str]) -> list[str]:

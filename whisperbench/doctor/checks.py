@@ -92,7 +92,7 @@ def compute_mode(patient: Patient) -> Answer:
     if mode == "prohibited":
         return "unfit", f"nobody may compute on it: {_smi(patient)} -c 0"
     # Exclusive does no harm: a run never has two processes on the GPU at once.
-    return "fine", mode or "not told by this driver"
+    return "fine", mode or "this driver does not tell it"
 
 
 def others(patient: Patient) -> Answer:
@@ -181,7 +181,11 @@ def clocks(patient: Patient) -> Answer:
     under_load = [read() for _ in patient.trials.keep_busy(patient.accelerator)]
     all_mhz = [found.sm_clock_mhz for found in under_load if found.sm_clock_mhz is not None]
     clock_mhz, max_mhz = median(all_mhz) if all_mhz else None, facts.max_sm_clock_mhz
-    text = "clock not told" if clock_mhz is None else f"{clock_mhz:.0f} of {max_mhz} MHz under load"
+    text = (
+        "the driver does not tell the clock"
+        if clock_mhz is None
+        else f"{clock_mhz:.0f} of {max_mhz} MHz under load"
+    )
     told = [found.reasons for found in under_load if found.reasons is not None]
     reasons: set[str] = set().union(*told)
     for name, spent_ns in under_load[-1].slowdown_ns.items():
@@ -210,14 +214,14 @@ def persistence(patient: Patient) -> Answer:
             "off, so the driver starts anew with each first process, and clocks are reset: "
             "sudo nvidia-smi -pm 1"
         )
-    return "fine", "on" if patient.facts.persistence_mode else "not told by this driver"
+    return "fine", "on" if patient.facts.persistence_mode else "this driver does not tell it"
 
 
 def power_limit(patient: Patient) -> Answer:
     """Whether the power limit is what the GPU was made for."""
     limit_w, default_w = patient.facts.power_limit_w, patient.facts.default_power_limit_w
     if limit_w is None or default_w is None:
-        return "fine", "not told by this driver"
+        return "fine", "this driver does not tell it"
     if limit_w < default_w - 0.5:
         return "advice", (
             f"{limit_w:.0f} W, below the default of {default_w:.0f} W: "
@@ -246,7 +250,10 @@ def poll_cost(patient: Patient) -> Answer:
 def energy(patient: Patient) -> Answer:
     """Whether joules can be counted."""
     if patient.device.energy_j() is None:
-        return "advice", "no counter here (before Volta, under WSL, with MIG): joules will lack"
+        return (
+            "advice",
+            "there is no counter (before Volta, under WSL, with MIG), so results lack joules",
+        )
     return "fine", "the counter is readable"
 
 

@@ -94,10 +94,14 @@ def merge_runs(files: Sequence[RecordedRun]) -> bytes:
     first = files[0]
     for place, file in enumerate(files[1:], start=1):
         if baselines := [each.name for each in files if each.run.info.processes > 1]:
-            raise InputError(f"{baselines[0]}: is a baseline already; merge the runs that it is of")
+            raise InputError(
+                f"{baselines[0]}: is a baseline already; merge the runs that it was made of"
+            )
         _require_same_machine(first.run.machine, file.run.machine, file.name)
         if any(file.is_same_run(other) for other in files[:place]):
-            raise InputError(f"{file.name}: stands twice among them; name each run once")
+            raise InputError(
+                f"{file.name}: is a run that another of the files holds too; name each run once"
+            )
         if file.rows.keys() != first.rows.keys():
             raise InputError(
                 f"{file.name}: has other benchmarks than {first.name}; record them together"
@@ -160,22 +164,24 @@ def _require_complete(file: RecordedRun) -> None:
     for entry in file.run.info.manifest:
         said = f"{entry.outcome}: {entry.benchmark}: {entry.reason}"
         if entry.outcome == "regressed":
-            raise RegressedError(f"{file.name}: no baseline of a run that is worse: {said}")
+            raise RegressedError(f"{file.name}: a run that is worse becomes no baseline: {said}")
         if entry.outcome == "not-comparable":
             raise IncomparableError(
-                f"{file.name}: no baseline of a run that did not pass against another: {said}"
+                f"{file.name}: a run that cannot be compared becomes no baseline: {said}"
             )
     if unmeasured := file.run.unmeasured():
         raise InvalidMeasurementError(
-            f"{file.name}: no baseline of a run that is not complete: {unmeasured[0]}"
+            f"{file.name}: a run that is not complete becomes no baseline: {unmeasured[0]}"
         )
     if not file.run.measurements:
-        raise InvalidMeasurementError(f"{file.name}: no baseline of a run without measurements")
+        raise InvalidMeasurementError(
+            f"{file.name}: a run without measurements becomes no baseline"
+        )
 
 
 def _require_same_machine(first: Machine, other: Machine, name: str) -> None:
     if found := differing(first, other, (*ONE_MACHINE, *STACK)):
-        raise InputError(f"{name}: not of the same machine as the first run: {found}")
+        raise InputError(f"{name}: is of another machine than the first run: {found}")
 
 
 def _merged(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -209,12 +209,14 @@ class Gate:
                 for kind, rule in KINDS.items()
                 if rule.other_card
             )
-            found.append(f"another card of the same model: tolerances are wider, {wider}")
+            found.append(
+                f"the card is another one of the same model, so tolerances are wider: {wider}"
+            )
         found += _differences(was, now, _CIRCUMSTANCES)
         found += self._checkpoints.values()
         found += [
             f"suite.toml: the tolerance of {' '.join(row.metrics)} for {' '.join(row.models)} "
-            f"{' '.join(row.precisions)} matched nothing here; if it should have, look at its names"
+            f"{' '.join(row.precisions)} matched no figure here; if it should, look at its names"
             for place, row in enumerate(self._tolerances)
             if place not in self._used and any(matches(name, row.metrics) for name in self._names)
         ]

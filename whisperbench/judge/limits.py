@@ -128,7 +128,7 @@ def propose(run: Run) -> list[Limit]:
             batch_sizes=(row.cell.batch_size,),
             metric=metric,
             max=float(ceil(measured * (1 + ratio) + HEADROOM_MIB)),
-            reason=f"{measured:.0f} MiB measured, and {100 * ratio:.0f} % + 8 MiB",
+            reason=f"{measured:.0f} MiB were measured; {100 * ratio:.0f} % + 8 MiB may be added",
         )
         same = (row.cell.model, row.cell.precision, row.cell.batch_size, metric)
         if same not in rows or (rows[same].max or 0.0) < (proposed.max or 0.0):
@@ -147,8 +147,9 @@ def as_toml(limit: Limit) -> str:
 def describe(limit: Limit) -> str:
     """Write a limit as a sentence: its cells and its condition."""
     batches = f", batch {', '.join(map(str, limit.batch_sizes))}" if limit.batch_sizes else ""
-    cells = f"{' '.join(limit.models)}, {' '.join(limit.precisions)}{batches}"
-    return f"{cells}: {_condition(limit)}"
+    models = "any model" if limit.models == ("*",) else ", ".join(limit.models)
+    precisions = "any precision" if limit.precisions == ("*",) else ", ".join(limit.precisions)
+    return f"{models} in {precisions}{batches}: {_condition(limit)}"
 
 
 def _condition(limit: Limit) -> str:
@@ -287,9 +288,8 @@ def what_filled(metric: str, figures: Figures) -> str:
     if row.level not in ("allocated", "reserved"):
         heights.append(figures[metric])
     steps = [high - low for low, high in zip([0.0, *heights], heights, strict=False)]
-    shown = [
-        f"{name} {step:.0f} MiB" for name, step in zip(names, steps, strict=False) if step > 0.5
-    ]
+    named = zip(names, steps, strict=False)
+    shown = [f"{name} {step:.0f} MiB" for name, step in named if step > 0.5]
     return "; in it: " + ", ".join(shown)
 
 

@@ -34,7 +34,9 @@ def doubted(old: Metric, new: Metric) -> Verdict | None:
             sentence = f"the {which}'s own executions differ by {percent(spread)}"
             return verdict_on("inconclusive", f"{sentence}; measure it again", old, new)
         if rule.agree is not None and differ(metric.figures, rule.agree):
-            sentence = f"the {which}'s processes differ, and should not"
+            sentence = (
+                f"the {which}'s processes differ in a figure that should be the same in all of them"
+            )
             return verdict_on("invalid", sentence, old, new)
         least = min((*metric.figures, *(metric.samples or ())))
         if least <= 0 and not can_be_zero(metric):
@@ -86,12 +88,12 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
         tells = "tells" if len(old.figures) == 1 else "tell"
         sentence = (
             f"{counts} {tells} too little of how processes differ, so any growth may be hidden: "
-            f"record a base of at least {FEWEST_BASES}"
+            f"record a base of at least {FEWEST_BASES} processes"
         )
         return verdict_on("inconclusive", sentence, old, new)
     interval = (found.low, found.high)
     bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
-    predicted = ": where one more would lie" if len(new.figures) == 1 else ""
+    predicted = ": where one more process would lie" if len(new.figures) == 1 else ""
     said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
     unseen = found.resolves if found.resolves < BEYOND else None
     if found.high < 0:
@@ -103,7 +105,7 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
     if found.low > 0:
         sentence = (
             f"{said}: slower than one more process of the base would be, but some are slow as a "
-            f"whole; record at least {FEWEST_HEADS} under another --name"
+            f"whole; record at least {FEWEST_HEADS} processes under another --name"
         )
         return verdict_on("inconclusive", sentence, old, new, interval=interval, unseen=unseen)
     hidden = f"a growth under {percent(unseen)}" if unseen is not None else "any growth"

@@ -20,7 +20,7 @@ from whisperbench.results.records import Run
 ATTEMPTS = 2
 """Pairs in a row in which a benchmark may fail before it is given up: once may be the host's."""
 
-LEFT_ALONE = "does not get as far as this"
+LEFT_ALONE = "does not come to this benchmark"
 """What is said of the other process where a benchmark is one's alone."""
 
 REMEDY = "a quieter machine or more rounds (turn_rounds in suite.toml) would decide it"
@@ -161,7 +161,7 @@ def put_together(
             circumstances += tried.pairs.circumstances()
         unmeasured += tried.unmeasured()
         if tried.whole:
-            circumstances.append(f"wall time is by whole processes: {tried.whole}")
+            circumstances.append(f"wall time is measured by whole processes: {tried.whole}")
         circumstances += tried.host()
     return Comparison(
         judged=judged,

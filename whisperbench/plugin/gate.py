@@ -138,7 +138,7 @@ def _own_path(device_key: str, *, on_host: bool) -> tuple[Path, str]:
     path = baseline.path_of(device_key)
     if path.exists():
         return path, ""
-    missing = f"--baseline: there is none of this device, {path}"
+    missing = f"--baseline: this device has none, {path}"
     if on_host:
         level = instruction_set(with_bf16=False)
         shared = baseline.path_of(instruction_set_key(level))
@@ -181,7 +181,7 @@ def require_kept(pytestconfig: pytest.Config) -> Callable[[Measurement], None]:
         judging.failed += 1
         failing = Comparison(judged=found, require=judging.require).failing
         lines = [*as_lines(failing), *judging.circumstances()]
-        text = "\n".join([f"against {judging.path.name}:", *lines])
+        text = "\n".join([f"judged by {judging.path.name}:", *lines])
         raise RegressedError(text) if "regressed" in verdicts else IncomparableError(text)
 
     return judge

@@ -21,11 +21,11 @@ OTHERS_BESIDE = "its other precisions"
 EARLY_ANSWER = "an early answer"
 
 NEEDS = {
-    WORDS: "a trained model and clips with a text; asked of the checkpoints that are heard for "
-    "their words, in place of those that are timed",
-    OTHER_PRECISION: "a precision that can be held against the model's own 32-bit floats; asked of "
-    "the checkpoints that are timed and of those that are heard, but fp32 and as-saved",
-    BOTH_LENGTHS: "to be asked with the fixed token count and, of a trained model, at natural "
+    WORDS: "a trained model and clips with a text; it runs for the checkpoints that are heard for "
+    "their words, and not for those that are timed",
+    OTHER_PRECISION: "a precision that can be held against the model's own 32-bit floats; it runs "
+    "for the checkpoints that are timed and those that are heard, but not in fp32 or as-saved",
+    BOTH_LENGTHS: "to run with the fixed token count and, for a trained model, at natural "
     "length; the benchmark's argument `decoding` says which",
     FRESH_PROCESS: "processes of its own: it runs while this process holds no model, after all "
     "others, and its argument `fresh_checkpoint` is the id of its checkpoint",

@@ -82,7 +82,7 @@ def _read_data(config: pytest.Config, plan: Plan, items: Iterable[pytest.Item]) 
     whole = part() is None and (session is None or session.shard is None)
     if config.getoption("--data") and whole:
         raise pytest.UsageError(
-            "--data: no benchmark here hears it: pytest benchmarks/test_quality.py, with a "
+            "--data: no benchmark of this run takes it: pytest benchmarks/test_quality.py, with a "
             "trained --model"
         )
     return None

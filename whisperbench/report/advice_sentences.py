@@ -53,8 +53,8 @@ def _take(best: Weighed, rows: Sequence[Weighed], choice: Choice, wanted: Wanted
     does = "meets every condition" if _has_conditions(wanted) else "fits"
     if card is not None and best.candidate.precision == choice.reference:
         return (
-            f"Take {named(best)}: it {does}, so that nothing forces fewer bits upon "
-            f"{an(card.title)}. Whether another precision is quicker there is not known."
+            f"Take {named(best)}: it {does}, so {an(card.title)} needs no fewer bits. "
+            f"Whether another precision is quicker there is not known."
         )
     if card is not None:
         return f"Take {named(best)}: it {does}. Its time on {an(card.title)} is not known."
@@ -203,7 +203,7 @@ def _threshold(
     assert following.need_mib is not None  # noqa: S101 - it is one of those that have it
     about = "about " if elsewhere(choice, wanted) is not None else ""
     yield (
-        f"With less than {about}{gib(least)} of memory, {named(best)} is not sure to fit. The next "
+        f"With less than {about}{gib(least)} of memory, {named(best)} may not fit. The next "
         f"choice is {named(following)}, for which {about}"
         f"{gib(needed_mib(choice, following.need_mib))} is enough."
     )

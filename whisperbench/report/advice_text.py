@@ -19,7 +19,7 @@ WIDTH = 100
 """Columns of the text."""
 
 _HEADINGS = (
-    *("will do", "precision", "batch", "p50", "× {}", "audio s/s", "MiB", "of room", "WER"),
+    *("will do", "precision", "batch", "p50", "× {}", "audio s/s", "MiB", "share", "WER"),
     "why",
 )
 
@@ -34,14 +34,14 @@ def _legend(advice: Advice, headings: Sequence[str]) -> str:
     place = f" on the {advice.measured_device}" if advice.elsewhere else ""
     about = ", by what was measured on another card" if advice.elsewhere else ""
     said = {
-        "p50": f"p50 is the middle time of a call on clip {advice.clip}, decoded to {length}"
+        "p50": f"p50 is the median time of a call on clip {advice.clip}, decoded to {length}"
         f"{place}.",
-        ratio: f"{ratio} is that time over the one of {advice.reference} at its smallest batch "
-        "size.",
+        ratio: f"{ratio} is that time divided by the one of {advice.reference} at its smallest "
+        "batch size.",
         "audio s/s": f"Audio s/s is the seconds of audio that are transcribed in a second{place}.",
-        "MiB": f"MiB is the memory that it takes{about}.",
-        "of room": "Of room is its share of the memory that there is.",
-        "WER": f"WER is the word error rate over that of {advice.reference}, in points.",
+        "MiB": f"MiB is the memory that a precision takes{about}.",
+        "share": "Share is the part of the available memory that this is.",
+        "WER": f"WER is the word error rate less that of {advice.reference}, in points.",
     }
     return " ".join(sentence for name, sentence in said.items() if name in headings)
 

@@ -109,7 +109,7 @@ def choices_of(runs: Sequence[tuple[str, Run]]) -> list[Choice]:
             cell = row.cell
             if (where := seen.setdefault((key, row.benchmark, cell), name)) != name:
                 raise InputError(
-                    f"{name}: has {row.benchmark} of {name_of(cell)} on {key}, as {where} has: "
+                    f"{name}: has {row.benchmark} of {name_of(cell)} on {key}, and so has {where}: "
                     "leave one of the two out"
                 )
             known, of = checkpoints.setdefault((key, cell.model), (cell.checkpoint, name))

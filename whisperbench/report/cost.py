@@ -28,9 +28,10 @@ _WHERE = ("encoder", "a second", "a token")
 """What counts are given of: the encoder's pass, each second of audio in it, each token decoded."""
 
 _LEGEND = (
-    "Counts are exact. The encoder is always given 30 s of audio. All the rest of generate() is",
-    "counted for each token, and so is what it does once in a call. The column calls counts calls",
-    "of Python functions.",
+    "Counts are exact. The encoder is given 30 s of audio, and a second is a 30th of that. A token",
+    "is all the rest of generate() divided by the number of tokens, what it does once included.",
+    "aten ops are torch's, and other ops are those of other libraries. The column calls counts",
+    "calls of Python functions.",
 )
 
 _FLOOR = (
@@ -186,7 +187,7 @@ def _limits(rows: list[_Row]) -> Iterator[str]:
     yield from _FLOOR
     for row in rows:
         found = [
-            f"{'encoder' if stage == 'encoder' else 'decoding'} {reason}"
+            f"{'the encoder' if stage == 'encoder' else 'decoding'} {reason}"
             for stage in STAGES
             if (reason := bound_by(row, stage)) is not None
         ]
@@ -214,7 +215,8 @@ def bound_by(row: Row[CostResult], stage: Stage) -> str | None:
         return f"is bound by neither memory nor arithmetic ({times})"
     launched = _sum(row, filter(_is_launched, made_by("cost")), stage) or 0.0
     if launched and 1e3 * gpu / launched < LAUNCH_US:
-        return f"is bound by launches: {launched:.0f} of {1e3 * gpu / launched:.1f} us ({times})"
+        each_us = 1e3 * gpu / launched
+        return f"is bound by {launched:.0f} launches, which take {each_us:.1f} us each ({times})"
     return f"is bound by its kernels: {_longest_kernel(row, stage, gpu)} ({times})"
 
 

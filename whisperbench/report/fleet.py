@@ -75,8 +75,8 @@ def fleet_of(runs: Sequence[tuple[str, Run]]) -> Fleet:
             cell = (row.device, row.model, row.batch_size, row.attention, row.precision)
             if cell in seen:
                 raise InputError(
-                    f"{name}: has {row.model} {row.precision} on {row.device}, as {seen[cell]} "
-                    "has: name one run of each device"
+                    f"{name}: has {row.model} {row.precision} on {row.device}, and so has "
+                    f"{seen[cell]}: name one run of each device"
                 )
             seen[cell] = name
             rows.append(row)

@@ -55,10 +55,12 @@ def _shown(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 _LEGEND = (
-    "p50: of one transcription; × ref: over that of the run's reference precision, on the device.",
-    "RTFx: audio seconds per wall second; * with the fixed token count. GPU ms: summed time of the",
-    "kernels of the cost pass. MiB: the highest peak of the process; of card: its share of memory.",
-    "J/s: joules per second of audio. limits: of suite.toml; over: over one, or out of memory.",
+    "p50 is the median time of a transcription; × ref is that time divided by the one of the",
+    "run's reference precision on the same device. RTFx is seconds of audio transcribed in a",
+    "second; * marks a fixed token count. GPU ms is the summed time of the kernels of the cost",
+    "pass. MiB is the highest peak of the process; of card is its share of the card's memory.",
+    "J/s is joules for a second of audio. The limits are those of suite.toml; over names what",
+    "is over its limit, or out of memory.",
 )
 
 

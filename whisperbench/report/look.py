@@ -43,7 +43,10 @@ class Look:
         console = self.console(out)
         for part in parts:
             console.print(part)
-        return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+        lines = [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+        # A table ends with a blank line, and what follows it may begin with one.
+        pairs = zip(lines, ["", *lines], strict=False)
+        return "\n".join(line for line, before in pairs if line or before)
 
 
 PLAIN = Look()

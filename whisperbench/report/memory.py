@@ -22,10 +22,11 @@ _PHASES = "load, first and steady are the peaks of loading, of the first call an
 _LEGEND_OF_A_GPU = (
     _PHASES,
     "tensors is what torch has allocated, and torch is what it has reserved. process and device",
-    "are read through NVML; device is the growth over the idle device. driver is the driver's.",
+    "are read through NVML; device is the growth over the idle device. driver is what the driver",
+    "keeps for itself.",
 )
 
-_LEGEND_OF_A_CPU = (_PHASES, "process is the resident memory of the process.")
+_LEGEND_OF_A_CPU = (_PHASES, "The column process is the resident memory of the process.")
 
 
 def memory_section(run: Run) -> Iterator[RenderableType]:
@@ -69,12 +70,12 @@ def _table(rows: list[_Row]) -> Table:
 def _how_it_was_read(rows: list[_Row]) -> Iterator[str]:
     """Say which figure was judged, and how closely the probe looked."""
     for judged in dict.fromkeys(row.found.judged for row in rows):
-        yield f"judged by: {judged}"
+        yield f"Limits are judged by the figure: {judged}."
     gaps = [row.found.longest_gap_ms for row in rows]
     intervals = [row.found.poll_interval_ms for row in rows]
     yield (
-        f"probe: polled every {max(intervals):.1f} ms, longest gap {max(gaps):.1f} ms, "
-        f"{sum(row.found.polls for row in rows)} polls"
+        f"The probe polled {sum(row.found.polls for row in rows)} times, every "
+        f"{max(intervals):.1f} ms; its longest gap was {max(gaps):.1f} ms."
     )
     if all(row.value("peak_reserved_mib") is None for row in rows):  # torch keeps no count
         yield from _LEGEND_OF_A_CPU
@@ -97,4 +98,5 @@ def _limits(rows: list[_Row]) -> Iterator[str]:
         and row.value("weight_mib") is not None  # without, it ran out
     ]
     if bare:
-        yield f"no limit: {', '.join(dict.fromkeys(bare))} (whisperbench limits proposes some)"
+        names = ", ".join(dict.fromkeys(bare))
+        yield f"no limit: {names} (whisperbench limits --propose RUN.json writes some)"

@@ -29,7 +29,7 @@ _UNBOUND = Console(width=1000)
 """A console that measures how many columns a table would take."""
 
 _BUSY = "GPU\nbusy"
-_PEAK = "peak of\nlimit, MiB"
+_PEAK = "peak and\nlimit, MiB"
 _WER = "WER\n%"
 _SPREAD = "spread\n%"
 
@@ -192,15 +192,15 @@ def _legend(subjects: Sequence[Subject], shown: set[str], left_out: set[str]) ->
         yield f"RTFx is seconds of audio transcribed in a second{fixed}."
     if _PEAK in shown:
         bare = any(isnan(each.limit_mib) and each.peak_mib > 0 for each in standings)
-        brackets = "; in brackets is the device's memory, where there is none" if bare else ""
-        yield f"The peak stands against its limit of benchmarks/suite.toml{brackets}."
+        brackets = "; brackets hold the device's memory where there is no limit" if bare else ""
+        yield f"The peak stands beside its limit of benchmarks/suite.toml{brackets}."
     if _WER in shown:
         yield "WER is the word error rate."
     if _BUSY in shown:
         yield "GPU busy is the share of the time of decoding in which the GPU works."
     if any(each.verdict == "ok" for each in standings):
-        yield "The verdict ok says that no limit of benchmarks/suite.toml is passed."
+        yield "The verdict ok says that no limit of benchmarks/suite.toml is exceeded."
     if any(each.verdict == "none" and each.measured for each in standings):
-        yield "No limit: no row of benchmarks/suite.toml limits any figure of it."
+        yield "The verdict no limit says that benchmarks/suite.toml has no limit for the precision."
     if left_out:
-        yield f"Left out, for want of columns: {', '.join(sorted(left_out))}."
+        yield f"The width leaves no room for the columns {', '.join(sorted(left_out))}."

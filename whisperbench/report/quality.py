@@ -54,11 +54,15 @@ def quality_section(run: Run) -> Iterator[RenderableType]:
         yield from _said(rows)
     if heard:
         yield "Transcripts are greedy and of natural length. The brackets hold the difference in 95"
-        yield "of 100 such sets of clips."
+        yield "of 100 such sets of clips. The column odd counts transcripts that look made up."
     computed = by_place(run, NumericsResult)
     for (model, clip, _batch_size, attention), forced in computed.items():
         yield f"\nnumerics, against fp32: model {model}, clip {clip}, attention {attention}"
         yield _computed(forced)
+    if computed:
+        yield "logit error is how far the logits are from those of fp32, relative to their size;"
+        yield "top-1 is how often both find the same token the likeliest. The error of a layer is"
+        yield "that of its hidden states."
     measured = [row.measurement for rows in heard.values() for row in rows]
     measured += [row.measurement for rows in computed.values() for row in rows]
     for each in measured:
@@ -179,7 +183,7 @@ def _clips(rows: list[_Heard], reference: str) -> Iterator[str]:
         if most:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             said = ", ".join(f"{clip.name} {change:+d}" for change, clip in most)
-            yield f"{row.cell.precision}: wrong words more or fewer: {said}{more}"
+            yield f"{row.cell.precision}: more or fewer wrong words in {said}{more}"
         for clip, text in zip(row.found.clips, row.found.transcripts, strict=False):
             if clip.signs:
                 yield _odd(row, clip, text)

@@ -38,8 +38,8 @@ def known(work: Work) -> list[str]:
     """Say what the prediction rests on, and what it does not."""
     if not work.has_times:
         return [
-            "no times are known, so none can be predicted: each benchmark counts alike, and each "
-            "loading as a benchmark. whisperbench record makes a baseline of this device, which "
+            "no times are known, so none can be predicted: all benchmarks count alike, and loading "
+            "a model counts as one. whisperbench record makes a baseline of this device, which "
             "has times; --times RUN.json names another file"
         ]
     lines = [f"the times are of {work.source}, this device's baseline"] if work.source else []

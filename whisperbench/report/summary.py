@@ -195,12 +195,13 @@ def _legend(run: Run) -> list[str]:
     if not any(isinstance(row.found, _TIMED) for row in run.measurements):
         return []
     lines = [
-        "p50 and spread (half the interquartile range) are of the rounds of one process; others",
-        "differ by more. Each round of load and of first call is a fresh process.",
+        "p50 is the median of one process's rounds; spread is half their interquartile range.",
+        "Other processes differ by more. Each round of load and of first call is a fresh process.",
     ]
     timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
     if run.info.reference not in timed:
-        lines.append(f"The columns × {run.info.reference} are empty because it was not measured.")
+        reference = run.info.reference
+        lines.append(f"The columns × {reference} are empty because {reference} was not timed.")
     names = {metric.name for row in run.measurements for metric in row.metrics}
     if "rtfx" in names:
         lines.append(
@@ -210,7 +211,7 @@ def _legend(run: Run) -> list[str]:
         lines.append("J/s is the energy in joules of a second of audio, by the GPU's own counter.")
     if "rtfx_fixed_tokens" in names:
         lines.append(
-            "RTFx* is that of the fixed token count: random weights have no natural length."
+            "RTFx* is taken with the fixed token count, as random weights have no natural length."
         )
     return lines
 

@@ -37,7 +37,7 @@ def undecided_lines(found: Comparison) -> list[str]:
             clauses = [*_hidden(judged), *_suspects(judged), *filter(None, [found.remedy])]
             lines.append(f"{what}{required}: {'; '.join(clauses)}")
     if found.decided_nothing:
-        lines.append("no figure was decided, and what decided nothing has not passed")
+        lines.append("no figure was decided, and a comparison that decides nothing is no pass")
     return lines
 
 

@@ -33,18 +33,18 @@ def not_carried(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Iter
     device = choice.machine.device
     if card is not None:
         yield (
-            "What carries over: the weights, which are the same bytes on every card; and the peaks "
-            "of torch's allocator, whose tensors have the same shapes. Kernels that another card "
-            "chooses may need other workspaces."
+            "The weights carry over, because they are the same bytes on every card. So do the "
+            "peaks of torch's allocator, because its tensors have the same shapes. Kernels that "
+            "another card chooses may need other workspaces."
         )
         outside = _most(rows, "outside_mib")
         driver = _most(rows, "driver_mib")
         if outside is not None:
             beside = f" and {driver:.0f} MiB of the driver" if driver else ""
             yield (
-                f"What does not: the CUDA context and libraries. They took up to {outside:.0f} MiB"
-                f"{beside} on the {device}. The table takes the same for the {card.title}, and "
-                f"answers yes only where {DOUBT:g} times that fits as well."
+                "The CUDA context and libraries do not carry over. They took up to "
+                f"{outside:.0f} MiB{beside} on the {device}. The table takes the same for the "
+                f"{card.title}, and answers yes only where {DOUBT:g} times that fits as well."
             )
         runs, not_there = _split(rows, card)
         cannot = f" It does not: {', '.join(not_there)}." if not_there else ""

@@ -36,9 +36,10 @@ NEXT: dict[Judgement, str] = {
     "regressed": "find what changed; or allow it by a [[tolerance]] in benchmarks/suite.toml, with "
     "the reason; or, where the base is a recorded baseline, record a new one with --force",
     "over-limit": "find what grew; or raise the limit in benchmarks/suite.toml, and say why",
-    "new": "measure the base as well: record the baseline anew, where it is one",
-    "missing": "measure it; or record the baseline anew, where the base is one",
-    "not-comparable": "measure both alike; or record the baseline anew, where the base is one",
+    "new": "measure the base as well; where it is a recorded baseline, record it anew",
+    "missing": "measure it; or, where the base is a recorded baseline, record it anew",
+    "not-comparable": "measure both alike; or, where the base is a recorded baseline, record it "
+    "anew",
 }
 """What to do, where a verdict's sentence does not say it."""
 

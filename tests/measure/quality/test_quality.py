@@ -214,7 +214,7 @@ def test_the_summary_says_what_was_heard() -> None:
         make_run(a_quality("fp16", TEXT, TEXT), a_quality("int8", TEXT, "so " * 90, base=base))
     )
     assert "quality: model owner/whisper, 2 clips, 18 words" in text
-    assert "int8: wrong words more or fewer: clip 1 +" in text
+    assert "int8: more or fewer wrong words in clip 1 +" in text
     assert "int8: clip 1: loops, length off: so so so" in text
     assert "1 loops, 1 length off" in text
     assert "p50" not in text

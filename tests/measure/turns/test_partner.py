@@ -113,8 +113,8 @@ def test_a_benchmark_that_fails_in_a_round() -> None:
 def test_a_benchmark_that_the_other_one_does_not_measure() -> None:
     """It fails with the reason, and no round is taken."""
     with (
-        answered(Alone(why="the base does not get as far as this")) as (partner, _),
-        pytest.raises(InvalidMeasurementError, match="the base does not get as far as this"),
+        answered(Alone(why="the base does not come to this benchmark")) as (partner, _),
+        pytest.raises(InvalidMeasurementError, match="the base does not come to this benchmark"),
         partner.benchmark("a"),
     ):
         pytest.fail("it began")
