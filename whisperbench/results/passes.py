@@ -127,6 +127,32 @@ class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
     """Whether the system was able to forget the checkpoint's files before each round."""
 
 
+class MemoryPhase(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
+    """When a phase of a cell was, in seconds from the first reading on."""
+
+    name: Line
+    start_s: Amount
+    end_s: Amount
+
+
+class MemoryCourse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a cell held over time: few enough readings to draw, each the highest of its span."""
+
+    of: Literal["process", "device"]
+    """What held it: the process, or where that is hidden the device over its idle level."""
+    at_s: tuple[Amount, ...]
+    """From the first reading on: the end of each span."""
+    held_mib: tuple[Figure, ...]
+    phases: tuple[MemoryPhase, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse readings without a time and times without a reading."""
+        if len(self.at_s) != len(self.held_mib):
+            raise ValueError("the course of memory has other times than readings")
+
+
 class MemoryResult(_Found, frozen=True, kw_only=True, tag="memory"):
     """Of a cell in a fresh process, watched from outside."""
 
@@ -142,6 +168,8 @@ class MemoryResult(_Found, frozen=True, kw_only=True, tag="memory"):
     """From the start of the pass until the process had imported what it needs."""
     idle_device_mib: Amount | None = None
     """The device's level before the cell, which its growth is taken over."""
+    course: MemoryCourse | None = None
+    """None in older files, and where nothing was read."""
 
 
 class StageTimes(

@@ -1,0 +1,244 @@
+"""The picture of the mission: what each precision takes of time and of memory, and its ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isnan, nan
+
+from whisperbench.errors import printable
+from whisperbench.report.charts.chart import (
+    HOVER,
+    Chart,
+    Specification,
+    Table,
+    Values,
+    hovering,
+    of_kind,
+    quantity,
+    shown,
+    specified,
+)
+from whisperbench.report.charts.labels import placed
+from whisperbench.report.charts.theme import colour, scale_of, shapes_of
+from whisperbench.report.standing import Standing, Subject, over
+from whisperbench.results.records import Machine
+from whisperbench.units import format_figure, format_seconds
+
+HEIGHT = 330
+
+NEAR = 2.5
+"""The device's memory is drawn where it is at most so many times what was taken: farther up it
+would leave no room for the rest."""
+
+_INNER = (480.0, 260.0)
+"""About the pixels within the axes, for placing labels."""
+
+
+def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
+    """Draw time against memory; None where no precision has both.
+
+    Of memory the peak counts, or where no peak was measured the weights.
+    """
+    peaks = any(not isnan(each.peak_mib) for each in subject.standings)
+    told = [each for each in subject.standings if not isnan(each.latency_s + _held(each, peaks))]
+    if not told:
+        return None
+    most = max(max(_held(each, peaks), _or(each.limit_mib)) for each in told)
+    ground = float(machine.memory_mib) if peaks and machine.memory_mib <= NEAR * most else None
+    top = 1.12 * max(most, ground or 0.0)
+    longest = 1.15 * max(each.latency_s * (1 + _or(each.spread)) for each in told)
+    values = list(_values(subject, told, peaks, longest, top, ground))
+    what = "peak memory" if peaks else "weights"
+    scale = "MiB" if top < 4096 else "GiB"
+    return Chart(
+        name=name,
+        title=f"Time against memory: {shown(subject.name)}",
+        alt=_alt(subject, told, peaks, what),
+        specification=specified(
+            {"layer": _layers([each.precision for each in told], longest, top, what, scale)},
+            values,
+            height=HEIGHT,
+        ),
+        table=_table(subject.standings, peaks, what),
+        notes=tuple(_notes(told, peaks, machine, ground)),
+    )
+
+
+def _held(each: Standing, peaks: bool) -> float:
+    return each.peak_mib if peaks else each.weight_mib
+
+
+def _or(value: float) -> float:
+    return 0.0 if isnan(value) else value
+
+
+def _size(mib: float) -> str:
+    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
+
+
+def _label(each: Standing, base: Standing | None) -> str:
+    """Write a precision, and how many times the reference's time it takes."""
+    times = over(each.latency_s, base.latency_s) if base is not None else nan
+    if base is None or base is each or isnan(times):
+        return shown(each.precision)
+    alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
+    return f"{shown(each.precision)}, {times:.2g} × the time" if alike else shown(each.precision)
+
+
+def _values(
+    subject: Subject,
+    told: Sequence[Standing],
+    peaks: bool,
+    longest: float,
+    top: float,
+    ground: float | None,
+) -> Iterator[Values]:
+    unit = 1024.0 if top >= 4096 else 1.0
+    pixels = [
+        (each.latency_s / longest * _INNER[0], (1 - _held(each, peaks) / top) * _INNER[1])
+        for each in told
+    ]
+    base = next((each for each in told if each.precision == subject.reference), None)
+    labels = [_label(each, base) for each in told]
+    bars = [
+        (each.latency_s / longest * _INNER[0], (1 - each.limit_mib / top) * _INNER[1])
+        for each in told
+        if peaks and not isnan(each.limit_mib)
+    ]
+    spots = placed(pixels, labels, *_INNER, others=bars)
+    for each, label, spot in zip(told, labels, spots, strict=True):
+        held = _held(each, peaks)
+        said = f"{each.precision}: {format_seconds(each.latency_s)}, {_size(held)}"
+        low, high = (each.latency_s * (1 + sign * _or(each.spread)) for sign in (-1, 1))
+        row: dict[str, str | float | None] = {
+            "precision": each.precision,
+            "seconds": each.latency_s,
+            "memory": held / unit,
+        }
+        yield {**row, "kind": "point", "hover": HOVER + said, "low": low, "high": high}
+        yield {**row, "kind": "label", "label": label, **spot._asdict()}
+        if peaks and not isnan(each.limit_mib):
+            most = f"{each.precision}: at most {_size(each.limit_mib)} by its limit"
+            yield {**row, "kind": "ceiling", "limit": each.limit_mib / unit, "hover": HOVER + most}
+    if ground is not None:
+        said = f"the device has {_size(ground)}"
+        yield {"kind": "device", "memory": ground / unit, "hover": HOVER + said, "said": said}
+
+
+def _layers(
+    precisions: Sequence[str], longest: float, top: float, what: str, unit: str
+) -> list[Specification]:
+    divided = top / (1024.0 if unit == "GiB" else 1.0)
+    x = quantity(
+        "seconds", "time of a transcription, s (p50)", scale={"domain": [0, longest], "nice": False}
+    )
+    y = quantity("memory", f"{what}, {unit}", scale={"domain": [0, divided], "nice": False})
+    by_precision = {
+        "field": "precision",
+        "type": "nominal",
+        "scale": scale_of(precisions),
+        "legend": None,
+    }
+    limit = quantity("limit", f"{what}, {unit}")
+    layers = [
+        of_kind(
+            "device",
+            {"type": "rule", "strokeDash": [2, 3], "color": colour("bad"), "strokeWidth": 1.5},
+            {"y": y, "description": hovering()},
+        ),
+        of_kind(
+            "device",
+            {"type": "text", "align": "right", "baseline": "bottom", "dy": -3},
+            {"x": {"datum": longest}, "y": y, "text": {"field": "said"}},
+        ),
+        of_kind(
+            "ceiling",
+            {"type": "rule", "strokeDash": [2, 3]},
+            {"x": x, "y": y, "y2": {"field": "limit"}, "color": by_precision},
+        ),
+        of_kind(
+            "ceiling",
+            {"type": "tick", "orient": "horizontal", "thickness": 3, "width": 26, "opacity": 1},
+            {"x": x, "y": limit, "color": by_precision, "description": hovering()},
+        ),
+        of_kind(
+            "point",
+            {"type": "rule", "strokeWidth": 2},
+            {
+                "x": quantity("low", x["title"]),
+                "x2": {"field": "high"},
+                "y": y,
+                "color": by_precision,
+            },
+        ),
+        of_kind(
+            "point",
+            {"type": "point", "size": 130},
+            {
+                "x": x,
+                "y": y,
+                "color": by_precision,
+                "shape": {
+                    "field": "precision",
+                    "type": "nominal",
+                    "scale": shapes_of(precisions),
+                    "legend": None,
+                },
+                "description": hovering(),
+            },
+        ),
+    ]
+    labels = of_kind(
+        "label",
+        {
+            "type": "text",
+            **{name: {"expr": f"datum.{name}"} for name in ("align", "baseline", "dx", "dy")},
+        },
+        {"x": x, "y": y, "text": {"field": "label"}},
+    )
+    return [*layers, labels]
+
+
+def _table(standings: Sequence[Standing], peaks: bool, what: str) -> Table:
+    headings = ("precision", "time (p50)", "spread", what, *(("limit",) if peaks else ()), "RTFx")
+    rows = []
+    for each in standings:
+        held = _held(each, peaks)
+        spread = "" if isnan(each.spread) else f"±{100 * each.spread:.1f} %"
+        limit = "" if isnan(each.limit_mib) else _size(each.limit_mib)
+        taken = "out of memory" if each.ran_out else "" if isnan(held) else _size(held)
+        rows.append(
+            (
+                printable(each.precision),
+                "" if isnan(each.latency_s) else format_seconds(each.latency_s),
+                spread,
+                taken,
+                *((limit,) if peaks else ()),
+                "" if isnan(each.rtfx) else format_figure(each.rtfx),
+            )
+        )
+    return Table(headings=headings, rows=tuple(rows))
+
+
+def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:
+    said = "; ".join(
+        f"{each.precision} takes {format_seconds(each.latency_s)} and {_size(_held(each, peaks))}"
+        for each in told
+    )
+    return printable(
+        f"A point for each precision of {subject.name}: the time of a transcription from left to "
+        f"right, and {what} from bottom to top. {said}."
+    )
+
+
+def _notes(
+    told: Sequence[Standing], peaks: bool, machine: Machine, ground: float | None
+) -> Iterator[str]:
+    if any(each.spread > 0 for each in told):
+        yield "A line through a point is the spread: half the interquartile range to either side."
+    if peaks and any(not isnan(each.limit_mib) for each in told):
+        yield "A bar above or below a point is its limit of benchmarks/suite.toml."
+    if peaks and ground is None and machine.memory_mib:
+        yield f"The device's memory of {_size(machine.memory_mib)} lies above the picture."
+    if not peaks:
+        yield "No peak of memory was measured, so that the weights stand for it."
