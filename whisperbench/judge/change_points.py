@@ -2,15 +2,16 @@
 
 Three must agree (docs/statistics.md). ruptures proposes places by the least squares of a signal
 that is constant in parts (Truong, Oudre and Vayatis, *Signal Processing* 167, 2020). The levels on
-both sides differ by more than the tolerance. And in few orders of the recordings any place divides
-them as well, which is a permutation test (as in Matteson and James, *J. Am. Stat. Assoc.* 109,
-2014). The recording is what is permuted: processes of one have their day and host in common.
+both sides differ by more than the tolerance, whichever recording is left out. And in few orders of
+the recordings any place divides them as well, which is a permutation test (as in Matteson and
+James, *J. Am. Stat. Assoc.* 109, 2014). The recording is what is permuted: processes of one have
+their day and host in common.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -94,9 +95,13 @@ def change_points(
         ends = [0, *places, len(values)]
         found = []
         for start, at, end in zip(ends, ends[1:], ends[2:], strict=False):
-            old, new = level(values[start:at]), level(values[at:end])
+            before, after = values[start:at], values[at:end]
+            old, new = level(before), level(after)
             p = 1.0
-            if abs(new - old) > room(old):
+            if all(
+                abs(level(now) - level(was)) > room(level(was))
+                for was, now in _without_one(before, after)
+            ):
                 if whole is None:
                     whole = _share_as_uneven(values)
                 p = max(whole, _share_as_divided(values[start:end], at - start))
@@ -144,6 +149,14 @@ def _proposed(values: Array) -> list[int]:
     scaled = (values - values.mean()) / (spread or float(values.std()) / len(values))
     model = KernelCPD(kernel="linear", min_size=FEWEST).fit(scaled)
     return [int(place) for place in model.predict(pen=PENALTY * math.log(len(values)))[:-1]]
+
+
+def _without_one(before: Array, after: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield two groups, and both without the recording that is most like a change: none decides."""
+    up = after.mean() > before.mean()
+    yield before, after
+    yield np.delete(before, before.argmin() if up else before.argmax()), after
+    yield before, np.delete(after, after.argmax() if up else after.argmin())
 
 
 def _share_as_uneven(values: Array) -> float:
