@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from whisperbench.errors import InputError, one_line, printable
+from whisperbench.errors import InputError
 from whisperbench.results.dated import DatedRun, decode_dated
-from whisperbench.results.run_file import MAX_BYTES, read_content
+from whisperbench.results.run_file import MAX_BYTES, content_of
 from whisperbench.units import counted
 from whisperbench.versions.git import git
 
@@ -58,10 +58,9 @@ def _of_folder(folder: Path, refused: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that lie in a folder."""
     for path in sorted({*folder.glob("*.json"), *folder.glob("*/*.json")}):
         try:
-            yield path.relative_to(folder).as_posix(), read_content(path, printable(path))
-        except (OSError, InputError) as error:
-            said = error.strerror if isinstance(error, OSError) else error
-            refused.append(f"{printable(path)}: {one_line(said)}")
+            yield path.relative_to(folder).as_posix(), content_of(path)
+        except InputError as error:
+            refused.append(str(error))
 
 
 def _of_git(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -26,19 +26,14 @@ def read_run(path: Path) -> Run:
     name = printable(path)
     name = name if len(name) <= 300 else f"...{name[-297:]}"
     try:
-        data = read_content(path, name)
+        data = _content(path, name)
     except OSError as error:
         raise InputError(f"{name}: {one_line(error.strerror)}") from error
     return decode_run(data, name)
 
 
-def read_content(path: Path, name: str) -> bytes:
-    """Read a file, but no pipe or device: those may never end.
-
-    Raises:
-        InputError: it is no file, or too large.
-        OSError: it cannot be read.
-    """
+def _content(path: Path, name: str) -> bytes:
+    """Read a file, but no pipe or device: those may never end."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise InputError(f"{name}: is not a regular file; name a run's JSON file")
