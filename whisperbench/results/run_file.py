@@ -23,13 +23,25 @@ def read_run(path: Path) -> Run:
     Raises:
         InputError: it cannot be read, is not a whisperbench run, or has an unknown schema.
     """
-    name = printable(path)
-    name = name if len(name) <= 300 else f"...{name[-297:]}"
+    return decode_run(content_of(path), _named(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Read all of a file that is no larger than a run file may be.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is no regular file.
+    """
+    name = _named(path)
     try:
-        data = _content(path, name)
+        return _content(path, name)
     except OSError as error:
         raise InputError(f"{name}: {one_line(error.strerror)}") from error
-    return decode_run(data, name)
+
+
+def _named(path: Path) -> str:
+    name = printable(path)
+    return name if len(name) <= 300 else f"...{name[-297:]}"
 
 
 def _content(path: Path, name: str) -> bytes:

@@ -42,13 +42,13 @@ _MOST_GROWTH = 3.0
 
 def changes(name: str, judged: Sequence[Judged]) -> Chart | None:
     """Draw the growth of what was judged; None where nothing has one that is not nought."""
-    found = [each for each in judged if each.verdict.change and each.verdict.verdict in _COLOURS]
-    if not found:
+    order = [
+        each
+        for each in in_order(judged)
+        if each.verdict.change and each.verdict.verdict in _COLOURS
+    ]
+    if not order:
         return None
-    order = sorted(
-        found,
-        key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
-    )
     drawn = order[:MOST_ROWS]
     values = list(_values(drawn))
     return Chart(
@@ -58,6 +58,14 @@ def changes(name: str, judged: Sequence[Judged]) -> Chart | None:
         specification=_specification(values),
         table=table_of(order),
         notes=tuple(_notes(len(order), drawn)),
+    )
+
+
+def in_order(judged: Sequence[Judged]) -> list[Judged]:
+    """Return what is not just as it was, the worst first."""
+    return sorted(
+        (each for each in judged if each.verdict.verdict != "ok" or each.verdict.change),
+        key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import isnan, nan
+from collections.abc import Callable, Iterator, Sequence
+from math import isnan
 
 from whisperbench.errors import printable
 from whisperbench.report.charts.chart import (
@@ -59,7 +59,7 @@ def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
             values,
             height=HEIGHT,
         ),
-        table=_table(subject.standings, peaks, what),
+        table=table_of(subject),
         notes=tuple(_notes(told, peaks, machine, ground)),
     )
 
@@ -72,17 +72,15 @@ def _or(value: float) -> float:
     return 0.0 if isnan(value) else value
 
 
-def _size(mib: float) -> str:
+def size(mib: float) -> str:
+    """Write MiB, or GiB from one on."""
     return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
 
 
-def _label(each: Standing, base: Standing | None) -> str:
+def _label(each: Standing, base: Standing) -> str:
     """Write a precision, and how many times the reference's time it takes."""
-    times = over(each.latency_s, base.latency_s) if base is not None else nan
-    if base is None or base is each or isnan(times):
-        return shown(each.precision)
-    alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
-    return f"{shown(each.precision)}, {times:.2g} × the time" if alike else shown(each.precision)
+    times = _times(each, base) if each.precision != base.precision else ""
+    return f"{shown(each.precision)}, {times} × the time" if times else shown(each.precision)
 
 
 def _values(
@@ -98,7 +96,7 @@ def _values(
         (each.latency_s / longest * _INNER[0], (1 - _held(each, peaks) / top) * _INNER[1])
         for each in told
     ]
-    base = next((each for each in told if each.precision == subject.reference), None)
+    base = subject.of(subject.reference)
     labels = [_label(each, base) for each in told]
     bars = [
         (each.latency_s / longest * _INNER[0], (1 - each.limit_mib / top) * _INNER[1])
@@ -108,7 +106,7 @@ def _values(
     spots = placed(pixels, labels, *_INNER, others=bars)
     for each, label, spot in zip(told, labels, spots, strict=True):
         held = _held(each, peaks)
-        said = f"{each.precision}: {format_seconds(each.latency_s)}, {_size(held)}"
+        said = f"{each.precision}: {format_seconds(each.latency_s)}, {size(held)}"
         low, high = (each.latency_s * (1 + sign * _or(each.spread)) for sign in (-1, 1))
         row: dict[str, str | float | None] = {
             "precision": each.precision,
@@ -118,10 +116,10 @@ def _values(
         yield {**row, "kind": "point", "hover": HOVER + said, "low": low, "high": high}
         yield {**row, "kind": "label", "label": label, **spot._asdict()}
         if peaks and not isnan(each.limit_mib):
-            most = f"{each.precision}: at most {_size(each.limit_mib)} by its limit"
+            most = f"{each.precision}: at most {size(each.limit_mib)} by its limit"
             yield {**row, "kind": "ceiling", "limit": each.limit_mib / unit, "hover": HOVER + most}
     if ground is not None:
-        said = f"the device has {_size(ground)}"
+        said = f"the device has {size(ground)}"
         yield {"kind": "device", "memory": ground / unit, "hover": HOVER + said, "said": said}
 
 
@@ -199,30 +197,49 @@ def _layers(
     return [*layers, labels]
 
 
-def _table(standings: Sequence[Standing], peaks: bool, what: str) -> Table:
-    headings = ("precision", "time (p50)", "spread", what, *(("limit",) if peaks else ()), "RTFx")
-    rows = []
-    for each in standings:
-        held = _held(each, peaks)
-        spread = "" if isnan(each.spread) else f"±{100 * each.spread:.1f} %"
-        limit = "" if isnan(each.limit_mib) else _size(each.limit_mib)
-        taken = "out of memory" if each.ran_out else "" if isnan(held) else _size(held)
-        rows.append(
-            (
-                printable(each.precision),
-                "" if isnan(each.latency_s) else format_seconds(each.latency_s),
-                spread,
-                taken,
-                *((limit,) if peaks else ()),
-                "" if isnan(each.rtfx) else format_figure(each.rtfx),
-            )
-        )
-    return Table(headings=headings, rows=tuple(rows))
+def table_of(subject: Subject) -> Table:
+    """Return what was found of each precision of a subject, without columns that are empty."""
+    base = subject.of(subject.reference)
+    columns: dict[str, Callable[[Standing], str]] = {
+        "precision": lambda each: printable(each.precision),
+        "time (p50)": lambda each: _text(each.latency_s, format_seconds),
+        "spread": lambda each: _text(each.spread, lambda share: f"±{100 * share:.1f} %"),
+        f"× {printable(subject.reference)}": lambda each: _times(each, base),
+        "RTFx": lambda each: _text(each.rtfx, format_figure),
+        "weights": lambda each: _text(each.weight_mib, size),
+        "peak memory": lambda each: "out of memory" if each.ran_out else _text(each.peak_mib, size),
+        "limit": lambda each: _text(each.limit_mib, size),
+        "WER": lambda each: _text(each.wer, lambda rate: f"{100 * rate:.2f} %"),
+        "GPU busy": lambda each: _text(each.gpu_busy, lambda share: f"{100 * share:.0f} %"),
+        "verdict": _verdict,
+    }
+    kept = {heading: text for heading, text in columns.items() if any(map(text, subject.standings))}
+    rows = tuple(tuple(text(each) for text in kept.values()) for each in subject.standings)
+    return Table(headings=tuple(kept), rows=rows)
+
+
+def _text(value: float, written: Callable[[float], str]) -> str:
+    return "" if isnan(value) else written(value)
+
+
+def _times(each: Standing, base: Standing) -> str:
+    """Write how many times the reference's time a precision takes, of as many tokens."""
+    alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
+    return (
+        _text(over(each.latency_s, base.latency_s), lambda times: f"{times:.2f}") if alike else ""
+    )
+
+
+def _verdict(each: Standing) -> str:
+    if each.lost and each.measured:
+        return f"{each.lost} missing"
+    verdict = "over limit" if each.ran_out else each.verdict
+    return verdict if verdict != "none" else "no limit" if each.measured else ""
 
 
 def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:
     said = "; ".join(
-        f"{each.precision} takes {format_seconds(each.latency_s)} and {_size(_held(each, peaks))}"
+        f"{each.precision} takes {format_seconds(each.latency_s)} and {size(_held(each, peaks))}"
         for each in told
     )
     return printable(
@@ -239,6 +256,6 @@ def _notes(
     if peaks and any(not isnan(each.limit_mib) for each in told):
         yield "A bar above or below a point is its limit of benchmarks/suite.toml."
     if peaks and ground is None and machine.memory_mib:
-        yield f"The device's memory of {_size(machine.memory_mib)} lies above the picture."
+        yield f"The device's memory of {size(machine.memory_mib)} lies above the picture."
     if not peaks:
         yield "No peak of memory was measured, so that the weights stand for it."
