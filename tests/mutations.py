@@ -26,7 +26,7 @@ from tests.runs import (
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.comparison import Comparison
-from whisperbench.report.verdicts import FORMATS
+from whisperbench.report.verdict_formats import FORMATS
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import (
     ClipScore,

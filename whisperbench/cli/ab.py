@@ -117,7 +117,8 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
     from whisperbench.asked.suite import read_suite
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
-    from whisperbench.report.verdicts import FORMATS, as_text
+    from whisperbench.report.verdict_formats import FORMATS
+    from whisperbench.report.verdicts import as_text
 
     def say(line: str) -> None:
         typer.echo(line, err=True)

@@ -177,7 +177,7 @@ def _section(name: str, old: Run | None, new: Run | None) -> str:
     from whisperbench.asked.checkout import has_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.judge.comparison import Comparison, hold_against
-    from whisperbench.report.verdicts import as_baseline_change
+    from whisperbench.report.verdict_markdown import as_baseline_change
 
     found = Comparison(judged=())
     if old is not None and new is not None:

@@ -69,7 +69,7 @@ def score(
 
 def verdict_formats() -> Iterable[str]:
     """Return the names of the formats that verdicts are written in."""
-    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.report.verdict_formats import FORMATS
 
     return FORMATS
 
@@ -86,7 +86,7 @@ def compare(
     from whisperbench.asked.checkout import has_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.judge.comparison import hold_against
-    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.report.verdict_formats import FORMATS
     from whisperbench.results.run_file import read_run
 
     found = hold_against(read_run(base), read_run(head), read_suite() if has_checkout() else None)

@@ -1,14 +1,13 @@
-"""A comparison as a pull request shows it: in one line, in full, and the worst of it."""
+"""A comparison as a pull request shows it: in one line, and the worst of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from whisperbench.errors import ExitCode, one_line
 from whisperbench.judge.comparison import PASSES, Comparison
 from whisperbench.report.undecided import undecided_lines
-from whisperbench.report.verdicts import as_markdown, where
+from whisperbench.report.verdicts import where
 from whisperbench.results.records import Judged, Judgement
 from whisperbench.units import counted
 
@@ -55,12 +54,6 @@ def title(found: Comparison) -> str:
     if found.exit_code == ExitCode.OK:
         return "no worse than the base"
     return "not shown to be as good as the base"
-
-
-def in_full(found: Comparison) -> str:
-    """Write a comparison as Markdown: what does not pass comes first."""
-    ordered = sorted(found.judged, key=lambda each: WORST.index(each.verdict.verdict))
-    return as_markdown(replace(found, judged=ordered))
 
 
 def faults(found: Comparison) -> Iterator[tuple[str, str]]:
