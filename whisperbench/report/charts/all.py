@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Course
@@ -15,17 +16,17 @@ from whisperbench.report.charts.rounds import Process, rounds
 from whisperbench.report.charts.time_memory import time_memory
 from whisperbench.report.charts.times import times
 from whisperbench.report.charts.turns import turns
-from whisperbench.report.standing import subjects_of
+from whisperbench.report.standing import Subject, subjects_of
 from whisperbench.results.passes import CostResult, MemoryResult
 from whisperbench.results.records import Measurement, Place, Run, unusual
 
-MOST_PLACES = 3
+MOST_PLACES = 2
 """Models, clips and batch sizes that have charts of their own: drawing one takes 0.1 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictured:
-    """What charts are made of."""
+    """What charts and pages are made of."""
 
     run: Run
     base: Run | None = None
@@ -36,6 +37,11 @@ class Pictured:
     courses: Sequence[Course] = field(default=())
     """Figures that were measured in turns."""
 
+    @cached_property
+    def subjects(self) -> list[Subject]:
+        """The run's measurements, joined by model, clip and batch size."""
+        return subjects_of(self.run)
+
 
 def charts_of(about: Pictured) -> dict[str, Chart]:
     """Make all charts of a run, by their names; what the files do not hold has no chart."""
@@ -44,7 +50,7 @@ def charts_of(about: Pictured) -> dict[str, Chart]:
 
 def _charts(about: Pictured) -> Iterator[Chart | None]:
     run = about.run
-    for at, subject in enumerate(subjects_of(run)[:MOST_PLACES]):
+    for at, subject in enumerate(about.subjects[:MOST_PLACES]):
         yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine)
     if about.compared is not None:
         yield changes("changes", about.compared.judged)

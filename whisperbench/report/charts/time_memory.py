@@ -17,8 +17,9 @@ from whisperbench.report.charts.chart import (
     quantity,
     shown,
     specified,
+    titled,
 )
-from whisperbench.report.charts.labels import placed
+from whisperbench.report.charts.labels import Box, placed
 from whisperbench.report.charts.theme import colour, scale_of, shapes_of
 from whisperbench.report.standing import Standing, Subject, over
 from whisperbench.results.records import Machine
@@ -52,7 +53,7 @@ def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
     scale = "MiB" if top < 4096 else "GiB"
     return Chart(
         name=name,
-        title=f"Time against memory: {shown(subject.name)}",
+        title=titled("Time against memory", subject.name),
         alt=_alt(subject, told, peaks, what),
         specification=specified(
             {"layer": _layers([each.precision for each in told], longest, top, what, scale)},
@@ -77,6 +78,17 @@ def size(mib: float) -> str:
     return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
 
 
+def _bars(each: Standing, at: tuple[float, float], top: float) -> Iterator[Box]:
+    """Yield where the spread and the limit of a precision stand, in pixels."""
+    x, y = at
+    half = x * _or(each.spread)
+    if half > 6:
+        yield x - half, y - 2, x + half, y + 2
+    if not isnan(each.limit_mib):
+        limit = (1 - each.limit_mib / top) * _INNER[1]
+        yield x - 14, limit - 3, x + 14, limit + 3
+
+
 def _label(each: Standing, base: Standing) -> str:
     """Write a precision, and how many times the reference's time it takes."""
     times = _times(each, base) if each.precision != base.precision else ""
@@ -98,11 +110,7 @@ def _values(
     ]
     base = subject.of(subject.reference)
     labels = [_label(each, base) for each in told]
-    bars = [
-        (each.latency_s / longest * _INNER[0], (1 - each.limit_mib / top) * _INNER[1])
-        for each in told
-        if peaks and not isnan(each.limit_mib)
-    ]
+    bars = [bar for each, at in zip(told, pixels, strict=True) for bar in _bars(each, at, top)]
     spots = placed(pixels, labels, *_INNER, others=bars)
     for each, label, spot in zip(told, labels, spots, strict=True):
         held = _held(each, peaks)

@@ -14,7 +14,7 @@ from whisperbench.report.charts.time_memory import table_of as standings_of
 from whisperbench.report.page.environment import described, environment
 from whisperbench.report.page.section import Captioned, Illustrated, Page, Section
 from whisperbench.report.page.verdict import verdict_of
-from whisperbench.report.standing import Subject, subjects_of
+from whisperbench.report.standing import Subject
 from whisperbench.report.verdicts import NEXT, tally
 
 _ILLUSTRATED = (
@@ -37,7 +37,7 @@ def page_of(about: Pictured, pictures: Mapping[str, Picture], more: Sequence[Sec
     """
     run = about.run
     status, headline, missing = verdict_of(run, about.compared)
-    subjects = subjects_of(run)
+    subjects = about.subjects
     models = list(dict.fromkeys(subject.model for subject in subjects))
     named = ", ".join(models[:2]) + (f" and {len(models) - 2} more" if len(models) > 2 else "")
     return Page(
