@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Course
@@ -15,17 +16,18 @@ from whisperbench.report.charts.rounds import Process, rounds
 from whisperbench.report.charts.time_memory import time_memory
 from whisperbench.report.charts.times import times
 from whisperbench.report.charts.turns import turns
-from whisperbench.report.standing import subjects_of
+from whisperbench.report.standing import Subject, subjects_of
 from whisperbench.results.passes import CostResult, MemoryResult
 from whisperbench.results.records import Measurement, Place, Run, unusual
 
-MOST_PLACES = 3
-"""Models, clips and batch sizes that have charts of their own: drawing one takes 0.1 s."""
+FEW = 4
+"""Models, clips and batch sizes up to which each has charts of its own. Of more the first one has:
+drawing a chart takes 0.1 s and more, and tables tell of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictured:
-    """What charts are made of."""
+    """What charts and pages are made of."""
 
     run: Run
     base: Run | None = None
@@ -36,6 +38,11 @@ class Pictured:
     courses: Sequence[Course] = field(default=())
     """Figures that were measured in turns."""
 
+    @cached_property
+    def subjects(self) -> list[Subject]:
+        """The run's measurements, joined by model, clip and batch size."""
+        return subjects_of(self.run)
+
 
 def charts_of(about: Pictured) -> dict[str, Chart]:
     """Make all charts of a run, by their names; what the files do not hold has no chart."""
@@ -44,14 +51,15 @@ def charts_of(about: Pictured) -> dict[str, Chart]:
 
 def _charts(about: Pictured) -> Iterator[Chart | None]:
     run = about.run
-    for at, subject in enumerate(subjects_of(run)[:MOST_PLACES]):
+    most = FEW if len(about.subjects) <= FEW else 1
+    for at, subject in enumerate(about.subjects[:most]):
         yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine)
     if about.compared is not None:
         yield changes("changes", about.compared.judged)
     yield rounds("rounds", about.processes or _processes(about))
-    for at, (place, rows) in enumerate(_by_place(run, MemoryResult)):
+    for at, (place, rows) in enumerate(_by_place(run, MemoryResult, most)):
         yield memory_course(f"memory{_numbered(at)}", place, rows)
-    for at, (place, rows) in enumerate(_by_place(run, CostResult)):
+    for at, (place, rows) in enumerate(_by_place(run, CostResult, most)):
         yield kernels(f"kernels{_numbered(at)}", place, rows)
         yield times(f"times{_numbered(at)}", place, rows)
     yield turns("pairs", about.courses)
@@ -70,13 +78,13 @@ def _processes(about: Pictured) -> list[Process]:
     ]
 
 
-def _by_place(run: Run, kind: type) -> list[tuple[str, list[Measurement]]]:
+def _by_place(run: Run, kind: type, most: int) -> list[tuple[str, list[Measurement]]]:
     """Return the measurements of a pass by the first places, each with its name."""
     found: dict[Place, list[Measurement]] = {}
     for row in run.measurements:
         if isinstance(row.found, kind):
             found.setdefault(row.cell.place, []).append(row)
-    return [(_named(place), rows) for place, rows in list(found.items())[:MOST_PLACES]]
+    return [(_named(place), rows) for place, rows in list(found.items())[:most]]
 
 
 def _named(place: Place) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from whisperbench.errors import printable
+from whisperbench.judge.rules import BEYOND
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
@@ -36,8 +37,8 @@ _COLOURS: dict[Judgement, tuple[str, str]] = {
 }
 """The colour and the shape of each verdict that has a growth."""
 
-_MOST_GROWTH = 3.0
-"""A growth beyond which a point stands at the edge, as a share: 300 %."""
+_EDGE = (0.1, 3.0)
+"""Shares at which a picture ends at least and at most: what lies beyond stands at its edge."""
 
 
 def changes(name: str, judged: Sequence[Judged]) -> Chart | None:
@@ -53,7 +54,7 @@ def changes(name: str, judged: Sequence[Judged]) -> Chart | None:
     values = list(_values(drawn))
     return Chart(
         name=name,
-        title="What changed",
+        title="Growth of each figure against the base",
         alt=_alt(order),
         specification=_specification(values),
         table=table_of(order),
@@ -89,20 +90,33 @@ def _interval(each: Judged) -> str:
     if each.verdict.interval is None:
         return ""
     low, high = each.verdict.interval
-    return f"{100 * low:+.1f} % to {100 * high:+.1f} %"
+    most = f"{100 * high:+.1f} %" if high < BEYOND else "over +1000 %"
+    return f"{100 * low:+.1f} % to {most}"
 
 
-def _percent(share: float) -> float:
-    return 100 * max(-_MOST_GROWTH, min(share, _MOST_GROWTH))
+def _what(each: Judged) -> str:
+    """Name a figure: a time by its benchmark, and others by their own names."""
+    return each.benchmark if each.verdict.metric == "latency_s" else each.verdict.metric
+
+
+def _edge(drawn: Sequence[Judged]) -> float:
+    """Return where the picture ends, as a share: intervals may be far wider than the growths."""
+    least, most = _EDGE
+    return min(most, max(least, 1.5 * max(abs(each.verdict.change or 0.0) for each in drawn)))
 
 
 def _values(drawn: Sequence[Judged]) -> Iterator[Values]:
+    edge = _edge(drawn)
+
+    def percent(share: float) -> float:
+        return 100 * max(-edge, min(share, edge))
+
     labels = told_apart(
         [
             [
-                f"{each.cell.precision} {each.verdict.metric}",
-                f"{each.cell.precision} {each.benchmark} {each.verdict.metric}",
-                f"{name_of(each.cell)} {each.benchmark} {each.verdict.metric}",
+                f"{_what(each)}, {each.cell.precision}",
+                f"{_what(each)}, {name_of(each.cell)}",
+                f"{_what(each)}, {name_of(each.cell, with_clip=True)}",
             ]
             for each in drawn
         ],
@@ -116,9 +130,9 @@ def _values(drawn: Sequence[Judged]) -> Iterator[Values]:
         yield {
             "row": label,
             "verdict": verdict.verdict,
-            "percent": _percent(verdict.change or 0.0),
-            "low": _percent(low),
-            "high": _percent(high),
+            "percent": percent(verdict.change or 0.0),
+            "low": percent(low),
+            "high": percent(high),
             "hover": HOVER + printable(said).strip(),
         }
 
@@ -184,7 +198,8 @@ def _alt(order: Sequence[Judged]) -> str:
 def _notes(found: int, drawn: Sequence[Judged]) -> Iterator[str]:
     if any(each.verdict.interval is not None for each in drawn):
         yield "A bar is the interval that the growth lies in; a point without one is exact."
-    if any(abs(each.verdict.change or 0.0) > _MOST_GROWTH for each in drawn):
-        yield "A point at the edge grew by 300 % or more."
+    reached = [*(each.verdict.interval or (each.verdict.change or 0.0,) for each in drawn)]
+    if any(abs(share) > _edge(drawn) for shares in reached for share in shares):
+        yield "What reaches an edge of the picture goes beyond it."
     if found > len(drawn):
         yield f"{found - len(drawn)} further figures stand in the table alone."

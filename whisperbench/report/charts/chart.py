@@ -57,6 +57,11 @@ def shown(name: str, most: int = LABEL) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def titled(what: str, of: str) -> str:
+    """Write a chart's title, with what it is of."""
+    return f"{what}: {shown(of, 64)}"
+
+
 def told_apart(names: Sequence[Sequence[str]], most: int = LABEL) -> list[str]:
     """Return a label for each thing, all of them different.
 

@@ -15,6 +15,7 @@ from whisperbench.report.charts.chart import (
     quantity,
     shown,
     specified,
+    titled,
 )
 from whisperbench.report.charts.families import OTHER, family_of
 from whisperbench.report.charts.theme import colour
@@ -64,7 +65,7 @@ def kernels(name: str, place: str, rows: Sequence[Measurement]) -> Chart | None:
     precisions = len({precision for _, precision in found})
     return Chart(
         name=name,
-        title=f"GPU time by kind of kernel: {shown(place)}",
+        title=titled("GPU time by kind of kernel", place),
         alt=_alt(place, found),
         specification=_specification(values, stages, families, precisions),
         table=_table(found, families),

@@ -36,7 +36,8 @@ SPOTS = (
 )
 """In the order in which they are tried."""
 
-_Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
 
 
 def placed(
@@ -45,7 +46,7 @@ def placed(
     width: float,
     height: float,
     *,
-    others: Sequence[tuple[float, float]] = (),
+    others: Sequence[Box] = (),
 ) -> list[Spot]:
     """Choose a spot for each label: the first that is free and within the picture.
 
@@ -54,10 +55,9 @@ def placed(
         names: what stands there.
         width: of the picture, in pixels.
         height: likewise.
-        others: middles of bars that no label should lie on.
+        others: what else no label should lie on: left, top, right and bottom.
     """
-    taken: list[_Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
-    taken += [(x - 14, y - 3, x + 14, y + 3) for x, y in others]
+    taken: list[Box] = [*((x - 6, y - 6, x + 6, y + 6) for x, y in points), *others]
     found = []
     for point, name in zip(points, names, strict=True):
         boxes = [(spot, _box(point, name, spot)) for spot in SPOTS]
@@ -72,7 +72,7 @@ def placed(
     return found
 
 
-def _box(point: tuple[float, float], name: str, spot: Spot) -> _Box:
+def _box(point: tuple[float, float], name: str, spot: Spot) -> Box:
     wide = LETTER * len(name)
     x, y = point[0] + spot.dx, point[1] + spot.dy
     left = x - {"left": 0.0, "right": wide, "center": wide / 2}[spot.align]
@@ -80,5 +80,5 @@ def _box(point: tuple[float, float], name: str, spot: Spot) -> _Box:
     return left, top, left + wide, top + LINE
 
 
-def _meet(one: _Box, other: _Box) -> bool:
+def _meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -16,6 +16,7 @@ from whisperbench.report.charts.chart import (
     quantity,
     shown,
     specified,
+    titled,
 )
 from whisperbench.report.charts.theme import colour, scale_of
 from whisperbench.results.passes import MemoryCourse, MemoryPhase, MemoryResult
@@ -64,7 +65,7 @@ def memory_course(name: str, place: str, rows: Sequence[Measurement]) -> Chart |
         notes.append(f"{len(found) - len(drawn)} more stand in the table alone.")
     return Chart(
         name=name,
-        title=f"Memory over time: {shown(place)}",
+        title=titled("Memory over time", place),
         alt=_alt(place, drawn),
         specification=_specification(values, precisions),
         table=_table(found),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
 from whisperbench.errors import InputError
-from whisperbench.report.charts.chart import HOVER, Chart
+from whisperbench.report.charts.chart import HOVER, SCHEMA, Chart, Specification
 from whisperbench.report.charts.theme import COLOURS, themed
 
 NEEDED = "it needs the extra report: pip install 'whisperbench[report]'"
@@ -49,23 +49,42 @@ class Picture:
         return f"{head}>{ground}{themed(rest, dark=dark)}\n"
 
 
+def require_drawing() -> None:
+    """Refuse to begin where nothing can be drawn.
+
+    Raises:
+        InputError: vl-convert is not installed.
+    """
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"vl-convert is not installed, and draws the charts: {NEEDED}") from error
+
+
+def warm_up() -> None:
+    """Start what draws, which takes most of a second, so that it is ready when it is needed."""
+    _to_svg({"$schema": SCHEMA, "data": {"values": [{}]}, "mark": "point"})
+
+
 def drawn(charts: Mapping[str, Chart]) -> dict[str, Picture]:
     """Draw charts.
 
     Raises:
         InputError: vl-convert is not installed.
     """
-    return {name: Picture(chart=chart, inline=_svg(chart)) for name, chart in charts.items()}
+    return {
+        name: Picture(chart=chart, inline=_cleaned(_to_svg(chart.specification), chart))
+        for name, chart in charts.items()
+    }
 
 
-def _svg(chart: Chart) -> str:
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise InputError(f"vl-convert is not installed, and draws the charts: {NEEDED}") from error
+def _to_svg(specification: Specification) -> str:
+    require_drawing()
+    import vl_convert
+
     # Nothing is allowed to be loaded: a specification holds its data.
-    made = vl_convert.vegalite_to_svg(chart.specification, allowed_base_urls=[])
-    return _cleaned(made, chart)
+    made: str = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
+    return made
 
 
 def _cleaned(svg: str, chart: Chart) -> str:

@@ -24,7 +24,7 @@ from whisperbench.units import counted, format_seconds
 MOST_ROWS = 20
 """Benchmarks that are drawn; the table has all of them."""
 
-MOST_TICKS = 900
+MOST_TICKS = 600
 """Rounds that are drawn, all in all: a tick takes 200 bytes."""
 
 ROW = 34
@@ -114,7 +114,7 @@ def rounds(name: str, processes: Sequence[Process]) -> Chart | None:
     }
     return Chart(
         name=name,
-        title="Every round of every process",
+        title="Time of each round, against the middle of its benchmark",
         alt=_alt(found, len(processes)),
         specification=specified(body, values, height=70 + ROW * len(drawn)),
         table=_table(order, found),

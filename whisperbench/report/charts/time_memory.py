@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
 
 from whisperbench.errors import printable
@@ -10,19 +10,20 @@ from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
     Specification,
-    Table,
     Values,
     hovering,
     of_kind,
     quantity,
     shown,
     specified,
+    titled,
 )
-from whisperbench.report.charts.labels import placed
+from whisperbench.report.charts.labels import Box, placed
+from whisperbench.report.charts.standings import size, table_of, times_of
 from whisperbench.report.charts.theme import colour, scale_of, shapes_of
-from whisperbench.report.standing import Standing, Subject, over
+from whisperbench.report.standing import Standing, Subject
 from whisperbench.results.records import Machine
-from whisperbench.units import format_figure, format_seconds
+from whisperbench.units import format_seconds
 
 HEIGHT = 330
 
@@ -52,15 +53,15 @@ def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
     scale = "MiB" if top < 4096 else "GiB"
     return Chart(
         name=name,
-        title=f"Time against memory: {shown(subject.name)}",
+        title=titled("Time against memory", subject.name),
         alt=_alt(subject, told, peaks, what),
         specification=specified(
             {"layer": _layers([each.precision for each in told], longest, top, what, scale)},
             values,
             height=HEIGHT,
         ),
-        table=table_of(subject),
-        notes=tuple(_notes(told, peaks, machine, ground)),
+        table=table_of([subject]),
+        notes=tuple(_notes(subject, told, peaks, machine, ground)),
     )
 
 
@@ -72,15 +73,21 @@ def _or(value: float) -> float:
     return 0.0 if isnan(value) else value
 
 
-def size(mib: float) -> str:
-    """Write MiB, or GiB from one on."""
-    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
+def _bars(each: Standing, at: tuple[float, float], top: float) -> Iterator[Box]:
+    """Yield where the spread and the limit of a precision stand, in pixels."""
+    x, y = at
+    half = x * _or(each.spread)
+    if half > 6:
+        yield x - half, y - 2, x + half, y + 2
+    if not isnan(each.limit_mib):
+        limit = (1 - each.limit_mib / top) * _INNER[1]
+        yield x - 14, limit - 3, x + 14, limit + 3
 
 
 def _label(each: Standing, base: Standing) -> str:
     """Write a precision, and how many times the reference's time it takes."""
-    times = _times(each, base) if each.precision != base.precision else ""
-    return f"{shown(each.precision)}, {times} × the time" if times else shown(each.precision)
+    times = times_of(each, base) if each.precision != base.precision else ""
+    return f"{shown(each.precision)}, {times} ×" if times else shown(each.precision)
 
 
 def _values(
@@ -98,11 +105,7 @@ def _values(
     ]
     base = subject.of(subject.reference)
     labels = [_label(each, base) for each in told]
-    bars = [
-        (each.latency_s / longest * _INNER[0], (1 - each.limit_mib / top) * _INNER[1])
-        for each in told
-        if peaks and not isnan(each.limit_mib)
-    ]
+    bars = [bar for each, at in zip(told, pixels, strict=True) for bar in _bars(each, at, top)]
     spots = placed(pixels, labels, *_INNER, others=bars)
     for each, label, spot in zip(told, labels, spots, strict=True):
         held = _held(each, peaks)
@@ -197,46 +200,6 @@ def _layers(
     return [*layers, labels]
 
 
-def table_of(subject: Subject) -> Table:
-    """Return what was found of each precision of a subject, without columns that are empty."""
-    base = subject.of(subject.reference)
-    columns: dict[str, Callable[[Standing], str]] = {
-        "precision": lambda each: printable(each.precision),
-        "time (p50)": lambda each: _text(each.latency_s, format_seconds),
-        "spread": lambda each: _text(each.spread, lambda share: f"±{100 * share:.1f} %"),
-        f"× {printable(subject.reference)}": lambda each: _times(each, base),
-        "RTFx": lambda each: _text(each.rtfx, format_figure),
-        "weights": lambda each: _text(each.weight_mib, size),
-        "peak memory": lambda each: "out of memory" if each.ran_out else _text(each.peak_mib, size),
-        "limit": lambda each: _text(each.limit_mib, size),
-        "WER": lambda each: _text(each.wer, lambda rate: f"{100 * rate:.2f} %"),
-        "GPU busy": lambda each: _text(each.gpu_busy, lambda share: f"{100 * share:.0f} %"),
-        "verdict": _verdict,
-    }
-    kept = {heading: text for heading, text in columns.items() if any(map(text, subject.standings))}
-    rows = tuple(tuple(text(each) for text in kept.values()) for each in subject.standings)
-    return Table(headings=tuple(kept), rows=rows)
-
-
-def _text(value: float, written: Callable[[float], str]) -> str:
-    return "" if isnan(value) else written(value)
-
-
-def _times(each: Standing, base: Standing) -> str:
-    """Write how many times the reference's time a precision takes, of as many tokens."""
-    alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
-    return (
-        _text(over(each.latency_s, base.latency_s), lambda times: f"{times:.2f}") if alike else ""
-    )
-
-
-def _verdict(each: Standing) -> str:
-    if each.lost and each.measured:
-        return f"{each.lost} missing"
-    verdict = "over limit" if each.ran_out else each.verdict
-    return verdict if verdict != "none" else "no limit" if each.measured else ""
-
-
 def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:
     said = "; ".join(
         f"{each.precision} takes {format_seconds(each.latency_s)} and {size(_held(each, peaks))}"
@@ -249,8 +212,15 @@ def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> 
 
 
 def _notes(
-    told: Sequence[Standing], peaks: bool, machine: Machine, ground: float | None
+    subject: Subject,
+    told: Sequence[Standing],
+    peaks: bool,
+    machine: Machine,
+    ground: float | None,
 ) -> Iterator[str]:
+    base = subject.of(subject.reference)
+    if any(times_of(each, base) for each in told if each.precision != base.precision):
+        yield f"The number at a point is the time in multiples of that in {shown(base.precision)}."
     if any(each.spread > 0 for each in told):
         yield "A line through a point is the spread: half the interquartile range to either side."
     if peaks and any(not isnan(each.limit_mib) for each in told):

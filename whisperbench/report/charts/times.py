@@ -15,6 +15,7 @@ from whisperbench.report.charts.chart import (
     quantity,
     shown,
     specified,
+    titled,
 )
 from whisperbench.report.charts.theme import colour
 from whisperbench.results.metric_row import STAGES, Stage
@@ -75,7 +76,7 @@ def times(name: str, place: str, rows: Sequence[Measurement]) -> Chart | None:
     }
     return Chart(
         name=name,
-        title=f"Floor, GPU and wall: {shown(place)}",
+        title=titled("Floor, GPU and wall", place),
         alt=_alt(place, counted),
         specification=specified(body, values, height=90 + ROW * len(order)),
         table=_table(counted),

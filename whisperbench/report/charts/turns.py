@@ -57,7 +57,7 @@ def turns(name: str, courses: Sequence[Course]) -> Chart | None:
         )
     return Chart(
         name=name,
-        title="Pairs in turns",
+        title="Growth of the head over the base, pair by pair",
         alt=_alt(order),
         specification=_specification(values, names, max(len(course.growths) for course in drawn)),
         table=_table(order),

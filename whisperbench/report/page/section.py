@@ -8,7 +8,7 @@ from typing import Literal
 from whisperbench.report.charts.chart import Table
 from whisperbench.report.charts.render import Picture
 
-MOST_ROWS = 300
+MOST_ROWS = 600
 """Rows of a table that stand in a page."""
 
 

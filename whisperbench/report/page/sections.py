@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from whisperbench.errors import printable
 from whisperbench.judge.comparison import Comparison
 from whisperbench.report.answer import paragraphs, title
-from whisperbench.report.charts.all import Pictured
-from whisperbench.report.charts.changes import in_order, table_of
+from whisperbench.report.charts.all import FEW, Pictured
+from whisperbench.report.charts.changes import in_order
+from whisperbench.report.charts.changes import table_of as changes_of
 from whisperbench.report.charts.render import Picture
-from whisperbench.report.charts.time_memory import table_of as standings_of
+from whisperbench.report.charts.standings import table_of, title_of
 from whisperbench.report.page.environment import described, environment
 from whisperbench.report.page.section import Captioned, Illustrated, Page, Section
 from whisperbench.report.page.verdict import verdict_of
-from whisperbench.report.standing import Subject, subjects_of
+from whisperbench.report.standing import Subject
 from whisperbench.report.verdicts import NEXT, tally
 
 _ILLUSTRATED = (
@@ -37,7 +38,7 @@ def page_of(about: Pictured, pictures: Mapping[str, Picture], more: Sequence[Sec
     """
     run = about.run
     status, headline, missing = verdict_of(run, about.compared)
-    subjects = subjects_of(run)
+    subjects = about.subjects
     models = list(dict.fromkeys(subject.model for subject in subjects))
     named = ", ".join(models[:2]) + (f" and {len(models) - 2} more" if len(models) > 2 else "")
     return Page(
@@ -72,23 +73,24 @@ def _costs(
 ) -> Section:
     """Say what 8-bit costs, in sentences, in a picture and in a table a subject."""
     run = about.run
-    many = len(subjects) > 3
     answers = [f"{name}: {text}" for name, text in paragraphs(run, subjects)]
     return Section(
         id="cost",
         title=printable(title(run, subjects)) if answers else "Time against memory",
         paragraphs=tuple(map(printable, answers)),
         pictures=_named(pictures, "time-memory", with_table=False),
-        tables=tuple(
-            Captioned(caption=_told(subject), table=standings_of(subject), folded=many and at > 0)
-            for at, subject in enumerate(subjects)
-        ),
+        tables=tuple(_standings(subjects)),
     )
 
 
-def _told(subject: Subject) -> str:
-    clip = f", {subject.clip}" if subject.clip is not None else ", heard for its words"
-    return printable(f"{subject.name}{clip}")
+def _standings(subjects: Sequence[Subject]) -> Iterator[Captioned]:
+    """Yield a table a subject; of many one for the first, and one for all."""
+    for subject in subjects if len(subjects) <= FEW else subjects[:1]:
+        yield Captioned(caption=title_of(subject), table=table_of([subject]))
+    if len(subjects) > FEW:
+        yield Captioned(
+            caption="All models, batch sizes and clips", table=table_of(subjects), folded=True
+        )
 
 
 def _changes(compared: Comparison, pictures: Mapping[str, Picture]) -> Section:
@@ -107,7 +109,7 @@ def _changes(compared: Comparison, pictures: Mapping[str, Picture]) -> Section:
         ),
         lines=tuple(map(printable, [*steps, *compared.circumstances])),
         pictures=drawn,
-        tables=(Captioned(caption="What changed, and why", table=table_of(order)),)
+        tables=(Captioned(caption="What changed, and why", table=changes_of(order)),)
         if order
         else (),
     )

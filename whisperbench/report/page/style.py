@@ -43,7 +43,8 @@ th,td{text-align:left;vertical-align:top;padding:5px 14px 5px 0;
 border-bottom:1px solid var(--wb-line);overflow-wrap:normal}
 thead th{color:var(--wb-soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}
-.long{min-width:24ch;overflow-wrap:anywhere}
+td{white-space:nowrap}
+.long{white-space:normal;min-width:24ch;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--wb-soft);font-size:.875rem;padding:4px 0}
 ul.lines{margin:0 0 12px;padding-left:20px}
 footer{color:var(--wb-soft);font-size:.875rem;padding:24px 16px 32px}

@@ -16,7 +16,7 @@ TEMPLATE = """\
 {%- macro cells(row, headings) %}
 {%- for text in row %}
 {%- if loop.first %}<th scope="row">{{ text }}</th>
-{%- else %}<td{% if text | length > 48 %} class="long"{% endif %}>{{ text }}</td>
+{%- else %}<td{% if text | length > 30 %} class="long"{% endif %}>{{ text }}</td>
 {%- endif %}
 {%- endfor %}
 {%- endmacro %}
