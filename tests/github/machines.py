@@ -112,8 +112,10 @@ def programs(folder: Path, *, plays: bool = True) -> Path:
 
 def installed() -> set[str]:
     """Return the names of what install.sh installs, with all that it needs."""
-    lines = (ROOT / ".github" / "gate" / "requirements.txt").read_text().splitlines()
-    return with_all_they_need(line for line in lines if not line.startswith("#"))
+    gate = ROOT / ".github" / "gate"
+    lists = [gate / name for name in ("requirements.txt", "pictures.txt")]
+    lines = [line for path in lists for line in path.read_text().splitlines()]
+    return with_all_they_need(line for line in lines if not line.startswith(("#", "-r")))
 
 
 def suite(folder: Path, *, whole: bool = False) -> Path:

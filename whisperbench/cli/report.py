@@ -79,8 +79,7 @@ def _of_folder(folder: Path, baseline: Path | None) -> Pictured:
     from whisperbench.asked.checkout import has_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.judge.left import FILES, left_in
-    from whisperbench.report.charts.all import Pictured
-    from whisperbench.report.charts.rounds import Process
+    from whisperbench.report.charts.of_ab import pictured
     from whisperbench.results.run_file import content_of
 
     if baseline is not None:
@@ -91,16 +90,4 @@ def _of_folder(folder: Path, baseline: Path | None) -> Pictured:
     except InputError as error:
         raise InputError(f"{printable(folder)}: {error}") from error
     suite = read_suite() if has_checkout() else None
-    tried = left.tried(suite)
-    processes = [
-        Process(side=side, name=f"pair {number}", run=file.run)
-        for number, pair in enumerate(left.pairs, start=1)
-        for side, file in zip(("base", "head"), pair, strict=True)
-    ]
-    return Pictured(
-        run=left.run(1),
-        base=left.run(0),
-        compared=left.judged(suite, tried),
-        processes=processes,
-        courses=tried.pairs.courses(),
-    )
+    return pictured(left, suite)

@@ -22,7 +22,7 @@ from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
-from whisperbench.results.schema import decode_run
+from whisperbench.results.schema import decode_run, ids_of
 
 SIDES = ("base", "head")
 
@@ -71,7 +71,7 @@ class Left:
             whole=self.compared.whole if self.compared is not None else "",
         )
         for base, head in self.pairs:
-            found.keep((base.run, head.run), ([*base.rows], [*head.rows]))
+            found.keep((base.run, head.run), (_ids(base), _ids(head)))
         return found
 
     def judged(self, suite: Suite | None, tried: Tried) -> Comparison:
@@ -84,6 +84,10 @@ class Left:
             faults=self.compared.faults if self.compared is not None else [NOT_ENDED],
             remarks=self.compared.remarks if self.compared is not None else (),
         )
+
+
+def _ids(file: RecordedRun) -> list[str]:
+    return ids_of(file.data, file.name)
 
 
 def left_in(files: Mapping[str, bytes]) -> Left:

@@ -113,7 +113,7 @@ def _body(found: Comparison, every_change: bool) -> str:
     )
     missing = [each for each in judged if each.verdict.verdict in MISSING]
     still_open = [each for each in judged if each.verdict.verdict == "inconclusive"]
-    changed = [each for each in judged if each not in (*missing, *still_open)]
+    changed = [each for each in judged if each.verdict.verdict not in (*MISSING, "inconclusive")]
     undecided = undecided_lines(found)
     failed = found.exit_code != ExitCode.OK
     suspects = [line for line in found.circumstances if failed and line.startswith(_SUSPECT)]
