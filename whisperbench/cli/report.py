@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from whisperbench.errors import InputError, printable
 
 if TYPE_CHECKING:
     from whisperbench.report.charts.all import Pictured
+    from whisperbench.report.page.section import Section
 
 
 @app.command(cls=Command)
@@ -29,6 +31,14 @@ def report(
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", metavar="B.json", help="What the run is held against."),
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            "--history",
+            metavar="DIR",
+            help="Recorded runs, and what git remembers of them, to be followed up to this one.",
+        ),
     ] = None,
 ) -> None:
     """Write a run as a web page: one file, without any script, to be sent or published.
@@ -50,9 +60,35 @@ def report(
     threading.Thread(target=warm_up, daemon=True).start()
     about = _of_folder(run, baseline) if run.is_dir() else _of_run(run, baseline)
     require_writable(output)
-    page = as_html(page_of(about, drawn(charts_of(about)))).encode()
+    more = [] if history is None else [_history(history, run)]
+    page = as_html(page_of(about, drawn(charts_of(about)), more)).encode()
     write_whole(output, page)
     typer.echo(f"{printable(output)}: {len(page) / 1024:.0f} KiB")
+
+
+def _history(folder: Path, run: Path) -> Section:
+    """Follow figures over the recordings of a folder, up to the run that is reported.
+
+    Raises:
+        InputError: the folder holds no recording, or the run does not say when it was measured.
+    """
+    from whisperbench.asked.checkout import has_checkout
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.history import history_of
+    from whisperbench.record.history import read_history
+    from whisperbench.report.charts.history import history_charts
+    from whisperbench.report.charts.render import drawn
+    from whisperbench.report.page.history import history_section
+    from whisperbench.results.dated import decode_dated
+    from whisperbench.results.run_file import content_of
+
+    recordings, remarks = read_history(folder)
+    path = run / "head.json" if run.is_dir() else run
+    own = decode_dated(content_of(path), path.name)
+    tolerances = read_suite().tolerance if has_checkout() else ()
+    found = history_of([*recordings, own], tolerances, own.run.machine)
+    found = replace(found, remarks=(*remarks, *found.remarks))
+    return history_section(found, drawn(history_charts(found)))
 
 
 def _of_run(path: Path, baseline: Path | None) -> Pictured:

@@ -99,22 +99,28 @@ class History:
         )
 
 
-def history_of(recordings: Sequence[DatedRun], tolerances: Sequence[Tolerance] = ()) -> History:
+def history_of(
+    recordings: Sequence[DatedRun],
+    tolerances: Sequence[Tolerance] = (),
+    machine: Machine | None = None,
+) -> History:
     """Put recordings in their order, and find what has changed between them.
 
-    Times, memory and words are followed on the device of the newest recording alone. Counts are
-    followed wherever their conditions are the same.
+    Times, memory and words are followed on one device alone. Counts are followed wherever their
+    conditions are the same.
 
     Args:
         recordings: in any order; one that is there twice counts once.
         tolerances: suite.toml's.
+        machine: on whose device times are followed; by default that of the newest recording.
     """
     ordered = _ordered(recordings)
     if not ordered:
         return History(recordings=(), series=(), changes=())
-    followed = _series(ordered)
+    device = machine if machine is not None else ordered[-1].run.machine
+    followed = _series(ordered, device)
     found: list[Change] = []
-    remarks = _left_out(ordered)
+    remarks = _left_out(ordered, device)
     wobbling = []
     for series, rows in followed:
         room = _Room(ordered, tolerances, series)
@@ -182,9 +188,8 @@ class _Room:
         return self._allowed.share * abs(level) + self._allowed.absolute
 
 
-def _series(ordered: Sequence[DatedRun]) -> list[tuple[Series, list[Measurement]]]:
+def _series(ordered: Sequence[DatedRun], device: Machine) -> list[tuple[Series, list[Measurement]]]:
     """Follow each figure through the recordings, with the measurements that it is of."""
-    device = ordered[-1].run.machine
     found: dict[tuple[object, ...], list[tuple[int, Measurement, Metric]]] = {}
     for place, recording in enumerate(ordered):
         machine = recording.run.machine
@@ -260,9 +265,8 @@ def _checkpoint(was: Measurement, now: Measurement) -> Iterator[str]:
         yield f"the checkpoint was {before} and is {after}"
 
 
-def _left_out(ordered: Sequence[DatedRun]) -> list[str]:
+def _left_out(ordered: Sequence[DatedRun], device: Machine) -> list[str]:
     """Say which recordings tell of counts alone."""
-    device = ordered[-1].run.machine
     others = sum(not _is_same(each.run.machine, device) for each in ordered)
     if not others:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -97,15 +97,19 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %"
 
 
+def span(history: History) -> str:
+    """Say how many recordings there are, from when to when, and how many figures are followed."""
+    if not history.recordings:
+        return "There are no recordings"
+    first, last = (recording_name(history.recordings[place]) for place in (0, -1))
+    many = counted(len(history.recordings), "recording")
+    when = first if len(history.recordings) == 1 else f"{first} to {last}"
+    return f"{many}, {when}; {counted(len(history.series), 'figure')} followed"
+
+
 def as_lines(history: History, most: int = MOST_ROWS) -> Iterator[str]:
     """Yield the history as lines of text, the newest change first."""
-    if not history.recordings:
-        yield "There are no recordings."
-        return
-    names: Sequence[str] = [recording_name(history.recordings[place]) for place in (0, -1)]
-    many = counted(len(history.recordings), "recording")
-    span = names[0] if len(history.recordings) == 1 else f"{names[0]} to {names[1]}"
-    yield f"{many}, {span}; {counted(len(history.series), 'figure')} followed"
+    yield span(history)
     yield from history.remarks
     if not history.changes:
         yield "No figure has changed."

@@ -12,6 +12,9 @@ from whisperbench.report.charts.chart import (
     Specification,
     Table,
     Values,
+    at_zero,
+    category,
+    coloured,
     hovering,
     quantity,
     specified,
@@ -140,23 +143,15 @@ def _values(drawn: Sequence[Judged]) -> Iterator[Values]:
 def _specification(values: Sequence[Values]) -> Specification:
     said = {row["verdict"] for row in values}
     verdicts = [each for each in _COLOURS if each in said]
-    scale = {"domain": verdicts, "range": [colour(_COLOURS[each][0]) for each in verdicts]}
+    colours = {str(each): colour(_COLOURS[each][0]) for each in verdicts}
     shapes = {"domain": verdicts, "range": [_COLOURS[each][1] for each in verdicts]}
-    y = {"field": "row", "type": "nominal", "title": None, "sort": None}
+    by_verdict = coloured("verdict", colours, legend=True)
+    y = category("row")
     axis = "growth against the base, % (to the right is more)"
-    by_verdict = {
-        "field": "verdict",
-        "type": "nominal",
-        "scale": scale,
-        "legend": {"symbolOpacity": 1},
-    }
     return specified(
         {
             "layer": [
-                {
-                    "mark": {"type": "rule", "color": colour("soft")},
-                    "encoding": {"x": {"datum": 0}},
-                },
+                at_zero("x"),
                 {
                     "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.55},
                     "encoding": {

@@ -21,6 +21,9 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 WIDTH = 560
 """Pixels of a whole chart: on a screen of 390 its letters still have more than 8."""
 
+_INNER = 470
+"""Pixels within the axes of a panel, whose width does not follow from that of the chart."""
+
 HOVER = "hover: "
 """What a description begins with that becomes hover text; Vega makes others of its own."""
 
@@ -118,3 +121,61 @@ def of_kind(kind: str, mark: Specification, encoding: Specification) -> Specific
         "mark": mark,
         "encoding": encoding,
     }
+
+
+def category(field: str, order: Sequence[str] | None = None, **more: Any) -> Specification:
+    """Encode a field as one of several things, in their order or in that of the data."""
+    sort = [*order] if order is not None else None
+    return {"field": field, "type": "nominal", "title": None, "sort": sort, **more}
+
+
+def coloured(field: str, colours: Mapping[str, str], *, legend: bool = False) -> Specification:
+    """Encode a field as a colour.
+
+    Args:
+        field: its name.
+        colours: of each of its values, as a specification names them.
+        legend: whether the colours are explained.
+    """
+    scale = {"domain": [*colours], "range": [*colours.values()]}
+    shown_as = {"symbolOpacity": 1} if legend else None
+    return {"field": field, "type": "nominal", "scale": scale, "legend": shown_as}
+
+
+def at_zero(axis: str) -> Specification:
+    """Make a layer that draws a line where an axis is zero."""
+    return {"mark": {"type": "rule"}, "encoding": {axis: {"datum": 0}}}
+
+
+def panels(
+    of: Specification,
+    values: Sequence[Values],
+    *,
+    field: str,
+    order: Sequence[str],
+    height: float,
+    own: str = "",
+) -> Specification:
+    """Make a specification of panels that stand one under the other.
+
+    Args:
+        of: marks and what they encode, or layers of them.
+        values: the data of all panels.
+        field: which panel a row of the data belongs to.
+        order: of the panels.
+        height: of each, in pixels.
+        own: the axis that has a scale of its own in each panel; of others there is one for all.
+    """
+    header = {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0}
+    size = {"width": _INNER, "height": height}
+    return specified(
+        {
+            **size,
+            "autosize": {"type": "pad", "contains": "padding"},
+            "facet": {"row": category(field, order, header=header)},
+            "spec": {**size, **of},
+            **({"resolve": {"scale": {own: "independent"}}} if own else {}),
+        },
+        values,
+        height=height,
+    )

@@ -11,10 +11,12 @@ from whisperbench.report.charts.chart import (
     Specification,
     Table,
     Values,
+    category,
+    coloured,
     hovering,
+    panels,
     quantity,
     shown,
-    specified,
     titled,
 )
 from whisperbench.report.charts.families import OTHER, family_of
@@ -110,45 +112,18 @@ def _specification(
     values: Sequence[Values], stages: Sequence[str], families: Sequence[str], precisions: int
 ) -> Specification:
     order = list(dict.fromkeys(str(each["precision"]) for each in values))
-    return specified(
-        {
-            "width": 470,
-            "height": ROW * precisions,
-            "autosize": {"type": "pad", "contains": "padding"},
-            "facet": {
-                "row": {
-                    "field": "stage",
-                    "type": "nominal",
-                    "sort": [*stages],
-                    "title": None,
-                    "header": {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0},
-                }
-            },
-            "spec": {
-                "width": 470,
-                "height": ROW * precisions,
-                "mark": {"type": "bar", "height": {"band": 0.72}},
-                "encoding": {
-                    "x": quantity("ms", "ms", stack="zero"),
-                    "y": {"field": "precision", "type": "nominal", "title": None, "sort": order},
-                    "order": {"field": "at", "type": "quantitative"},
-                    "color": {
-                        "field": "family",
-                        "type": "nominal",
-                        "scale": {
-                            "domain": [*families],
-                            "range": [colour(_COLOURS[each]) for each in families],
-                        },
-                        "legend": {"columns": 4, "symbolType": "square"},
-                    },
-                    "description": hovering(),
-                },
-            },
-            "resolve": {"scale": {"x": "independent"}},
+    by_family = coloured("family", {each: colour(_COLOURS[each]) for each in families})
+    bars = {
+        "mark": {"type": "bar", "height": {"band": 0.72}},
+        "encoding": {
+            "x": quantity("ms", "ms", stack="zero"),
+            "y": category("precision", order),
+            "order": {"field": "at", "type": "quantitative"},
+            "color": {**by_family, "legend": {"columns": 4, "symbolType": "square"}},
+            "description": hovering(),
         },
-        values,
-        height=0,
-    )
+    }
+    return panels(bars, values, field="stage", order=stages, height=ROW * precisions, own="x")
 
 
 def _table(found: Mapping[tuple[Stage, str], _Times], families: Sequence[str]) -> Table:

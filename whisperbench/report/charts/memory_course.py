@@ -11,14 +11,15 @@ from whisperbench.report.charts.chart import (
     Specification,
     Table,
     Values,
+    coloured,
     hovering,
     of_kind,
+    panels,
     quantity,
     shown,
-    specified,
     titled,
 )
-from whisperbench.report.charts.theme import colour, scale_of
+from whisperbench.report.charts.theme import colour, colours_of
 from whisperbench.results.passes import MemoryCourse, MemoryPhase, MemoryResult
 from whisperbench.results.records import Measurement
 from whisperbench.units import format_figure, format_seconds
@@ -28,8 +29,6 @@ MOST_CELLS = 6
 
 HEIGHT = 110
 """Pixels of each."""
-
-_WIDTH = 480
 
 _LABELLED = 0.08
 """Share of the time from which a phase has room for its name."""
@@ -118,34 +117,28 @@ def _values(row: Measurement, course: MemoryCourse, whole_s: float) -> Iterator[
 
 
 def _specification(values: Sequence[Values], precisions: Sequence[str]) -> Specification:
-    x_title, y_title = "seconds from the process's start", "MiB"
-    by_precision = {
-        "field": "precision",
-        "type": "nominal",
-        "scale": scale_of(precisions),
-        "legend": None,
-    }
-    y = quantity("mib", y_title, axis={"tickCount": 3})
+    time, held = "seconds from the process's start", "MiB"
+    order = [shown(each) for each in precisions]
+    by_precision = coloured(
+        "precision", dict(zip(order, colours_of(precisions).values(), strict=True))
+    )
+    y = quantity("mib", held, axis={"tickCount": 3})
+    shade = {"field": "shade", "type": "quantitative", "scale": None, "legend": None}
     layers = [
         of_kind(
             "phase",
             {"type": "rect", "color": colour("line")},
             {
-                "x": quantity("from", x_title),
+                "x": quantity("from", time),
                 "x2": {"field": "to"},
-                "opacity": {
-                    "field": "shade",
-                    "type": "quantitative",
-                    "scale": None,
-                    "legend": None,
-                },
+                "opacity": shade,
                 "description": hovering(),
             },
         ),
         of_kind(
             "held",
             {"type": "line", "interpolate": "step-before", "strokeWidth": 2},
-            {"x": quantity("at", x_title), "y": y, "color": by_precision},
+            {"x": quantity("at", time), "y": y, "color": by_precision},
         ),
         of_kind(
             "limit",
@@ -155,31 +148,10 @@ def _specification(values: Sequence[Values], precisions: Sequence[str]) -> Speci
         of_kind(
             "name",
             {"type": "text", "baseline": "top", "fontSize": 11},
-            {
-                "x": quantity("from", x_title),
-                "y": {"value": 2},
-                "text": {"field": "label"},
-            },
+            {"x": quantity("from", time), "y": {"value": 2}, "text": {"field": "label"}},
         ),
     ]
-    header = {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0}
-    return specified(
-        {
-            "autosize": {"type": "pad", "contains": "padding"},
-            "facet": {
-                "row": {
-                    "field": "precision",
-                    "type": "nominal",
-                    "sort": [shown(each) for each in precisions],
-                    "title": None,
-                    "header": header,
-                }
-            },
-            "spec": {"width": _WIDTH, "height": HEIGHT, "layer": layers},
-        },
-        values,
-        height=0,
-    )
+    return panels({"layer": layers}, values, field="precision", order=order, height=HEIGHT)
 
 
 def _table(found: Sequence[tuple[Measurement, MemoryCourse]]) -> Table:

@@ -10,8 +10,12 @@ from whisperbench.errors import printable
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
+    Specification,
     Table,
     Values,
+    at_zero,
+    category,
+    coloured,
     hovering,
     quantity,
     specified,
@@ -72,53 +76,47 @@ def rounds(name: str, processes: Sequence[Process]) -> Chart | None:
     names = _names(drawn)
     sides = list(dict.fromkeys(process.side for process in processes))
     values = [each for key in drawn for each in _values(names[key], found[key], len(drawn))]
-    low, high = _range(values)
-    alone = len(sides) == 1
-    body = {
-        "layer": [
-            {"mark": {"type": "rule", "color": colour("soft")}, "encoding": {"x": {"datum": 0}}},
-            {
-                "mark": {
-                    "type": "tick",
-                    "thickness": 2,
-                    "opacity": 0.75,
-                    "size": 13 if not alone else 18,
-                },
-                "encoding": {
-                    "x": quantity(
-                        "percent",
-                        "over or under the middle of the benchmark, %",
-                        scale={"domain": [low, high], "nice": False},
-                    ),
-                    "y": {"field": "row", "type": "nominal", "title": None, "sort": None},
-                    **(
-                        {}
-                        if alone
-                        else {"yOffset": {"field": "side", "type": "nominal", "sort": sides}}
-                    ),
-                    "color": {
-                        "field": "side",
-                        "type": "nominal",
-                        "scale": {
-                            "domain": sides,
-                            "range": [
-                                colour("int8" if side == "head" else "fp16") for side in sides
-                            ],
-                        },
-                        "legend": None if alone else {},
-                    },
-                    "description": hovering(),
-                },
-            },
-        ]
-    }
     return Chart(
         name=name,
         title="Time of each round, against the middle of its benchmark",
         alt=_alt(found, len(processes)),
-        specification=specified(body, values, height=70 + ROW * len(drawn)),
+        specification=_specification(values, sides, len(drawn)),
         table=_table(order, found),
         notes=tuple(_notes(len(order), len(drawn), values, found)),
+    )
+
+
+def _specification(values: Sequence[Values], sides: Sequence[str], rows: int) -> Specification:
+    low, high = _range(values)
+    alone = len(sides) == 1
+    colours = {side: colour("int8" if side == "head" else "fp16") for side in sides}
+    return specified(
+        {
+            "layer": [
+                at_zero("x"),
+                {
+                    "mark": {
+                        "type": "tick",
+                        "thickness": 2,
+                        "opacity": 0.75,
+                        "size": 18 if alone else 13,
+                    },
+                    "encoding": {
+                        "x": quantity(
+                            "percent",
+                            "over or under the middle of the benchmark, %",
+                            scale={"domain": [low, high], "nice": False},
+                        ),
+                        "y": category("row"),
+                        **({} if alone else {"yOffset": category("side", sides)}),
+                        "color": coloured("side", colours, legend=not alone),
+                        "description": hovering(),
+                    },
+                },
+            ]
+        },
+        values,
+        height=70 + ROW * rows,
     )
 
 

@@ -55,12 +55,6 @@ def colours_of(precisions: Sequence[str]) -> dict[str, str]:
     return {name: colour(spare.get(name, name)) for name in precisions}
 
 
-def scale_of(precisions: Sequence[str]) -> dict[str, Any]:
-    """Return the scale of an encoding that colours by precision."""
-    found = colours_of(precisions)
-    return {"domain": [*found], "range": [*found.values()]}
-
-
 def shapes_of(precisions: Sequence[str]) -> dict[str, Any]:
     """Return the scale of an encoding that shapes points by precision."""
     known = {name: SHAPES[at] for at, name in enumerate(PRECISIONS)}

@@ -11,6 +11,7 @@ from whisperbench.report.charts.chart import (
     Chart,
     Specification,
     Values,
+    coloured,
     hovering,
     of_kind,
     quantity,
@@ -20,7 +21,7 @@ from whisperbench.report.charts.chart import (
 )
 from whisperbench.report.charts.labels import Box, placed
 from whisperbench.report.charts.standings import size, table_of, times_of
-from whisperbench.report.charts.theme import colour, scale_of, shapes_of
+from whisperbench.report.charts.theme import colour, colours_of, shapes_of
 from whisperbench.report.standing import Standing, Subject
 from whisperbench.results.records import Machine
 from whisperbench.units import format_seconds
@@ -129,19 +130,58 @@ def _values(
 def _layers(
     precisions: Sequence[str], longest: float, top: float, what: str, unit: str
 ) -> list[Specification]:
-    divided = top / (1024.0 if unit == "GiB" else 1.0)
+    height = top / (1024.0 if unit == "GiB" else 1.0)
+    title = f"{what}, {unit}"
     x = quantity(
-        "seconds", "time of a transcription, s (p50)", scale={"domain": [0, longest], "nice": False}
+        "seconds",
+        "time of a transcription, s (p50)",
+        scale={"domain": [0, longest], "nice": False},
     )
-    y = quantity("memory", f"{what}, {unit}", scale={"domain": [0, divided], "nice": False})
-    by_precision = {
-        "field": "precision",
-        "type": "nominal",
-        "scale": scale_of(precisions),
-        "legend": None,
-    }
-    limit = quantity("limit", f"{what}, {unit}")
-    layers = [
+    y = quantity("memory", title, scale={"domain": [0, height], "nice": False})
+    by_precision = coloured("precision", colours_of(precisions))
+    shapes = {"scale": shapes_of(precisions), "legend": None}
+    spread = {"x": {**x, "field": "low"}, "x2": {"field": "high"}}
+    own = {name: {"expr": f"datum.{name}"} for name in ("align", "baseline", "dx", "dy")}
+    return [
+        *_ground(longest, y),
+        of_kind(
+            "ceiling",
+            {"type": "rule", "strokeDash": [2, 3]},
+            {"x": x, "y": y, "y2": {"field": "limit"}, "color": by_precision},
+        ),
+        of_kind(
+            "ceiling",
+            {"type": "tick", "orient": "horizontal", "thickness": 3, "width": 26, "opacity": 1},
+            {
+                "x": x,
+                "y": quantity("limit", title),
+                "color": by_precision,
+                "description": hovering(),
+            },
+        ),
+        of_kind(
+            "point",
+            {"type": "rule", "strokeWidth": 2},
+            {**spread, "y": y, "color": by_precision},
+        ),
+        of_kind(
+            "point",
+            {"type": "point", "size": 130},
+            {
+                "x": x,
+                "y": y,
+                "color": by_precision,
+                "shape": {"field": "precision", "type": "nominal", **shapes},
+                "description": hovering(),
+            },
+        ),
+        of_kind("label", {"type": "text", **own}, {"x": x, "y": y, "text": {"field": "label"}}),
+    ]
+
+
+def _ground(longest: float, y: Specification) -> list[Specification]:
+    """Make the layers of the line that is the device's memory."""
+    return [
         of_kind(
             "device",
             {"type": "rule", "strokeDash": [2, 3], "color": colour("bad"), "strokeWidth": 1.5},
@@ -152,52 +192,7 @@ def _layers(
             {"type": "text", "align": "right", "baseline": "bottom", "dy": -3},
             {"x": {"datum": longest}, "y": y, "text": {"field": "said"}},
         ),
-        of_kind(
-            "ceiling",
-            {"type": "rule", "strokeDash": [2, 3]},
-            {"x": x, "y": y, "y2": {"field": "limit"}, "color": by_precision},
-        ),
-        of_kind(
-            "ceiling",
-            {"type": "tick", "orient": "horizontal", "thickness": 3, "width": 26, "opacity": 1},
-            {"x": x, "y": limit, "color": by_precision, "description": hovering()},
-        ),
-        of_kind(
-            "point",
-            {"type": "rule", "strokeWidth": 2},
-            {
-                "x": quantity("low", x["title"]),
-                "x2": {"field": "high"},
-                "y": y,
-                "color": by_precision,
-            },
-        ),
-        of_kind(
-            "point",
-            {"type": "point", "size": 130},
-            {
-                "x": x,
-                "y": y,
-                "color": by_precision,
-                "shape": {
-                    "field": "precision",
-                    "type": "nominal",
-                    "scale": shapes_of(precisions),
-                    "legend": None,
-                },
-                "description": hovering(),
-            },
-        ),
     ]
-    labels = of_kind(
-        "label",
-        {
-            "type": "text",
-            **{name: {"expr": f"datum.{name}"} for name in ("align", "baseline", "dx", "dy")},
-        },
-        {"x": x, "y": y, "text": {"field": "label"}},
-    )
-    return [*layers, labels]
 
 
 def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:

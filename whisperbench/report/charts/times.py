@@ -9,8 +9,11 @@ from whisperbench.errors import printable
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
+    Specification,
     Table,
     Values,
+    category,
+    coloured,
     hovering,
     quantity,
     shown,
@@ -43,42 +46,13 @@ def times(name: str, place: str, rows: Sequence[Measurement]) -> Chart | None:
     if not values:
         return None
     kinds = [kind for kind in _MARKS if any(each["kind"] == kind for each in values)]
-    rows_in_order = dict.fromkeys(str(each["row"]) for each in values)
-    order = sorted(rows_in_order, key=lambda row: not row.startswith(STAGES[0]))
-    spans = [float(each["ms"] or 0.0) for each in values]
-    low, high = floor(log10(min(spans))), ceil(log10(max(spans)))
-    scale = {"domain": kinds, "range": [colour(_MARKS[kind][0]) for kind in kinds]}
-    shapes = {"domain": kinds, "range": [_MARKS[kind][1] for kind in kinds]}
-    x = quantity(
-        "ms",
-        "ms (each step of the axis is ten times the last)",
-        scale={"type": "log", "domain": [10.0**low, 10.0**high]},
-        axis={"format": "~g", "values": [10.0**each for each in range(low, high + 1)]},
-    )
-    y = {"field": "row", "type": "nominal", "title": None, "sort": order}
-    body = {
-        "layer": [
-            {
-                "mark": {"type": "line", "color": colour("line"), "strokeWidth": 3},
-                "encoding": {"x": x, "y": y, "detail": {"field": "row"}},
-            },
-            {
-                "mark": {"type": "point", "size": 90},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "color": {"field": "kind", "type": "nominal", "scale": scale, "legend": {}},
-                    "shape": {"field": "kind", "type": "nominal", "scale": shapes},
-                    "description": hovering(),
-                },
-            },
-        ]
-    }
+    found = dict.fromkeys(str(each["row"]) for each in values)
+    order = sorted(found, key=lambda row: not row.startswith(STAGES[0]))
     return Chart(
         name=name,
         title=titled("Floor, GPU and wall", place),
         alt=_alt(place, counted),
-        specification=specified(body, values, height=90 + ROW * len(order)),
+        specification=_specification(values, order, kinds),
         table=_table(counted),
         notes=(
             "The floor is the least time: each weight read once, or the arithmetic done, at the "
@@ -87,6 +61,44 @@ def times(name: str, place: str, rows: Sequence[Measurement]) -> Chart | None:
             "Wall is the time without a profiler. The encoder is given 30 s of audio; decode is "
             "per token.",
         ),
+    )
+
+
+def _specification(
+    values: Sequence[Values], order: Sequence[str], kinds: Sequence[str]
+) -> Specification:
+    spans = [float(each["ms"] or 0.0) for each in values]
+    low, high = floor(log10(min(spans))), ceil(log10(max(spans)))
+    x = quantity(
+        "ms",
+        "ms (each step of the axis is ten times the last)",
+        scale={"type": "log", "domain": [10.0**low, 10.0 ** max(high, low + 1)]},
+        axis={"format": "~g", "values": [10.0**each for each in range(low, high + 1)]},
+    )
+    y = category("row", order)
+    shapes = {"domain": [*kinds], "range": [_MARKS[kind][1] for kind in kinds]}
+    by_kind = coloured("kind", {kind: colour(_MARKS[kind][0]) for kind in kinds}, legend=True)
+    return specified(
+        {
+            "layer": [
+                {
+                    "mark": {"type": "line", "color": colour("line"), "strokeWidth": 3},
+                    "encoding": {"x": x, "y": y, "detail": {"field": "row"}},
+                },
+                {
+                    "mark": {"type": "point", "size": 90},
+                    "encoding": {
+                        "x": x,
+                        "y": y,
+                        "color": by_kind,
+                        "shape": {"field": "kind", "type": "nominal", "scale": shapes},
+                        "description": hovering(),
+                    },
+                },
+            ]
+        },
+        values,
+        height=90 + ROW * len(order),
     )
 
 

@@ -12,10 +12,12 @@ from whisperbench.report.charts.chart import (
     Specification,
     Table,
     Values,
+    at_zero,
+    coloured,
     hovering,
     of_kind,
+    panels,
     quantity,
-    specified,
     told_apart,
 )
 from whisperbench.report.charts.theme import colour
@@ -29,7 +31,15 @@ MOST_FIGURES = 6
 HEIGHT = 100
 """Pixels of each."""
 
-_WIDTH = 470
+_TICK = {"type": "tick", "orient": "horizontal", "thickness": 2, "opacity": 1}
+
+_COLOURS = {
+    "regressed": colour("bad"),
+    "improved": colour("good"),
+    "ok": colour("fp16"),
+    "undecided": colour("fp32"),
+}
+"""What a look can come to."""
 
 
 def turns(name: str, courses: Sequence[Course]) -> Chart | None:
@@ -140,14 +150,7 @@ def _values(course: Course, row: str) -> Iterator[Values]:
 
 
 def _specification(values: Sequence[Values], rows: Sequence[str], most: int) -> Specification:
-    outcomes = ["regressed", "improved", "ok", "undecided"]
-    colours = [colour(each) for each in ("bad", "good", "fp16", "fp32")]
-    by_outcome = {
-        "field": "outcome",
-        "type": "nominal",
-        "scale": {"domain": outcomes, "range": colours},
-        "legend": None,
-    }
+    by_outcome = coloured("outcome", _COLOURS)
     x = quantity(
         "pair",
         "pairs of processes",
@@ -155,59 +158,29 @@ def _specification(values: Sequence[Values], rows: Sequence[str], most: int) -> 
         axis={"tickMinStep": 1, "grid": False},
     )
     y = quantity("percent", "growth, %", axis={"tickCount": 4})
+    low = quantity("low", "growth, %")
+    at_look = {"x": x, "y": y, "color": by_outcome}
     layers = [
         of_kind(
             "tolerance",
             {"type": "rule", "strokeDash": [5, 3], "color": colour("bad")},
             {"y": y, "description": hovering()},
         ),
-        {"mark": {"type": "rule", "color": colour("soft")}, "encoding": {"y": {"datum": 0}}},
+        at_zero("y"),
         of_kind(
             "look",
             {"type": "rule", "strokeWidth": 6, "opacity": 0.45},
-            {
-                "x": x,
-                "y": quantity("low", "growth, %"),
-                "y2": {"field": "high"},
-                "color": by_outcome,
-                "description": hovering(),
-            },
+            {**at_look, "y": low, "y2": {"field": "high"}, "description": hovering()},
         ),
-        of_kind(
-            "mean",
-            {"type": "tick", "orient": "horizontal", "thickness": 2, "width": 12, "opacity": 1},
-            {"x": x, "y": y, "color": by_outcome},
-        ),
-        of_kind(
-            "bound",
-            {"type": "tick", "orient": "horizontal", "thickness": 2, "width": 8, "opacity": 1},
-            {"x": x, "y": y, "color": by_outcome},
-        ),
+        of_kind("mean", {**_TICK, "width": 12}, at_look),
+        of_kind("bound", {**_TICK, "width": 8}, at_look),
         of_kind(
             "pair",
             {"type": "point", "size": 45, "color": colour("ink")},
             {"x": x, "y": y, "description": hovering()},
         ),
     ]
-    header = {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0}
-    return specified(
-        {
-            "autosize": {"type": "pad", "contains": "padding"},
-            "facet": {
-                "row": {
-                    "field": "row",
-                    "type": "nominal",
-                    "sort": [*rows],
-                    "title": None,
-                    "header": header,
-                }
-            },
-            "spec": {"width": _WIDTH, "height": HEIGHT, "layer": layers},
-            "resolve": {"scale": {"y": "independent"}},
-        },
-        values,
-        height=0,
-    )
+    return panels({"layer": layers}, values, field="row", order=rows, height=HEIGHT, own="y")
 
 
 def _table(order: Sequence[Course]) -> Table:
