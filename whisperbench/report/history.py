@@ -81,7 +81,9 @@ def _row(change: Change) -> ChangeRow:
     digits, reasons = ".10g", list(change.causes)
     if change.p is not None:
         digits = ".4g"
-        reasons.append(f"chance does as much in {_percent(change.p)} of the orders")
+        reasons.append(
+            f"as large by chance in {_percent(change.p)} of the orders of the recordings"
+        )
     said = f"{change.old:{digits}} to {change.new:{digits}} {series.unit}".removesuffix(" 1")
     share = f" ({100 * change.share:+.2f} %)" if change.share is not None else ""
     return ChangeRow(

@@ -18,7 +18,7 @@ from whisperbench.report.charts.chart import (
     specified,
     told_apart,
 )
-from whisperbench.report.charts.theme import SHAPES, colour
+from whisperbench.report.charts.theme import SHAPES, colour, colours_of
 from whisperbench.report.history import recording_name
 from whisperbench.results.kinds import Kind
 from whisperbench.results.records import name_of
@@ -33,7 +33,6 @@ _KINDS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
     ("history-counts", "Counts and words over the recordings", ("exact", "quality")),
 )
 
-_COLOURS = ("fp16", "int8", "nf4", "bf16", "other-1", "other-3")
 _FIRST = ("transcribe", "memory", "quality", "cost")
 """Benchmarks that are asked for first."""
 
@@ -76,7 +75,7 @@ def _chart(history: History, name: str, title: str, kinds: Sequence[Kind]) -> Ch
         name=name,
         title=title,
         alt=_alt(history, drawn, changes),
-        specification=specified(_body(values, labels), values, height=300),
+        specification=specified(_body(values, drawn, labels), values, height=300),
         table=_table(history, drawn),
         notes=(
             "Each line begins at the oldest recording that has the figure, at 0 %.",
@@ -139,7 +138,11 @@ def _mark(history: History, change: Change, label: str) -> Values:
     }
 
 
-def _body(values: Sequence[Values], labels: Sequence[str]) -> Specification:
+def _body(
+    values: Sequence[Values], drawn: Sequence[Series], labels: Sequence[str]
+) -> Specification:
+    precisions = [each.cell.precision for each in drawn]
+    known = colours_of([*dict.fromkeys(precisions)])
     x = quantity(
         "recording",
         "recording, the oldest is 1",
@@ -147,7 +150,7 @@ def _body(values: Sequence[Values], labels: Sequence[str]) -> Specification:
         axis={"tickMinStep": 1, "format": "d"},
     )
     y = quantity("percent", "growth over the oldest, %", scale={"zero": False})
-    scale = {"domain": [*labels], "range": [colour(name) for name in _COLOURS[: len(labels)]]}
+    scale = {"domain": [*labels], "range": [known[name] for name in precisions]}
     shapes = {"domain": [*labels], "range": [*SHAPES[: len(labels)]]}
     by_line = {"field": "line", "type": "nominal", "scale": scale, "legend": {"columns": 2}}
     shape = {"field": "line", "type": "nominal", "scale": shapes, "legend": {"columns": 2}}
