@@ -42,5 +42,5 @@ def test_a_history_without_changes() -> None:
         "1 recording, 2026-01-01 12:00 (0101010101); 8 figures followed",
         "No figure has changed.",
     ]
-    assert list(as_lines(history_of([])))[0] == "There are no recordings"
+    assert next(as_lines(history_of([]))) == "There are no recordings"
     assert len(found.recordings) == RECORDINGS

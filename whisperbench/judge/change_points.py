@@ -37,6 +37,9 @@ ORDERS = 9_999
 _FIRST, _CHUNK = 999, 3_000
 """How many of them are tried at a time."""
 
+_SELDOM = 0.0005
+"""A share that the second test need not lower."""
+
 SEED = 20
 
 OF_STAYING = 0.8
@@ -167,17 +170,16 @@ def _share_as_uneven(values: Array) -> float:
     that stays or by one that goes again (circular binary segmentation, Olshen et al.,
     *Biostatistics* 5, 2004). Two tests share what may go wrong.
     """
-    shares = (
-        _share_of_orders(values, lambda rows: _gains(rows).max(axis=1)) / OF_STAYING,
-        _share_of_orders(values, _gain_of_arcs) / (1 - OF_STAYING),
-    )
-    return min(1.0, *shares)
+    staying = _share_of_orders(values, _most_gain) / OF_STAYING
+    if staying <= _SELDOM:
+        return staying
+    return min(1.0, staying, _share_of_orders(values, _gain_of_arcs) / (1 - OF_STAYING))
 
 
 def _share_as_divided(values: Array, at: int) -> float:
     """Return in which share of the orders of values some place divides them as well as `at`."""
     own = float(_gains(values[None, :])[0, at - FEWEST])
-    return _share_of_orders(values, lambda rows: _gains(rows).max(axis=1), own)
+    return _share_of_orders(values, _most_gain, own)
 
 
 def _share_of_orders(
@@ -209,6 +211,12 @@ def _gains(rows: Array) -> Array:
     sums = _centred(rows)[:, left]
     gains: Array = sums**2 * size / (left * (size - left))
     return gains
+
+
+def _most_gain(rows: Array) -> Array:
+    """Return the same for the best place of each row."""
+    most: Array = _gains(rows).max(axis=1)
+    return most
 
 
 def _gain_of_arcs(rows: Array) -> Array:

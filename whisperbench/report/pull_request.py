@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 from whisperbench.errors import ExitCode, one_line
 from whisperbench.judge.comparison import PASSES, Comparison
+from whisperbench.report.inert import shortened
 from whisperbench.report.undecided import undecided_lines
 from whisperbench.report.verdicts import where
 from whisperbench.results.records import Judged, Judgement
 from whisperbench.units import counted
+
+_TITLE = 200
+"""Letters of an annotation's title; GitHub refuses more than 255."""
 
 WORST: tuple[Judgement, ...] = (
     *("regressed", "over-limit", "invalid", "not-comparable", "missing", "new", "inconclusive"),
@@ -64,7 +68,7 @@ def faults(found: Comparison) -> Iterator[tuple[str, str]]:
     for each in _worst_first(found):
         verdict = each.verdict
         title = f"{verdict.verdict}: {verdict.metric}"
-        yield one_line(title), one_line(f"{where(each)}: {verdict.sentence}")
+        yield shortened(one_line(title), _TITLE), one_line(f"{where(each)}: {verdict.sentence}")
     for line in found.unmeasured:
         yield "incomplete", one_line(line)
     if found.exit_code == ExitCode.OK:
