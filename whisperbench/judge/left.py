@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -22,7 +22,8 @@ from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
-from whisperbench.results.schema import decode_run, ids_of
+from whisperbench.results.schema import decode_run
+from whisperbench.units import counted
 
 SIDES = ("base", "head")
 
@@ -71,23 +72,59 @@ class Left:
             whole=self.compared.whole if self.compared is not None else "",
         )
         for base, head in self.pairs:
-            found.keep((base.run, head.run), (_ids(base), _ids(head)))
+            found.keep(
+                (base.run, head.run), (ids_in(base.data, base.name), ids_in(head.data, head.name))
+            )
         return found
 
     def judged(self, suite: Suite | None, tried: Tried) -> Comparison:
         """Put together what the files say. What did not come to its end has not passed."""
-        counts = self.counts
-        return put_together(
+        counts, told = self.counts, self.compared
+        found = put_together(
             hold_against(counts[0].run, counts[1].run, suite) if counts is not None else None,
             tried if self.pairs else None,
             require=(suite.gate if suite is not None else DEFAULT_GATE).require,
-            faults=self.compared.faults if self.compared is not None else [NOT_ENDED],
-            remarks=self.compared.remarks if self.compared is not None else (),
+            faults=[*self._faults()],
+            remarks=told.remarks if told is not None else (),
         )
+        if told is not None and told.exit_code and not found.exit_code:
+            # By another suite.toml, which may be the stricter one.
+            said = f"whisperbench ab ended with the exit code {told.exit_code}"
+            return replace(found, unmeasured=[said])
+        return found
+
+    def _faults(self) -> Iterator[str]:
+        if self.compared is None:
+            yield NOT_ENDED
+            return
+        yield from self.compared.faults
+        if len(self.pairs) < self.compared.pairs:
+            there = counted(len(self.pairs), "pair")
+            yield f"{self.compared.pairs} pairs were measured, and the files of {there} are there"
 
 
-def _ids(file: RecordedRun) -> list[str]:
-    return ids_of(file.data, file.name)
+class _Row(msgspec.Struct):
+    fullname: str
+
+
+class _Rows(msgspec.Struct):
+    benchmarks: list[_Row]
+
+
+def ids_in(data: bytes, name: str) -> list[str]:
+    """Return the ids of the tests whose measurements a run's file holds, in their order.
+
+    Args:
+        data: all of it.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: a benchmark has none.
+    """
+    try:
+        return [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
+    except ValueError as error:
+        raise InputError(f"{name}: a benchmark has no name") from error
 
 
 def left_in(files: Mapping[str, bytes]) -> Left:

@@ -16,13 +16,14 @@ from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, printable
 from whisperbench.judge.anew import held_to
 from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.left import ids_in
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import FEWEST, MOST
 from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
 from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
-from whisperbench.results.schema import decode_run, ids_of
+from whisperbench.results.schema import decode_run
 from whisperbench.units import counted
 
 _PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
@@ -146,7 +147,7 @@ def _run(files: Mapping[str, bytes], name: str) -> Run:
     if not run.info.manifest:
         raise NotAsExpectedError(f"{name}: says nothing of what was to be measured")
     asked = {each.benchmark for each in run.info.manifest if not each.deselected}
-    ids = ids_of(data, name)
+    ids = ids_in(data, name)
     if len(ids) != len(set(ids)) or not asked.issuperset(ids):
         raise NotAsExpectedError(f"{name}: holds a benchmark that was not asked for, or one twice")
     return run
@@ -167,7 +168,7 @@ def _pairs(files: Mapping[str, bytes], compared: Compared) -> Iterator[_Pair]:
     for number in wanted:
         names = [f"pair-{number:02}-{side}.json" for side in SIDES]
         base, head = (_run(files, name) for name in names)
-        ids = [ids_of(files[name], name) for name in names]
+        ids = [ids_in(files[name], name) for name in names]
         yield _Pair(number, (base, head), (ids[0], ids[1]))
 
 

@@ -167,15 +167,12 @@ def panels(
         own: the axis that has a scale of its own in each panel; of others there is one for all.
     """
     header = {"labelOrient": "top", "labelAnchor": "start", "labelAngle": 0}
-    size = {"width": _INNER, "height": height}
-    return specified(
-        {
-            **size,
-            "autosize": {"type": "pad", "contains": "padding"},
-            "facet": {"row": category(field, order, header=header)},
-            "spec": {**size, **of},
-            **({"resolve": {"scale": {own: "independent"}}} if own else {}),
-        },
-        values,
-        height=height,
-    )
+    return {
+        "$schema": SCHEMA,
+        "autosize": {"type": "pad", "contains": "padding"},
+        "config": CONFIG,
+        "data": {"values": [dict(row) for row in values]},
+        "facet": {"row": category(field, order, header=header)},
+        "spec": {"width": _INNER, "height": height, **of},
+        **({"resolve": {"scale": {own: "independent"}}} if own else {}),
+    }

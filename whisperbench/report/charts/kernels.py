@@ -29,7 +29,7 @@ from whisperbench.units import format_figure
 ROW = 30
 """Pixels of a precision."""
 
-_COLOURS = {
+COLOURS = {
     "matrix products": "fp16",
     "8-bit matrix products": "int8",
     "quantizing": "int8-t0",
@@ -62,7 +62,7 @@ def kernels(name: str, place: str, rows: Sequence[Measurement]) -> Chart | None:
     if not found:
         return None
     stages = list(dict.fromkeys(stage for stage, _ in found))
-    families = [each for each in _COLOURS if any(each in times for times in found.values())]
+    families = [each for each in COLOURS if any(each in times for times in found.values())]
     values = list(_values(found, families))
     precisions = len({precision for _, precision in found})
     return Chart(
@@ -112,7 +112,7 @@ def _specification(
     values: Sequence[Values], stages: Sequence[str], families: Sequence[str], precisions: int
 ) -> Specification:
     order = list(dict.fromkeys(str(each["precision"]) for each in values))
-    by_family = coloured("family", {each: colour(_COLOURS[each]) for each in families})
+    by_family = coloured("family", {each: colour(COLOURS[each]) for each in families})
     bars = {
         "mark": {"type": "bar", "height": {"band": 0.72}},
         "encoding": {
