@@ -18,6 +18,7 @@ from whisperbench.judge.comparison import Comparison, hold_against
 from whisperbench.pulls.publishing import command
 from whisperbench.pulls.verdict_file import Annotation
 from whisperbench.report.inert import within
+from whisperbench.report.verdict_formats import FORMATS
 from whisperbench.report.verdict_markdown import as_baseline_change, as_markdown, in_full
 from whisperbench.results.records import Judged, Judgement
 
@@ -39,6 +40,15 @@ TEXTS = st.one_of(
 def test_a_comparison_as_markdown(golden: Callable[[str, str], None], name: str) -> None:
     """The verdict, what is missing, what changed with causes, and the rest folded."""
     golden(f"verdict-{name.replace(' ', '-')}.md", as_markdown(VERDICTS[name]()))
+
+
+@pytest.mark.parametrize("written", ["text", "json"])
+@pytest.mark.parametrize("name", ["something is worse", "something is missing"])
+def test_a_comparison_in_the_other_formats(
+    golden: Callable[[str, str], None], name: str, written: str
+) -> None:
+    """The same verdicts, for a terminal and for a program."""
+    golden(f"verdict-{name.replace(' ', '-')}.{written}", FORMATS[written](VERDICTS[name]()))
 
 
 def test_a_baseline_that_moves(golden: Callable[[str, str], None]) -> None:
