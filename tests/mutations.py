@@ -33,6 +33,8 @@ from whisperbench.results.passes import (
     DeviceConditions,
     Energy,
     LatencyResult,
+    MemoryCourse,
+    MemoryPhase,
     MemoryResult,
     NumericsResult,
     Part,
@@ -122,6 +124,12 @@ def make_file() -> Tree:
         poll_cost_us=8.5,
         ready_s=5.5,
         idle_device_mib=420.5,
+        course=MemoryCourse(
+            of="process",
+            at_s=(0.5, 1.25),
+            held_mib=(300.0, 1475.5),
+            phases=(MemoryPhase(name="load", start_s=0.0, end_s=1.25),),
+        ),
     )
     counted = msgspec.structs.replace(
         cost_of(cost),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -137,15 +137,19 @@ class MemoryPhase(
     end_s: Amount
 
 
+MOST_READINGS, MOST_PHASES = 1000, 100
+"""Readings and phases that a file may hold of a cell: they are there to be drawn."""
+
+
 class MemoryCourse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a cell held over time: few enough readings to draw, each the highest of its span."""
 
     of: Literal["process", "device"]
     """What held it: the process, or where that is hidden the device over its idle level."""
-    at_s: tuple[Amount, ...]
+    at_s: Annotated[tuple[Amount, ...], msgspec.Meta(max_length=MOST_READINGS)]
     """From the first reading on: the end of each span."""
-    held_mib: tuple[Figure, ...]
-    phases: tuple[MemoryPhase, ...]
+    held_mib: Annotated[tuple[Figure, ...], msgspec.Meta(max_length=MOST_READINGS)]
+    phases: Annotated[tuple[MemoryPhase, ...], msgspec.Meta(max_length=MOST_PHASES)]
 
     def __post_init__(self) -> None:
         """Refuse readings without a time and times without a reading."""

@@ -83,6 +83,7 @@ def _bars(each: Standing, at: tuple[float, float], top: float) -> Iterator[Box]:
     if not isnan(each.limit_mib):
         limit = (1 - each.limit_mib / top) * _INNER[1]
         yield x - 14, limit - 3, x + 14, limit + 3
+        yield x - 1, min(limit, y), x + 1, max(limit, y)
 
 
 def _label(each: Standing, base: Standing) -> str:

@@ -23,7 +23,7 @@ def environment(run: Run, base: Run | None) -> Section:
         else:
             before = known.get(name, "absent")
             rows.append((name, before, head, "differs" if head != before else ""))
-    headings = ("what", "this run") if base is None else ("what", "base", "head", "")
+    headings = ("what", "this run") if base is None else ("what", "base", "head", "change")
     took = run.info.process_s
     return Section(
         id="environment",

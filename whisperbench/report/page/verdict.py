@@ -63,7 +63,8 @@ def verdict_of(run: Run, compared: Comparison | None) -> tuple[Status, str, Sect
 
 def _of_comparison(compared: Comparison) -> tuple[Status, str, Section]:
     passed = compared.exit_code == ExitCode.OK
-    told = f"{outcome(compared)}: {in_a_line(compared)}"
+    line = in_a_line(compared)
+    told = line if passed else f"{outcome(compared)}: {line}"
     section = Section(
         id="missing",
         title="What is missing",
