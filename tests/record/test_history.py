@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.report.recorded import make_recorded
+from tests.report.recorded import make_recorded, write_recorded
+from whisperbench.cli import app
 from whisperbench.errors import InputError
 from whisperbench.record.history import read_history
 
@@ -77,3 +79,16 @@ def test_a_folder_without_a_recording(tmp_path: Path, what: str) -> None:
         (folder / "a.json").write_text("[]")
     with pytest.raises(InputError, match="no such folder" if what == "absent" else "no recorded"):
         read_history(folder)
+
+
+def test_the_command_prints_what_changed(tmp_path: Path) -> None:
+    """Between which recordings, with which versions, and what the change is made of."""
+    write_recorded(tmp_path / "recorded")
+    (tmp_path / "recorded" / "other.json").write_text("{}")
+    done = CliRunner().invoke(app, ["baseline", "history", str(tmp_path / "recorded")])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0].startswith("16 recordings, 2026-01-01 12:00")
+    assert "  differing: transformers 5.17.0 to 5.18.0" in lines
+    assert any("+8 aten::to a token, from Linear8bitLt" in line for line in lines)
+    assert lines[-1].startswith("1 file of the history is left out: other.json: ")

@@ -22,7 +22,7 @@ from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
-from whisperbench.results.schema import decode_run
+from whisperbench.results.schema import decode_run, ids_in
 from whisperbench.units import counted
 
 SIDES = ("base", "head")
@@ -101,30 +101,6 @@ class Left:
         if len(self.pairs) < self.compared.pairs:
             there = counted(len(self.pairs), "pair")
             yield f"{self.compared.pairs} pairs were measured, and the files of {there} are there"
-
-
-class _Row(msgspec.Struct):
-    fullname: str
-
-
-class _Rows(msgspec.Struct):
-    benchmarks: list[_Row]
-
-
-def ids_in(data: bytes, name: str) -> list[str]:
-    """Return the ids of the tests whose measurements a run's file holds, in their order.
-
-    Args:
-        data: all of it.
-        name: what to call it in an error.
-
-    Raises:
-        InputError: a benchmark has none.
-    """
-    try:
-        return [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
-    except ValueError as error:
-        raise InputError(f"{name}: a benchmark has no name") from error
 
 
 def left_in(files: Mapping[str, bytes]) -> Left:

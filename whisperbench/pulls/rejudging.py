@@ -16,14 +16,13 @@ from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, printable
 from whisperbench.judge.anew import held_to
 from whisperbench.judge.comparison import Comparison, hold_against
-from whisperbench.judge.left import ids_in
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import FEWEST, MOST
 from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
 from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
-from whisperbench.results.schema import decode_run
+from whisperbench.results.schema import decode_run, ids_in
 from whisperbench.units import counted
 
 _PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
