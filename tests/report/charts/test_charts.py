@@ -142,7 +142,7 @@ def test_of_many_rounds_the_ends_are_drawn() -> None:
 
 
 def test_of_many_readings_the_peak_is_drawn() -> None:
-    """However many readings a file holds, the line of memory has at most a hundred, and its peak."""
+    """However many readings a file holds, the line has at most a hundred, the peak among them."""
     row = make_held("fp16", 4000.0)
     assert isinstance(row.found, MemoryResult)
     held = tuple(9000.0 if at == 333 else 100.0 for at in range(1000))
