@@ -45,8 +45,13 @@ def report(
 
     It needs the extra report: pip install 'whisperbench[report]'.
     """
-    from whisperbench.report.charts.all import charts_of
     from whisperbench.report.charts.render import drawn, require_drawing, warm_up
+
+    require_drawing()
+    # What draws is a browser's engine, and starts while the rest is imported, read and judged.
+    threading.Thread(target=warm_up, daemon=True).start()
+
+    from whisperbench.report.charts.all import charts_of
     from whisperbench.report.page.html import as_html
     from whisperbench.report.page.sections import page_of
     from whisperbench.results.run_file import require_writable, write_whole
@@ -55,9 +60,6 @@ def report(
         raise InputError(
             f"-o {printable(output)}: a report is a web page; name a file that ends in .html"
         )
-    require_drawing()
-    # What draws is a browser's engine, and starts while the files are read and judged.
-    threading.Thread(target=warm_up, daemon=True).start()
     about = _of_folder(run, baseline) if run.is_dir() else _of_run(run, baseline)
     require_writable(output)
     more = [] if history is None else [_history(history, run)]

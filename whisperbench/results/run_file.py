@@ -132,10 +132,11 @@ def _part_of(path: Path) -> Path:
 
 def _left_behind(path: Path) -> Iterator[Path]:
     """Find the parts of a file whose writers, which they are named after, are no more."""
-    import psutil
-
     part = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
     for file in path.parent.iterdir():
         named = part.fullmatch(file.name)
-        if named is not None and not psutil.pid_exists(int(named[1])):
-            yield file
+        if named is not None:
+            import psutil
+
+            if not psutil.pid_exists(int(named[1])):
+                yield file

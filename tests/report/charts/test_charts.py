@@ -18,7 +18,7 @@ from whisperbench.report.charts.families import FAMILIES, OTHER, family_of
 from whisperbench.report.charts.kernels import COLOURS as OF_FAMILIES
 from whisperbench.report.charts.rounds import MOST_TICKS
 from whisperbench.report.charts.theme import COLOURS, PRECISIONS, colours_of
-from whisperbench.results.passes import Part
+from whisperbench.results.passes import MemoryCourse, MemoryResult, Part
 
 NAMES = ("time-memory", "changes", "rounds", "memory", "kernels", "times", "pairs")
 
@@ -139,6 +139,22 @@ def test_of_many_rounds_the_ends_are_drawn() -> None:
     assert isclose(min(found), ends[0])
     assert isclose(max(found), ends[1])
     assert any("are drawn" in note for note in chart.notes)
+
+
+def test_of_many_readings_the_peak_is_drawn() -> None:
+    """However many readings a file holds, the line has at most a hundred, the peak among them."""
+    row = make_held("fp16", 4000.0)
+    assert isinstance(row.found, MemoryResult)
+    held = tuple(9000.0 if at == 333 else 100.0 for at in range(1000))
+    course = MemoryCourse(
+        of="process", at_s=tuple(at / 10 for at in range(1000)), held_mib=held, phases=()
+    )
+    found = msgspec.structs.replace(row.found, course=course)
+    run = make_run(msgspec.structs.replace(row, found=found))
+    values = charts_of(Pictured(run=run))["memory"].specification["data"]["values"]
+    drawn = [each["mib"] for each in values if each["kind"] == "held"]
+    assert len(drawn) == 100
+    assert max(drawn) == 9000.0
 
 
 def test_things_of_one_name_have_labels_of_their_own() -> None:

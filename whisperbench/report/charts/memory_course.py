@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 from whisperbench.errors import printable
 from whisperbench.report.charts.chart import (
@@ -26,6 +27,9 @@ from whisperbench.units import format_figure, format_seconds
 
 MOST_CELLS = 6
 """Cells that are drawn, one under the other."""
+
+MOST_READINGS = 100
+"""Readings of each that are drawn, the highest of as many neighbours as there are too many."""
 
 HEIGHT = 110
 """Pixels of each."""
@@ -104,8 +108,10 @@ def _values(row: Measurement, course: MemoryCourse, whole_s: float) -> Iterator[
                 "from": (phase.start_s + phase.end_s) / 2,
                 "label": label,
             }
-    for at_s, mib in zip(course.at_s, course.held_mib, strict=True):
-        yield {**cell, "kind": "held", "at": at_s, "mib": mib}
+    step = ceil(len(course.at_s) / MOST_READINGS)
+    for at in range(0, len(course.at_s), step):
+        ends_s, held_mib = course.at_s[at : at + step][-1], max(course.held_mib[at : at + step])
+        yield {**cell, "kind": "held", "at": ends_s, "mib": held_mib}
     limits = [
         each.limit
         for each in row.verdicts

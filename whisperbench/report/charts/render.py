@@ -63,7 +63,10 @@ def require_drawing() -> None:
 
 def warm_up() -> None:
     """Start what draws, which takes most of a second, so that it is ready when it is needed."""
-    _to_svg({"$schema": SCHEMA, "data": {"values": [{}]}, "mark": "point"})
+    # With an axis, whose labels make it look for the system's fonts.
+    axis = {"field": "a", "type": "quantitative"}
+    row = {"values": [{"a": 1}]}
+    _to_svg({"$schema": SCHEMA, "data": row, "mark": "point", "encoding": {"x": axis}})
 
 
 def drawn(charts: Mapping[str, Chart]) -> dict[str, Picture]:

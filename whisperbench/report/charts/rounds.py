@@ -28,7 +28,7 @@ from whisperbench.units import counted, format_seconds
 MOST_ROWS = 20
 """Benchmarks that are drawn; the table has all of them."""
 
-MOST_TICKS = 600
+MOST_TICKS = 400
 """Rounds that are drawn, all in all: a tick takes 200 bytes."""
 
 ROW = 34
