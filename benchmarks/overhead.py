@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pytest
 
     from whisperbench.asked.plan import Plan
-    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.plugin.recording import Recorder
+    from whisperbench.plugin.timing import Timing
     from whisperbench.whisper.transcriber import Transcriber
 
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from whisperbench.asked.plan import Plan
     from whisperbench.measure.cost.counting import Cost
-    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.plugin.recording import Recorder
+    from whisperbench.plugin.timing import Timing
     from whisperbench.whisper.transcriber import Transcriber
 
 

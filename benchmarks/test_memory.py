@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fixtures.memory import MemoryOfCell
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import Plan
-    from whisperbench.plugin.timing import Recorder
+    from whisperbench.plugin.recording import Recorder
 
 
 @pytest.mark.needs("a fresh process", "an idle device", "its other precisions")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from fixtures.limits import Limits
     from fixtures.quality import NumericsOfCell, QualityOfCell
     from whisperbench.asked.clips import Audio
-    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.plugin.recording import Recorder
+    from whisperbench.plugin.timing import Timing
 
 
 @pytest.mark.needs("words", "its other precisions")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import Plan
     from whisperbench.measure.latency.startup_rounds import Startup
-    from whisperbench.plugin.timing import Recorder
+    from whisperbench.plugin.recording import Recorder
 
 pytestmark = pytest.mark.wall
 

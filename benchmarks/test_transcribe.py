@@ -12,14 +12,15 @@ from whisperbench.units import mib
 
 if TYPE_CHECKING:
     from whisperbench.asked.plan import Plan
-    from whisperbench.plugin.timing import Recorder, Timing
+    from whisperbench.plugin.recording import Recorder
+    from whisperbench.plugin.timing import Timing
     from whisperbench.results.metrics import Value
     from whisperbench.whisper.transcriber import Transcriber
 
 pytestmark = pytest.mark.wall
 
 
-@pytest.mark.needs("both lengths")
+@pytest.mark.needs("both lengths", "an early answer")
 def test_transcribe(
     transcriber: Transcriber, decoding: str, plan: Plan, timing: Timing, record: Recorder
 ) -> None:
@@ -28,7 +29,8 @@ def test_transcribe(
     Timed region: log-mel front end on the host, its copy to the device, encoder, greedy decoding
     and the decoding of ids to text. The fixed count makes precisions comparable, because each
     decodes equally many tokens; natural length is what a user waits for. The output is checked
-    before anything is timed. A GPU's energy is taken afterwards, over calls of its own.
+    before anything is timed. A GPU's energy is taken after that, over calls of its own, which warm
+    it up for the timed rounds.
     """
     tokens = fixed_tokens(decoding)
     checked = transcriber.transcribe(tokens)
@@ -37,16 +39,17 @@ def test_transcribe(
         worst_wer = transcriber.require_words(checked, plan.profile.max_wer)
     else:
         transcriber.require_fixed(checked, tokens)
+    audio_s = transcriber.audio.seconds * transcriber.batch_size
+    energy = timing.energy(lambda: transcriber.transcribe(tokens), audio_s)
     done = timing("transcribe", lambda: transcriber.transcribe(tokens), rounds=plan.profile.rounds)
     assert done.texts == checked.texts, "greedy decoding gave another text when it was timed"
 
     typical_s = median(timing.samples_s)
-    audio_s = transcriber.audio.seconds * transcriber.batch_size
     values: dict[str, Value] = {
         "latency_s": timing.samples_s,
         "tokens_per_s": done.token_count(transcriber.end_of_text) / typical_s,
         "weight_mib": mib(transcriber.loaded.weight_bytes),
-        **timing.energy(lambda: transcriber.transcribe(tokens), audio_s),
+        **energy,
     }
     if tokens is None:
         values["rtfx"] = audio_s / typical_s

@@ -18,11 +18,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from whisperbench.errors import WhisperbenchError
-from whisperbench.judge.compare import identity_of
-from whisperbench.results.kinds import KINDS, Kind
-from whisperbench.results.records import ManifestEntry, Run, name_of
-from whisperbench.results.run_file import read_run
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from whisperbench.errors import WhisperbenchError  # noqa: E402 - of this checkout
+from whisperbench.judge.compare import identity_of  # noqa: E402
+from whisperbench.results.kinds import KINDS, Kind  # noqa: E402
+from whisperbench.results.records import ManifestEntry, Run, name_of  # noqa: E402
+from whisperbench.results.run_file import read_run  # noqa: E402
 
 
 class Change(NamedTuple):

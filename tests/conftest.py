@@ -122,7 +122,7 @@ def share(shared_folder: Path, cache: Path) -> Callable[..., Shared]:
 @pytest.fixture(scope="session")
 def whole_run(share: Callable[..., Shared]) -> Shared:
     """A cell through every benchmark, as a user runs it: dummy:tiny:1 in int8."""
-    return share("whole_run", *QUICK, "--precision", "int8")
+    return share("whole_run", *QUICK, "--precision", "int8", "--all")
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,8 @@ class Scripted:
     """and has said that it would load these; the same where there are none."""
     rounds: int = MANY
     round_s: float = 1.0
+    told_s: Sequence[float] = ()
+    """What it says that its rounds took, in turn; nothing where there are none."""
     threads: int = 1
     dies: str = ""
     """Where: at "start", "load NAME", or "round NAME"."""
@@ -97,15 +99,17 @@ class Scripted:
             self._tell(name, answer.why)
             return
         assert isinstance(answer, Start)
-        for _ in range(self.rounds):
+        took_s = None
+        for number in range(self.rounds):
             self._die_at(f"round {name}")
-            answer = self._ask(Ready())
+            answer = self._ask(Ready(took_s=took_s))
             if isinstance(answer, Enough):
                 self._tell(name, "enough")
                 break
             assert isinstance(answer, Go)
             self._tell(name, "settle" if answer.settling else "go")
             self.clock.now_s += self.round_s
+            took_s = self.told_s[number % len(self.told_s)] if self.told_s else None
         assert isinstance(self._ask(Ended()), GoOn)
 
     def _die_at(self, place: str) -> None:
@@ -214,6 +218,30 @@ def test_rounds_end_by_time_for_both_alike(round_s: float) -> None:
         assert (rounds - fewest) % 2 == 0
         spent_s = 2 * round_s * rounds
         assert rounds == fewest or ROUNDS_S - 2 * round_s < spent_s < ROUNDS_S + 6 * round_s
+
+
+@pytest.mark.parametrize(
+    ("head_s", "known"),
+    [
+        ([1.1], True),
+        ([1.1, 1.14], True),
+        ([0.6, 1.8, 0.8, 1.1], False),
+        ([0.0], False),
+        ([], False),
+    ],
+)
+def test_a_known_figure_ends_its_rounds(head_s: Sequence[float], known: bool) -> None:
+    """Rounds that agree end after the fewest that there may be, and others by time."""
+    round_s = 0.05
+    base = Scripted("base", ["a", "b"], round_s=round_s, told_s=[1.0, 1.01])
+    head = Scripted("head", ["a", "b"], round_s=round_s, told_s=head_s)
+    let(base, head)
+    assert told(base, "b") == told(head, "b")
+    rounds = told(base, "b").count("go")
+    if known:
+        assert rounds == WARM_UPS + FEWEST_ROUNDS
+    else:
+        assert 2 * round_s * rounds > ROUNDS_S - round_s
 
 
 def test_the_first_benchmark_alone_settles() -> None:

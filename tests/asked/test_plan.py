@@ -110,6 +110,7 @@ def test_a_model_that_is_timed_and_heard_is_in_the_plan_once(suite: Suite) -> No
         models=("nano",),
         precisions=("int8-t0", "int8"),
         quality_precisions=("int8", "fp32"),
+        quality_on_request=(),
     )
     plan = make_plan(msgspec.structs.replace(suite, profile={"cpu": profile}), "cpu", {})
     assert list(plan.checkpoints) == ["nano-fp32", "nano-int8-t0", "nano-int8"]
@@ -227,6 +228,10 @@ def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
         ('quality_models = ["nano"]', "quality_models = []"),
         ('quality_precisions = ["fp32", "bf16"', 'quality_precisions = ["fp32", "bf17"'),
         ("schema = 1", "schema = "),
+        ('quality_on_request = ["bf16"', 'quality_on_request = ["int8-t0"'),
+        ('on_request = ["test_startup.py"]', 'on_request = ["../test_startup.py"]'),
+        ("known_within = 0.05", "known_within = 0"),
+        ("fewest_rounds = 3", "fewest_rounds = 0"),
     ],
 )
 def test_suite_file_mistakes_are_errors(tmp_path: Path, old: str, new: str) -> None:
@@ -246,3 +251,19 @@ def test_a_text_without_words_is_refused(suite: Suite, tmp_path: Path) -> None:
     for given in ({"clip": [str(tmp_path / "a.wav")]}, {"data": [str(tmp_path)]}):
         with pytest.raises(InputError, match=r"^the text of a.*, '\.\.\.', has no words"):
             make_plan(suite, "cpu", given)
+
+
+def test_rounds_that_are_named_are_taken(suite: Suite) -> None:
+    """--rounds N is neither more nor fewer; without it a figure that is known ends its rounds."""
+    default = make_plan(suite, "cpu", {}).profile
+    assert default.fewest_rounds < default.rounds < default.stage_rounds
+    named = make_plan(suite, "cpu", {"rounds": ["20"]}).profile
+    assert named.fewest_rounds == named.rounds == named.stage_rounds == 20
+
+
+def test_only_the_profile_s_own_model_has_precisions_on_request(suite: Suite) -> None:
+    """What an option names is measured: nothing of it waits for --all."""
+    assert make_plan(suite, "cpu", {}).on_request == {"nano-bf16", "nano-nf4"}
+    for named in ({"precision": ["fp32,bf16"]}, {"model": ["nano"]}, {"language": ["de"]}):
+        assert not make_plan(suite, "cpu", named).on_request
+    assert not make_plan(suite, "cuda", {}).on_request

@@ -262,6 +262,25 @@ def hosted_labels_do_not_move(repository: Repository) -> Iterator[str]:
                 yield f"{workflow.path}: {job.name}: runs on {job.content['runs-on']}"
 
 
+def counts_take_the_baselines_python(repository: Repository) -> Iterator[str]:
+    """A job that holds counts against a shared baseline has the Python that made it.
+
+    Patch releases of Python differ in how often their standard library calls itself.
+    """
+    (baseline,) = repository.root.glob("baselines/cpu-x86-64-avx2/default.json")
+    wanted = json.loads(baseline.read_text(encoding="utf-8"))["machine_info"]["python_version"]
+    for workflow in repository.workflows():
+        for job in workflow.jobs:
+            if any("--baseline" in str(step.get("run", "")) for step in job.steps):
+                has = [
+                    step.get("with", {}).get("python-version")
+                    for step in job.steps
+                    if "setup-python" in str(step.get("uses", ""))
+                ]
+                if has != [wanted]:
+                    yield f"{workflow.path}: {job.name}: Python {has}, and not {wanted}"
+
+
 RULES: tuple[Rule, ...] = (
     events_that_reach_a_runner,
     no_dangerous_event,
@@ -283,4 +302,5 @@ RULES: tuple[Rule, ...] = (
     only_fetching_may_fail,
     the_reviewed_head_is_measured,
     hosted_labels_do_not_move,
+    counts_take_the_baselines_python,
 )

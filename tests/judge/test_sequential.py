@@ -63,9 +63,9 @@ def test_a_decision_stays() -> None:
 
 def test_between_looks_nothing_is_decided() -> None:
     """Pairs since the last look are not looked at before the next one."""
-    found = judged([*pairs(0.0, 0.05, 4), 5.0])
-    assert (found.pairs, found.next_look) == (4, 6)
-    assert found == judged(pairs(0.0, 0.05, 4))
+    found = judged([*pairs(0.05, 0.5, 8), 5.0])
+    assert (found.pairs, found.next_look) == (8, 10)
+    assert found == judged(pairs(0.05, 0.5, 8))
 
 
 def test_before_the_first_look_nothing_is_known() -> None:

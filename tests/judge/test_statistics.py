@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+import random
+from statistics import fmean, median, stdev
 
 import pytest
 from scipy.stats import t, ttest_ind
 
-from whisperbench.judge.statistics import FALSE_ALARMS, MISSED, growth
+from whisperbench.judge.statistics import (
+    FALSE_ALARMS,
+    MISSED,
+    error_of_median,
+    growth,
+    known_within,
+)
 
 BASE = (1.0, 1.02, 0.97, 1.01, 0.99)
 HEAD = (1.08, 1.11, 1.05, 1.07)
@@ -49,3 +57,28 @@ def test_more_figures_widen_the_bounds_of_each() -> None:
 def test_too_few_processes_say_nothing(base: tuple[float, ...], head: tuple[float, ...]) -> None:
     """Without a spread there is no answer."""
     assert growth(base, head, 1) is None
+
+
+@pytest.mark.parametrize("number", [8, 40])
+def test_the_error_of_a_median(number: int) -> None:
+    """Over many draws of normal values it is how far their medians lie apart, within a tenth."""
+    chance = random.Random(number)
+    draws = [[chance.gauss(0.3, 0.05) for _ in range(number)] for _ in range(4000)]
+    errors = [error_of_median(values) for values in draws]
+    assert fmean(errors) == pytest.approx(stdev(map(median, draws)), rel=0.1)
+
+
+def test_a_stray_value_leaves_the_error_of_a_median() -> None:
+    """One round that took ten times as long makes the others no less known."""
+    values = [0.01 * (number % 5) for number in range(20)]
+    assert error_of_median([*values, 2.3]) < 1.2 * error_of_median(values)
+
+
+def test_how_well_rounds_are_known_is_students_interval() -> None:
+    """It is half of scipy's 95 % interval of the logarithms' mean; of one round all is open."""
+    logs = [math.log(x) for x in BASE]
+    mean, spread = fmean(logs), stdev(logs) / math.sqrt(len(logs))
+    low, high = t.interval(0.95, len(logs) - 1, loc=mean, scale=spread)
+    assert known_within(BASE) == pytest.approx(math.expm1((high - low) / 2))
+    assert known_within((1.0, 1.0, 1.0)) == 0.0
+    assert known_within((1.0,)) == math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from tests import workloads
 from whisperbench.asked.checkout import ROOT
-from whisperbench.measure.fresh import start_process
+from whisperbench.measure.fresh import dismiss, make_ready, start_process
 
 
 def tell_start() -> tuple[int, int, frozenset[str], str | None, bool]:
@@ -62,3 +63,42 @@ def test_the_main_module_is_back_afterwards() -> None:
 def test_it_can_use_the_limit_of_this_host() -> None:
     """Nothing of what the tests here limit in their processes is left in this one."""
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+
+
+def test_processes_that_wait_are_used_first_and_others_ended() -> None:
+    """What was made ready does the work, imports done; what nobody wants leaves no process."""
+    before = set(multiprocessing.active_children())
+    make_ready(2, forked=False)
+    waiting = set(multiprocessing.active_children()) - before
+    assert len(waiting) == 2
+    process, connection = start_process(workloads.tell_start, forked=False)
+    assert process in waiting
+    _, parent, modules, _ = connection.recv()
+    assert parent == os.getpid()
+    assert "transformers.models.whisper.modeling_whisper" in modules
+    assert "pytest" not in modules
+    connection.recv()
+    process.join()
+    dismiss()
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_one_that_died_waiting_is_not_used() -> None:
+    """Where none that waits is alive, a process is started as ever."""
+    make_ready(1, forked=False)
+    (waiting,) = [each for each in multiprocessing.active_children() if each.exitcode is None][-1:]
+    waiting.kill()
+    waiting.join()
+    process, connection = start_process(workloads.tell_start, forked=False)
+    assert process is not waiting
+    assert connection.recv()[0] == process.pid
+    process.join()
+
+
+def test_the_server_is_started_early() -> None:
+    """A GPU's cells are forked from the same server, whenever it was started."""
+    make_ready(1)
+    _, parent, modules, _, cuda = tell_start()
+    assert parent not in (os.getpid(), 0)
+    assert "torch" in modules
+    assert cuda is False

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -37,13 +37,20 @@ class _Bench:
             memory=taken(1),
         )
 
-    def take(self, *, rounds: int, remeasurements: int) -> Rounds:
+    def take(
+        self,
+        *,
+        rounds: int,
+        remeasurements: int,
+        enough: Callable[[Sequence[float]], bool] = lambda _samples_s: False,
+    ) -> Rounds:
         """Take the rounds."""
         return take_rounds(
             self._one_round,
             rounds=rounds,
             remeasurements=remeasurements,
             telemetry=self._telemetry,
+            enough=enough,
             say=self.said.append,
         )
 
@@ -109,6 +116,17 @@ def test_a_disturbed_attempt_is_taken_again_whole(turn: int) -> None:
     }
     assert bench.said == [told]
     assert bench.events == ["look", *["round begins", "round ends", "look"] * 2] * 2
+
+
+def test_no_round_is_taken_once_they_tell_enough() -> None:
+    """Rounds end where they are enough, at the latest at the most; an attempt begins anew."""
+    bench = _Bench(FINE)
+    taken = bench.take(rounds=9, remeasurements=0, enough=lambda samples: len(samples) == 4)
+    assert taken.samples_s == (1.0, 2.0, 3.0, 4.0)
+    assert bench.take(rounds=2, remeasurements=0).samples_s == (5.0, 6.0)
+    again = _Bench(SLOWED, FINE, FINE, FINE, FINE)
+    taken = again.take(rounds=9, remeasurements=1, enough=lambda samples: len(samples) == 2)
+    assert taken.samples_s == (3.0, 4.0)
 
 
 def test_every_attempt_that_is_not_believed_is_kept() -> None:

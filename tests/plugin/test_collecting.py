@@ -54,18 +54,57 @@ def test_a_refusal_loads_no_torch() -> None:
     assert "heavy: []" in done.stdout
 
 
-def test_fresh_processes_come_first_and_checkpoints_one_by_one() -> None:
-    """No model is loaded before the fresh processes are through, and none twice."""
-    done = ask("--collect-only", "--device", "cpu")
+def test_what_is_asked_first_is_answered_first() -> None:
+    """Memory, before any model is loaded; transcription; the rest by checkpoint; start-up."""
+    done = ask("--collect-only", "--device", "cpu", "--all")
     tests = [line for line in done.stdout.splitlines() if "::" in line]
-    fresh = ["test_memory.py" in line or "test_startup.py" in line for line in tests]
-    assert fresh == sorted(fresh, reverse=True)
-    loaded = [line for line, is_fresh in zip(tests, fresh, strict=True) if not is_fresh]
-    checkpoints = [key for key, _ in groupby("-".join(id_of(line)[:2]) for line in loaded)]
+    files = [line.partition("::")[0].removeprefix("benchmarks/") for line in tests]
+    first = files[: files.index("test_cost.py")]
+    assert first == [*["test_memory.py"] * 2, *["test_transcribe.py"] * 2]
+    assert files[-4:] == ["test_startup.py"] * 4
+    rest = tests[len(first) : -4]
+    checkpoints = [key for key, _ in groupby("-".join(id_of(line)[:2]) for line in rest)]
     assert checkpoints == [
         *("dummy:tiny-fp32", "dummy:tiny-int8"),
         *("nano-fp32", "nano-bf16", "nano-int8", "nano-nf4"),
     ]
+    own = [line.partition("::")[0] for line in rest if "dummy:tiny-int8" in line]
+    assert [name for name, _ in groupby(own)] == [
+        *("benchmarks/test_cost.py", "benchmarks/test_stages.py", "benchmarks/test_quality.py")
+    ]
+
+
+def collected(*arguments: str) -> set[str]:
+    """Return the ids of the benchmarks that are collected."""
+    done = ask(*arguments, "--collect-only", "--device", "cpu")
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+def test_the_default_leaves_out_what_one_option_brings_back() -> None:
+    """Start-up, and nano in bf16 and nf4: --all, -k and --precision measure them."""
+    default, everything = collected(), collected("--all")
+    left_out = everything - default
+    assert default < everything
+    assert {line.partition("[")[0].partition("::")[2] for line in left_out} == {
+        *("test_load", "test_first_call", "test_quality", "test_numerics")
+    }
+    assert all("test_startup" in line or id_of(line)[1] in ("bf16", "nf4") for line in left_out)
+    assert collected("-k", "test_load") == {line for line in left_out if "test_load" in line}
+    named = collected("--model", "nano", "--precision", "fp32,bf16")
+    assert any("test_quality[nano-bf16" in line for line in named)
+
+
+def test_what_is_asked_for_by_its_file_is_measured() -> None:
+    """Naming the file of start-up is enough."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks/test_startup.py", "--collect-only", "-q"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.count("test_startup.py::") == 4
 
 
 def id_of(test: str) -> list[str]:
@@ -77,7 +116,7 @@ def test_what_is_heard_is_not_timed() -> None:
     """By default nano is held against words alone, and the dummy against everything else."""
     lines = [
         line
-        for line in ask("--collect-only", "--device", "cpu").stdout.splitlines()
+        for line in ask("--collect-only", "--device", "cpu", "--all").stdout.splitlines()
         if "::" in line
     ]
     asked = {(id_of(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}

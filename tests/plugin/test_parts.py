@@ -13,7 +13,10 @@ from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE
 from whisperbench.record.runs import RECORDER
 from whisperbench.results.metrics import METRICS
 
-ASKED = ("--collect-only", "-q", "--model", "nano", "--precision", "fp32", "--clip", "yes")
+ASKED = (
+    *("--collect-only", "-q", "--model", "nano", "--precision", "fp32", "--clip", "yes"),
+    "--all",
+)
 
 
 def collected(run_here: RunSuite, *more: str) -> set[str]:

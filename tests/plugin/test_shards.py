@@ -20,7 +20,10 @@ from whisperbench.results.run_file import read_run
 from whisperbench.scale.merging import merge_files
 
 COLLECT = ("--collect-only", "-q")
-ASKED = ("--model", "nano,dummy:tiny", "--precision", "fp32,bf16,int8,nf4", "--clip", "yes,bridge")
+ASKED = (
+    *("--model", "nano,dummy:tiny", "--precision", "fp32,bf16,int8,nf4"),
+    *("--clip", "yes,bridge", "--all"),
+)
 
 
 def collected(run_here: RunSuite, *more: str) -> list[str]:

@@ -13,7 +13,7 @@ from whisperbench.asked.checkout import BASELINES, ROOT
 from whisperbench.asked.suite import read_suite
 from whisperbench.errors import InputError
 from whisperbench.judge.baselines import shared_key
-from whisperbench.plugin.timing import body_digest
+from whisperbench.plugin.recording import body_digest
 from whisperbench.results.records import Run
 from whisperbench.results.run_file import read_run
 

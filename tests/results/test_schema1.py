@@ -13,7 +13,7 @@ from whisperbench.asked.checkout import ROOT
 from whisperbench.errors import InputError
 from whisperbench.judge.baselines import RecordedRun, merge_runs
 from whisperbench.judge.compare import compare
-from whisperbench.plugin.timing import body_digest
+from whisperbench.plugin.recording import body_digest
 from whisperbench.report.summary import summarise
 from whisperbench.results.passes import (
     CostResult,

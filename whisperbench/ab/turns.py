@@ -7,6 +7,7 @@ round, in swapped order, until both have all of theirs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,8 +17,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from whisperbench.ab.cores import choose_cpus, pinned
-from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
+from whisperbench.asked.turns import FEWEST_ROUNDS, KNOWN, ROUNDS_S, SETTLE_S
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.judge.statistics import error_of_median
 from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
@@ -26,7 +28,6 @@ from whisperbench.measure.turns.messages import (
     Collected,
     Ended,
     Enough,
-    FromProcess,
     Go,
     GoOn,
     Ready,
@@ -104,6 +105,14 @@ class Live:
             return self._receive(kind)
         except EOFError:
             raise self._lost() from None
+
+    def after_round(self) -> Ready | Ended:
+        """Wait until it is ready for a round, or has had its last one.
+
+        Raises:
+            TurnsLostError: it has ended, or says nothing.
+        """
+        return self.hear(Ready | Ended)  # type: ignore[arg-type]  # a union of structs
 
     def introduced(self) -> Collected | None:
         """Wait until it says what it is going to time; None where it has ended before.
@@ -207,7 +216,7 @@ def take_turns(
         met = list(both)
         if at["base"] == at["head"]:
             with pinned([live.pid for live in both], cpus, pin):
-                _rounds(both, number, cpus, first.warmup_rounds + FEWEST_ROUNDS, settle_s, clock)
+                _rounds(both, number, cpus, first.warmup_rounds, settle_s, clock)
             settle_s = 0.0
             for live in both:
                 live.tell(GoOn())
@@ -235,23 +244,38 @@ def _rounds(
     both: Sequence[Live],
     number: int,
     cpus: tuple[int, ...],
-    fewest: int,
+    warmup_rounds: int,
     settle_s: float,
     clock: Callable[[], float],
 ) -> None:
-    """Go on round by round, in swapped order, until both have all of theirs."""
+    """Go on round by round, in swapped order, until both have as many as are wanted."""
     for live, other in zip(both, reversed(both), strict=True):
         live.tell(Start(cpus=cpus, partner=other.pid))
-    said: dict[str, FromProcess] = {live.name: live.hear(Ready | Ended) for live in both}  # type: ignore[arg-type]
+    said = {live.name: live.after_round() for live in both}
+    took_s: dict[str, list[float]] = {live.name: [] for live in both}
     turn, rounds, started_s = number, 0, clock()
     while any(isinstance(each, Ready) for each in said.values()):
         spent_s = clock() - started_s - settle_s
-        even = (rounds - fewest) % 2 == 0
-        enough = rounds >= fewest and even and spent_s > ROUNDS_S
+        timed = rounds - warmup_rounds
+        enough = (
+            timed >= FEWEST_ROUNDS
+            and timed % 2 == FEWEST_ROUNDS % 2
+            and (spent_s > ROUNDS_S or _is_known(took_s["base"], took_s["head"], timed))
+        )
         answer = Enough() if enough else Go(settling=spent_s < 0)
         for live in both if turn % 2 else tuple(reversed(both)):
             if isinstance(said[live.name], Ready):
                 live.tell(answer)
-                said[live.name] = live.hear(Ready | Ended)  # type: ignore[arg-type]
+                said[live.name] = answered = live.after_round()
+                if isinstance(answered, Ready) and answered.took_s is not None:
+                    took_s[live.name].append(answered.took_s)
         turn += 1
         rounds += spent_s >= 0
+
+
+def _is_known(base_s: Sequence[float], head_s: Sequence[float], timed: int) -> bool:
+    """Whether the last so many rounds of both tell how much slower the head is in this pair."""
+    rounds = list(zip(base_s[-timed:], head_s[-timed:], strict=False))
+    if len(rounds) < timed or min(map(min, rounds)) <= 0.0:
+        return False
+    return error_of_median([math.log(head / base) for base, head in rounds]) <= KNOWN

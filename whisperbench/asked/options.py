@@ -123,8 +123,8 @@ OPTIONS = (
     Option(
         name="rounds",
         metavar="N",
-        takes="timed rounds of each benchmark; of start-up, where each is a process, at most the "
-        "profile's",
+        takes="timed rounds of each benchmark, neither more nor fewer; of start-up, where each is "
+        "a process, at most the profile's",
         field="rounds",
         read=lambda text: whole_number("--rounds", text, 1),
     ),
@@ -138,6 +138,11 @@ OPTIONS = (
     Option(
         name="allow-unused",
         takes="measure a model although an adapter or tensors that came with it are not used",
+    ),
+    Option(
+        name="all",
+        takes="measure also what the default run leaves out: start-up, and what nano hears in bf16 "
+        "and nf4",
     ),
     Option(
         name="device",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import msgspec
 
@@ -54,6 +55,8 @@ class Plan:
     """Ids of those whose time, memory and cost are measured."""
     listening: frozenset[str]
     """Ids of those that are held against words. Against 32-bit floats all are: it is cheap."""
+    on_request: frozenset[str]
+    """Ids of those that the default run leaves out."""
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
     heard: tuple[Clip, ...]
@@ -65,6 +68,10 @@ class Plan:
 def device_kind(device: str) -> str:
     """Return the kind of a device's name, such as "cuda" of "cuda:1"."""
     return device.partition(":")[0]
+
+
+_AS_TIMED: Mapping[str, Any] = {"quality_precisions": None, "quality_on_request": ()}
+"""Of a profile: words are heard in the precisions that are timed."""
 
 
 def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Profile:
@@ -90,13 +97,14 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
         changes["quality_clips"] = changes["clips"]
     # A profile's own model for words is small, and heard in more precisions than one that is timed.
     if "models" in changes:
-        changes |= {"quality_models": None, "quality_precisions": None}
+        changes |= {"quality_models": None, **_AS_TIMED}
     if "precisions" in changes:
-        changes["quality_precisions"] = None
+        changes |= _AS_TIMED
     if isinstance(rounds := changes.get("rounds"), int):
         # A start-up round is a whole process: the option asks for fewer of them, never for more.
         startup_rounds = min(rounds, profile.startup_rounds)
         changes |= {"stage_rounds": rounds, "startup_rounds": startup_rounds}
+        changes["fewest_rounds"] = rounds  # who names a number gets it
         changes |= {"turn_rounds": rounds, "turn_stage_rounds": rounds}
     return msgspec.structs.replace(profile, **changes)
 
@@ -115,7 +123,7 @@ def _without_strangers(
     clips = set(profile.quality_clips).difference(manifest, default.quality_clips)
     if not (clips or options.get("data") or profile.language != default.language):
         return profile
-    return msgspec.structs.replace(profile, quality_models=None, quality_precisions=None)
+    return msgspec.structs.replace(profile, quality_models=None, **_AS_TIMED)
 
 
 def _keys(
@@ -182,6 +190,11 @@ def make_plan(
         checkpoints={key.id: key for key in _ordered(timed | listening, models, profile, suite)},
         timed=frozenset(timed),
         listening=frozenset(listening),
+        on_request=frozenset(
+            key_id
+            for key_id, key in listening.items()
+            if key_id not in timed and key.precision.name in profile.quality_on_request
+        ),
         clips={clip.name: clip for clip in clips},
         heard=tuple(heard),
         heard_name=heard_name,
@@ -192,7 +205,11 @@ def in_turns(plan: Plan) -> Plan:
     """Return the plan of a process that takes turns with another one over its rounds."""
     profile = plan.profile
     turns = msgspec.structs.replace(
-        profile, rounds=profile.turn_rounds, stage_rounds=profile.turn_stage_rounds
+        profile,
+        rounds=profile.turn_rounds,
+        stage_rounds=profile.turn_stage_rounds,
+        # It tells `whisperbench ab` that a process follows the turns.
+        warmup_rounds=max(1, profile.warmup_rounds),
     )
     return replace(plan, profile=turns)
 

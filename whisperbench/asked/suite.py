@@ -45,6 +45,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Models that are held against words and 32-bit floats; left out, those that are timed."""
     quality_precisions: Annotated[tuple[str, ...], NonEmpty] | None = None
     """Precisions that they are held in; left out, those that are timed."""
+    quality_on_request: tuple[str, ...] = ()
+    """Those of them that are heard as the files of `on_request` are measured."""
     batch_sizes: Annotated[tuple[PositiveInt, ...], NonEmpty]
     attention: Annotated[tuple[Attention, ...], NonEmpty]
     language: Annotated[str, NonEmpty]
@@ -52,9 +54,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
     """Tokens that the fixed-length decode makes, whatever the precision."""
     rounds: PositiveInt
-    """Timed rounds of a whole transcription."""
+    """Timed rounds of a whole transcription, at most."""
     stage_rounds: PositiveInt
-    """Timed rounds of a single stage, which is shorter and so takes more of them."""
+    """Timed rounds of a single stage, at most; it is shorter and so may take more of them."""
+    fewest_rounds: PositiveInt = 3
+    """Timed rounds that are taken in any case, where not fewer are the most."""
+    known_within: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    """Share of the p50 on either side within which the 95 % interval of a benchmark's rounds must
+    lie for no further ones to be taken."""
     turn_rounds: PositiveInt = 40
     """Timed rounds of a whole transcription where base and head take turns: as many at most, and
     fewer where they take long."""
@@ -68,13 +75,19 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Fresh processes of the start-up benchmarks."""
     remeasurements: Annotated[int, msgspec.Meta(ge=0)]
     """How often a benchmark is timed again whose GPU was slowed down or shared meanwhile."""
+    on_request: tuple[Annotated[str, msgspec.Meta(pattern=r"^test_\w+\.py\Z")], ...] = ()
+    """Files of benchmarks/ that are measured where --all is given, where they are named, or where
+    the baseline has them."""
     max_wer: Annotated[float, msgspec.Meta(gt=0)]
     """Word error rate above which a transcript counts as garbage and is not timed."""
 
     def __post_init__(self) -> None:
         """Refuse precisions that no row of the registry describes."""
-        for name in (*self.precisions, *(self.quality_precisions or ()), self.reference):
+        heard = self.quality_precisions or ()
+        for name in (*self.precisions, *heard, self.reference):
             precision_named(name)
+        if strange := [name for name in self.quality_on_request if name not in heard]:
+            raise ValueError(f"quality_on_request: {strange[0]} is not in quality_precisions")
 
 
 JUDGED: tuple[Pass, ...] = ("memory", "quality", "numerics")

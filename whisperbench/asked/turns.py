@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+KNOWN = 0.02
+"""Standard error at which a pair's figure, the median over its rounds of the logarithm of head over
+base, is known well enough. Pairs of fresh processes differ by about as much (docs/ab.md), and no
+further round makes that less, but another pair does."""
+
 ROUNDS_S = 8.0
-"""After so long a benchmark has rounds enough, in both processes together, unless it has too few
-for a median."""
+"""After so long a benchmark whose figure is not known has rounds enough, in both processes
+together, unless it has too few for a median."""
 
 FEWEST_ROUNDS = 8
 """Of each process, behind its warm-up rounds: even, so that each is first as often as second, but

@@ -1,7 +1,7 @@
 """Is head slower than base, in pairs that were measured in turns? Decided as early as may be.
 
-A pair is one process of each, and gives one figure: the logarithm of head over base. After 3, 4, 6,
-8, 12 and 16 pairs they are looked at, and the first look that decides ends it. Looking at growing
+A pair is one process of each, and gives one figure: the logarithm of head over base. After 3 to 8,
+10, 12 and 16 pairs they are looked at, and the first look that decides ends it. Looking at growing
 data again and again finds something sooner or later, so every look spends a part of the error only:
 a group-sequential test of Student's t (Jennison and Turnbull, *Group Sequential Methods*, 2000,
 chapters 7 and 9). docs/statistics.md has what it reaches; scripts/sequential_boundaries.py derives

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 FALSE_ALARMS = 0.01
 """How often a comparison of unchanged code may find anything regressed: of whole suites, not of
@@ -80,6 +80,40 @@ def growth(
         at_most=_grown(difference + alone * error),
         resolves=_grown((everywhere + alone) * error),
     )
+
+
+def error_of_median(values: Sequence[float]) -> float:
+    """Return the standard error of the median of a few values.
+
+    Of normal values that is sqrt(pi / 2) times their spread over the root of their number; the
+    spread is 1.4826 times the median absolute deviation, which a stray value does not move
+    (Rousseeuw and Croux, *Alternatives to the median absolute deviation*, 1993).
+    """
+    middle = median(values)
+    spread = 1.4826 * median(abs(value - middle) for value in values)
+    return spread * math.sqrt(math.pi / 2 / len(values))
+
+
+def known_within(samples: Sequence[float]) -> float:
+    """Return how far the middle of a process's rounds may lie from what more of them would show.
+
+    Half of Student's 95 % interval of the logarithms' mean. It says how well one process's own
+    figure is known, and nothing of other processes. Rounds that are added until it is small stop
+    sooner where they happen to agree, so that it holds a little less often than 95 %
+    (docs/budgets.md has by how much).
+
+    Args:
+        samples: seconds of the rounds, above 0.
+
+    Returns:
+        A share, as 0.03 for 3 % on either side; infinity of fewer than two.
+    """
+    if len(samples) < 2:
+        return math.inf
+    logarithms = [math.log(sample) for sample in samples]
+    middle, freedom = fmean(logarithms), len(samples) - 1
+    error = math.sqrt(sum((each - middle) ** 2 for each in logarithms) / freedom / len(samples))
+    return _grown(_t(freedom, 0.025) * error)
 
 
 def _grown(logarithm: float) -> float:

@@ -8,6 +8,10 @@ That holds for a GPU's memory. A forked process maps the libraries' pages withou
 them, so that its resident memory on the host is too low (by 70 MiB for Whisper tiny): cells on the
 CPU are started from nothing.
 
+Either takes its 5 to 10 s while this process imports the same for itself, where `make_ready` was
+told how many are to come: the server is started early, and a process that is spawned waits with its
+imports done for what it is to run.
+
 bitsandbytes is not among them: importing it initialises CUDA, and a process forked after that
 cannot use a GPU. Each child imports it itself, as part of loading. Environment variables are those
 of the moment when the server was started.
@@ -42,6 +46,10 @@ PRELOAD = (
 """Modules that every cell needs and that touch no device when they are imported."""
 
 
+WAITING = 2
+"""Processes that may wait at a time: each holds some 400 MiB."""
+
+
 def preload() -> None:
     """Import in this process what every cell needs, before its time counts."""
     for name in PRELOAD:
@@ -51,7 +59,7 @@ def preload() -> None:
 def start_process(
     target: Callable[..., None], *arguments: Any, forked: bool = True
 ) -> tuple[BaseProcess, Connection[Any, Any]]:
-    """Start a fresh process.
+    """Start a fresh process, or give one that waits its work.
 
     Args:
         target: a function of a module; called with a connection, then `arguments`.
@@ -65,6 +73,16 @@ def start_process(
     if recording():  # what a server has imported for it, nobody would have seen
         target, arguments, forked = run_recorded, (target, *arguments), False
     forked = forked and "forkserver" in multiprocessing.get_all_start_methods()
+    if not forked and not recording() and (waiting := _take_waiting()) is not None:
+        process, connection = waiting
+        connection.send((target, arguments))
+        return process, connection
+    return _start(target, arguments, forked=forked)
+
+
+def _start(
+    target: Callable[..., None], arguments: tuple[Any, ...], *, forked: bool
+) -> tuple[BaseProcess, Connection[Any, Any]]:
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     if forked:
         context.set_forkserver_preload(list(PRELOAD))
@@ -74,6 +92,92 @@ def start_process(
         process.start()
     theirs.close()
     return process, ours
+
+
+_waiting: list[tuple[BaseProcess, Connection[Any, Any]]] = []
+"""Processes that have nothing to do yet. Each says once that it has its imports."""
+
+_to_come = [0]
+"""How many more will be wanted."""
+
+
+def make_ready(count: int, *, forked: bool = True) -> None:
+    """Begin the imports of fresh processes that are to come, beside whatever this process does.
+
+    Args:
+        count: how many will be started. Two at most wait at a time.
+        forked: as `start_process` takes it.
+    """
+    if recording() or count == 0:
+        return
+    if not forked:
+        _to_come[0] = count
+        _start_waiting()
+    elif "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+        with _no_main_module():
+            forkserver.ensure_running()
+
+
+def dismiss() -> None:
+    """End the processes that wait for work which does not come."""
+    _to_come[0] = 0
+    while _waiting:
+        process, connection = _waiting.pop()
+        connection.close()
+        process.kill()
+        process.join()
+
+
+def _start_waiting() -> None:
+    while _to_come[0] and len(_waiting) < WAITING:
+        _to_come[0] -= 1
+        _waiting.append(_start(_wait_for_work, (), forked=False))
+
+
+def _take_waiting() -> tuple[BaseProcess, Connection[Any, Any]] | None:
+    """Return one that waits; None where there is none.
+
+    No other is at its imports then: they would keep a probe from looking. So where none is left,
+    all of the next are started, and waited for.
+    """
+    if not _waiting:
+        _start_waiting()
+    ready = [each for each in _waiting if each in _ready or _has_imports(each[1])]
+    _waiting[:] = ready
+    _ready[:] = ready
+    while _waiting:
+        process, connection = _waiting.pop(0)
+        if process.is_alive():
+            return process, connection
+        connection.close()
+    return None
+
+
+_ready: list[tuple[BaseProcess, Connection[Any, Any]]] = []
+"""Those of `_waiting` that are known to have their imports."""
+
+
+def _has_imports(connection: Connection[Any, Any]) -> bool:
+    """Wait until a process has its imports; False where it has died over them."""
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        return False
+    return True
+
+
+def _wait_for_work(connection: Connection[Any, Any]) -> None:
+    """Import what every cell needs, then do what is sent."""
+    preload()
+    try:
+        connection.send(None)
+        target, arguments = connection.recv()
+    except (EOFError, OSError):
+        return  # nobody wants it any more
+    target(connection, *arguments)
 
 
 @contextmanager

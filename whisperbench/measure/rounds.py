@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from statistics import median
@@ -35,6 +35,7 @@ def take_rounds(
     rounds: int,
     remeasurements: int,
     telemetry: Callable[[], Telemetry],
+    enough: Callable[[Sequence[float]], bool] = lambda _samples_s: False,
     say: Callable[[str], object] = lambda _line: None,
 ) -> Rounds:
     """Take rounds until an attempt is free of trouble.
@@ -42,9 +43,10 @@ def take_rounds(
     Args:
         one_round: runs a round; returns its seconds. It raises EnoughRoundsError where fewer than
             `rounds` are wanted.
-        rounds: how many make an attempt.
+        rounds: how many make an attempt, at most.
         remeasurements: how many further attempts are allowed.
         telemetry: makes the readings of an attempt.
+        enough: whether the seconds of an attempt's rounds so far tell enough.
         say: is told of every attempt that is not believed.
 
     Raises:
@@ -55,11 +57,13 @@ def take_rounds(
     while len(troubles) <= remeasurements:
         readings = telemetry()
         readings.look()
-        samples_s = []
+        samples_s: list[float] = []
         with suppress(EnoughRoundsError):
             for _ in range(rounds):
                 samples_s.append(one_round())
                 readings.look()
+                if enough(samples_s):
+                    break
         trouble = readings.trouble()
         if not trouble:
             conditions = msgspec.structs.replace(

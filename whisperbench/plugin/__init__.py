@@ -13,6 +13,9 @@ pytest_plugins = [
     "whisperbench.plugin.gate",
     "whisperbench.plugin.replay",
     "whisperbench.plugin.timing",
+    "whisperbench.plugin.recording",
+    "whisperbench.plugin.on_request",
+    "whisperbench.plugin.progress",
     "whisperbench.plugin.running",
 ]
 """Its modules that have hooks or fixtures."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from whisperbench.plugin.needs import (
     BOTH_LENGTHS,
+    EARLY_ANSWER,
     FRESH_PROCESS,
     IDLE_DEVICE,
     OTHER_PRECISION,
@@ -134,25 +136,48 @@ def checkpoints_needing(need: str, items: Iterable[pytest.Item]) -> set[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the benchmarks so that no checkpoint is loaded twice.
-
-    Fresh processes come first, while no model is resident beside them; of these those before all
-    that need a device which this process has no context on.
-    """
+    """Order the benchmarks so that what is asked first is answered first."""
     session = session_of(config)
-    if session is None:
-        return
-    place = {key_id: position for position, key_id in enumerate(session.plan.checkpoints)}
+    if session is not None:
+        put_in_order(session.plan, items)
 
-    def rank(item: pytest.Item) -> tuple[bool, bool, int]:
+
+def put_in_order(plan: Plan, items: list[pytest.Item], *, one_process: bool = False) -> None:
+    """Order benchmarks: what is asked first is answered first.
+
+    Memory comes before all others, because it needs a device that this process has no context on;
+    then the transcription in each precision; then the rest, by checkpoint, words last; and at the
+    end start-up, which takes longest for what it says.
+
+    Args:
+        plan: the run's.
+        items: are sorted in place.
+        one_process: whether the device lets one process at a time have a context, as in the compute
+            mode "exclusive process". No process gives its context back while it lives, so start-up
+            must then come before this one has any.
+    """
+    place = {key_id: position for position, key_id in enumerate(plan.checkpoints)}
+
+    def rank(item: pytest.Item) -> tuple[int, int, bool]:
         needs = needs_of(item) if is_benchmark(item) else frozenset()
-        return (
-            IDLE_DEVICE not in needs,
-            FRESH_PROCESS not in needs,
-            place.get(checkpoint_of(item), -1),
-        )
+        if IDLE_DEVICE in needs:
+            phase = 0
+        elif FRESH_PROCESS in needs:
+            phase = 1 if one_process else 4
+        else:
+            phase = 2 if EARLY_ANSWER in needs or not is_benchmark(item) else 3
+        words = not needs.isdisjoint({WORDS, OTHER_PRECISION})
+        return phase, place.get(checkpoint_of(item), -1), words
 
     items.sort(key=rank)
+
+
+def block_of(item: pytest.Item) -> list[pytest.Item]:
+    """Return a benchmark and those that follow it, up to where another checkpoint is loaded."""
+    items = item.session.items
+    rest = items[items.index(item) :]
+    own = checkpoint_of(item)
+    return list(takewhile(lambda each: checkpoint_of(each) == own, rest))
 
 
 def require_cells_once(items: Sequence[pytest.Item]) -> None:

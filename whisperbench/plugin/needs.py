@@ -18,6 +18,7 @@ BOTH_LENGTHS = "both lengths"
 FRESH_PROCESS = "a fresh process"
 IDLE_DEVICE = "an idle device"
 OTHERS_BESIDE = "its other precisions"
+EARLY_ANSWER = "an early answer"
 
 NEEDS = {
     WORDS: "a trained model and clips with a text; asked of the checkpoints that are heard for "
@@ -26,11 +27,14 @@ NEEDS = {
     "the checkpoints that are timed and of those that are heard, but fp32 and as-saved",
     BOTH_LENGTHS: "to be asked with the fixed token count and, of a trained model, at natural "
     "length; the benchmark's argument `decoding` says which",
-    FRESH_PROCESS: "processes of its own: it runs before this process holds a model, and its "
-    "argument `fresh_checkpoint` is the id of its checkpoint",
+    FRESH_PROCESS: "processes of its own: it runs while this process holds no model, after all "
+    "others, and its argument `fresh_checkpoint` is the id of its checkpoint",
     OTHERS_BESIDE: "to be measured by the process that measures the precisions that limits compare "
     "it with: one shard has them all",
-    IDLE_DEVICE: "a device that this process has not touched: it runs before all others",
+    EARLY_ANSWER: "to run before the other benchmarks that hold a model, for it answers what is "
+    "asked first: each checkpoint is loaded for it, and again for the others",
+    IDLE_DEVICE: "a device that this process has not touched: it runs before all others "
+    "in place of after them",
 }
 """What a benchmark can need, and what that means for it."""
 

@@ -11,8 +11,9 @@ from whisperbench.asked.clips import load_audio
 from whisperbench.asked.recordings import check_clips
 from whisperbench.devices.choosing import key_of, open_accelerator, open_device
 from whisperbench.errors import DeviceError, require_plain
+from whisperbench.measure.fresh import dismiss, make_ready
 from whisperbench.plugin.collecting import checkpoint_of
-from whisperbench.plugin.needs import WORDS, needs_of
+from whisperbench.plugin.needs import IDLE_DEVICE, WORDS, needs_of
 from whisperbench.plugin.options import usage_errors
 from whisperbench.plugin.parts import part, partner_of
 from whisperbench.plugin.session import Prepared, Session, is_benchmark, session_of
@@ -40,6 +41,9 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         data = _read_data(config, plan, items)
         # Of what is deselected, a checkpoint that is not there spoils nothing.
         used = {checkpoint_of(item) for item in items}
+        fresh = sum(is_benchmark(item) and IDLE_DEVICE in needs_of(item) for item in items)
+        config.add_cleanup(dismiss)
+        make_ready(fresh, forked=not facts.on_host)
         checkpoints = _resolve_checkpoints(config, plan, used, facts)
         _require_known_languages(plan, checkpoints)
     said = dict.fromkeys(

@@ -14,7 +14,7 @@ import pytest
 from whisperbench.asked.checkout import RESULTS
 from whisperbench.errors import InputError, WhisperbenchError, one_line, printable
 from whisperbench.plugin.options import path_from, usage_errors, value_of
-from whisperbench.plugin.timing import Recorder
+from whisperbench.plugin.recording import Recorder
 from whisperbench.plugin.written import encodable
 from whisperbench.results.records import Cell
 from whisperbench.results.run_file import (

@@ -9,11 +9,13 @@ import pytest
 
 from whisperbench.errors import ExitCode, printable
 from whisperbench.output import legible
-from whisperbench.plugin.collecting import require_cells_once
+from whisperbench.plugin.collecting import put_in_order, require_cells_once
 from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
+from whisperbench.plugin.on_request import remark
 from whisperbench.plugin.options import value_of
 from whisperbench.plugin.parts import wait_for_pair
 from whisperbench.plugin.preparing import prepare
+from whisperbench.plugin.progress import keep_times
 from whisperbench.plugin.reach import result_beside
 from whisperbench.plugin.result_file import writable_result, write_result
 from whisperbench.plugin.session import begin, is_benchmark, session_of
@@ -23,6 +25,10 @@ from whisperbench.report.verdicts import as_text
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+
+ONE_PROCESS = "exclusive process"
+"""The compute mode in which a GPU lets one process alone have a context."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,7 +47,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     line = f"whisperbench: on {plan.device}: {timed}; clips {', '.join(plan.clips)}"
     if plan.listening == plan.timed:
         return line
-    listening = ", ".join(key_id for key_id in plan.checkpoints if key_id in plan.listening)
+    heard = plan.listening if config.getoption("--all") else plan.listening - plan.on_request
+    listening = ", ".join(key_id for key_id in plan.checkpoints if key_id in heard)
     return f"{line}; for words {listening}"
 
 
@@ -59,6 +66,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     require_cells_once(session.items)
     ours.channel = wait_for_pair(session)
     ours.prepared = prepare(config, ours, session.items)
+    if ours.prepared.facts.compute_mode == ONE_PROCESS:
+        put_in_order(ours.plan, session.items, one_process=True)
     ours.judging = read_baseline(config, ours, ours.prepared.device_key)
     result = writable_result(config, ours.prepared)
     ours.result = result_beside() or result
@@ -91,6 +100,7 @@ def _finish(session: pytest.Session) -> None:
         return  # it was refused, and nothing was measured
     hush_tables(session.config, ours.fates)
     whole = write_result(session.config, ours, ours.result)
+    keep_times(ours)
     # What was asked for and not measured is not a pass.
     if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -108,6 +118,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         # Where an encoding lacks a sign, pytest escapes all of a text, ends of lines among it.
         if ours.run is not None:
             terminalreporter.write_line(legible(summarise(ours.run, look_of(terminalreporter))))
+        if ours.left_out:
+            terminalreporter.write_line(legible(remark(ours.left_out)))
         for line in ours.outcome:
             terminalreporter.write_line(legible(line))
     if ours is not None and ours.judging is not None:

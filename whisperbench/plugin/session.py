@@ -19,7 +19,7 @@ from whisperbench.errors import InputError, require_plain
 from whisperbench.measure.turns.messages import PART_VARIABLE, TURNS_VARIABLE
 from whisperbench.plugin.options import usage_errors, value_of
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
-from whisperbench.results.records import DESELECTED, Cell, Outcome, Run, Shard
+from whisperbench.results.records import DESELECTED, Cell, Measurement, Outcome, Run, Shard
 
 if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from whisperbench.measure.turns.messages import Channel
     from whisperbench.measure.turns.partner import Partner
     from whisperbench.plugin.gate import Judging
+    from whisperbench.plugin.progress import Course
     from whisperbench.whisper.checkpoints import Checkpoint
 
 
@@ -98,6 +99,14 @@ class Session:
     those of the last time."""
     run: Run | None = None
     """The run as its file has it."""
+    left_out: tuple[str, ...] = ()
+    """Files of benchmarks that the default run leaves out."""
+    running: pytest.Item | None = None
+    """The benchmark that runs."""
+    course: Course | None = None
+    """How far the benchmarks are; None before the first."""
+    references: dict[tuple[str, Cell], Measurement] = field(default_factory=dict)
+    """What was measured in the reference precision, by benchmark and cell without its precision."""
     outcome: list[str] = field(default_factory=list)
     """Where the run was written, and what of it could not be, in lines."""
 

@@ -105,6 +105,8 @@ class ModelCache(Generic[Key, Loaded]):
         self._key: Key | None = None
         self._loaded: Loaded | None = None
         self._idle_bytes: int | None = None
+        self.used = False
+        """Whether a model was loaded, or was to be, so that this process is on the device."""
 
     def get(self, key: Key) -> Loaded:
         """Return the model of a key; load it, after releasing another, unless it is resident.
@@ -115,6 +117,7 @@ class ModelCache(Generic[Key, Loaded]):
         if self._loaded is not None and self._key == key:
             return self._loaded
         self.release()
+        self.used = True
         try:
             self._loaded, self._key = self._load(key), key
         except Exception as error:

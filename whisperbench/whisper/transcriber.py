@@ -31,7 +31,7 @@ SLOWEST = 10
 """How many times as long as its tokens a transcription may take before it is ended."""
 
 PACE_CALLS = 3
-"""Calls of which the quickest says what one takes."""
+"""Tokens of which the quickest says what one takes."""
 
 AT_LEAST_S = 30.0
 """How long any transcription may take."""
@@ -189,7 +189,7 @@ class Transcriber(Protocol):
     def _take_pace(self) -> tuple[float, float]:
         """Return the seconds that the encoder and one token take, once warm."""
         features = self.front_end()
-        step = self.token_step(at=0)
+        step = self.token_step(at=0)  # runs the encoder as well
 
         def seconds_of(call: Callable[[], object]) -> float:
             self.loaded.accelerator.synchronize()
@@ -198,8 +198,8 @@ class Transcriber(Protocol):
             self.loaded.accelerator.synchronize()
             return time.perf_counter() - started_s
 
-        # The first calls load a GPU's modules, which takes as long as hundreds of tokens.
-        encoder_s = min(seconds_of(lambda: self.encode(features)) for _ in range(PACE_CALLS))
+        # The first call loads a GPU's modules, which takes as long as hundreds of tokens.
+        encoder_s = seconds_of(lambda: self.encode(features))
         token_s = float("inf")
         for _ in range(PACE_CALLS):
             token_s = min(token_s, seconds_of(step.step))

@@ -67,7 +67,7 @@ def rounds(partner: Partner) -> list[bool]:
     settled: list[bool] = []
     while True:
         try:
-            partner.wait()
+            partner.wait(None)
         except EnoughRoundsError:
             return settled
         settled.append(partner.settling)
@@ -102,7 +102,7 @@ def test_a_benchmark_that_fails_in_a_round() -> None:
 
     def fail(partner: Partner) -> None:
         with partner.benchmark("a"):
-            partner.wait()
+            partner.wait(None)
             raise ZeroDivisionError
 
     with answered(START, Go(), GoOn()) as (partner, said), pytest.raises(ZeroDivisionError):
@@ -124,7 +124,7 @@ def run_to(place: str, partner: Partner) -> None:
     """Go on until a place at which no answer comes."""
     with partner.benchmark("a"):
         if place == "round":
-            partner.wait()
+            partner.wait(None)
 
 
 @pytest.mark.parametrize(

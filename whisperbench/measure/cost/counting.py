@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from whisperbench.whisper.transcriber import Transcriber
 
 UNPROFILED_ROUNDS = 3
-"""Executions that nothing looks into: the wall time is their median, and the last two are held
-against each other by what they ask a GPU's allocator for."""
+HOST_UNPROFILED_ROUNDS = 2
+"""Executions that nothing looks into: the wall time is their median, and on a GPU the last two are
+held against each other by what they ask its allocator for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # not change: least work, which follows from shapes.
     with transcriber.bound(tokens):
         work = count_work(check, encoder)
-    unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(UNPROFILED_ROUNDS)]
+    rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
+    unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
     require_same_requests(*unprofiled[-2:])
     calls = count_calls(execute, encoder)
     # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is

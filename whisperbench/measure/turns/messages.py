@@ -60,6 +60,9 @@ class Began(_Message, frozen=True, tag="began"):
 class Ready(_Message, frozen=True, tag="ready"):
     """The round before is over, if there was one: waits for `Go`."""
 
+    took_s: float | None = None
+    """Seconds of that round; None before the first one."""
+
 
 class Ended(_Message, frozen=True, tag="ended"):
     """The last round is over: waits for `GoOn`, so that nothing computes beside the partner's."""
@@ -88,7 +91,7 @@ class Go(_Message, frozen=True, tag="go"):
 
 
 class Enough(_Message, frozen=True, tag="enough"):
-    """Both have as many rounds as there is time for."""
+    """Both have as many rounds as tell them apart, or as there is time for."""
 
 
 class GoOn(_Message, frozen=True, tag="go on"):

@@ -85,13 +85,16 @@ class Partner:
         if not isinstance(answer, GoOn):
             raise _out_of_step(answer)
 
-    def wait(self) -> None:
+    def wait(self, took_s: float | None) -> None:
         """Wait for this process's turn, then run the reference loop.
+
+        Args:
+            took_s: seconds of the round before; None ahead of the first one of a benchmark.
 
         Raises:
             EnoughRoundsError: there are no further rounds.
         """
-        answer = self._ask(Ready())
+        answer = self._ask(Ready(took_s=took_s))
         if isinstance(answer, Enough):
             raise EnoughRoundsError
         if not isinstance(answer, Go):

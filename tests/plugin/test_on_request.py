@@ -1,0 +1,44 @@
+"""What the default run leaves out, and what brings it back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from tests.conftest import RunSuite
+from tests.runs import MACHINE, make_measurement, make_run_file
+from whisperbench.plugin.on_request import remark
+from whisperbench.results.records import ManifestEntry, Run, RunInfo
+from whisperbench.results.schema import SCHEMA
+
+CELL = ("--model", "nano", "--precision", "fp32", "--clip", "yes", "--tokens", "2")
+
+
+def test_what_is_left_out_is_one_line(run_here: RunSuite) -> None:
+    """It names what was left out and the option; with -q the course of the run is left out."""
+    done = run_here(*CELL, "-q", "--rounds", "1", "-k", "front_end or test_load")
+    assert done.returncode == 0, done.stdout
+    assert remark(["benchmarks/test_startup.py"]) in done.stdout.splitlines()
+    assert "benchmark 1 of" not in done.stdout
+
+
+def test_what_the_baseline_has_is_not_left_out(run_here: RunSuite, tmp_path: Path) -> None:
+    """Else a baseline of a run with --all would call its start-up missing."""
+    held = "benchmarks/test_startup.py::test_load[nano-fp32-yes-b1]"
+    run = Run(
+        machine=MACHINE,
+        measurements=(make_measurement("load"),),
+        info=RunInfo(
+            schema=SCHEMA,
+            reference="fp32",
+            manifest=(ManifestEntry(benchmark=held, cell="nano-fp32-yes-b1", outcome="measured"),),
+        ),
+    )
+    path = tmp_path / "base.json"
+    path.write_text(json.dumps(msgspec.to_builtins(make_run_file(run))), encoding="utf-8")
+    asked = (*CELL, "-v", "--setup-plan", "-k", "front_end or test_startup")
+    done = run_here(*asked, "--baseline", str(path))
+    assert f"{held} " in done.stdout
+    assert "test_first_call" not in done.stdout.partition("baseline")[0]
