@@ -148,6 +148,7 @@ def _specification(values: Sequence[Values]) -> Specification:
     by_verdict = coloured("verdict", colours, legend=True)
     y = category("row")
     axis = "growth against the base, % (to the right is more)"
+    scale = {"padding": 10}
     return specified(
         {
             "layer": [
@@ -155,7 +156,7 @@ def _specification(values: Sequence[Values]) -> Specification:
                 {
                     "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.55},
                     "encoding": {
-                        "x": quantity("low", axis),
+                        "x": quantity("low", axis, scale=scale),
                         "x2": {"field": "high"},
                         "y": y,
                         "color": by_verdict,
@@ -164,7 +165,7 @@ def _specification(values: Sequence[Values]) -> Specification:
                 {
                     "mark": {"type": "point", "size": 80},
                     "encoding": {
-                        "x": quantity("percent", axis),
+                        "x": quantity("percent", axis, scale=scale),
                         "y": y,
                         "color": by_verdict,
                         "shape": {"field": "verdict", "type": "nominal", "scale": shapes},

@@ -48,7 +48,9 @@ td{white-space:nowrap}
 summary{cursor:pointer;color:var(--wb-soft);font-size:.875rem;padding:4px 0}
 ul.lines{margin:0 0 12px;padding-left:20px}
 footer{color:var(--wb-soft);font-size:.875rem;padding:24px 16px 32px}
+@media (max-width:600px){.long{min-width:66vw}}
 @media print{
+.long{min-width:0}
 body{font-size:11pt}
 nav{display:none}
 .scroll{overflow:visible}

@@ -67,7 +67,7 @@ def _of_comparison(compared: Comparison) -> tuple[Status, str, Section]:
     told = line if passed else f"{outcome(compared)}: {line}"
     section = Section(
         id="missing",
-        title="What is missing",
+        title="What is missing, or not decided",
         lines=tuple(map(printable, [*compared.unmeasured, *undecided_lines(compared)])),
     )
     return ("good" if passed else "bad"), f"{told[0].upper()}{told[1:]}.", section
