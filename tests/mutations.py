@@ -26,13 +26,15 @@ from tests.runs import (
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.comparison import Comparison
-from whisperbench.report.verdicts import FORMATS
+from whisperbench.report.verdict_formats import FORMATS
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import (
     ClipScore,
     DeviceConditions,
     Energy,
     LatencyResult,
+    MemoryCourse,
+    MemoryPhase,
     MemoryResult,
     NumericsResult,
     Part,
@@ -122,6 +124,12 @@ def make_file() -> Tree:
         poll_cost_us=8.5,
         ready_s=5.5,
         idle_device_mib=420.5,
+        course=MemoryCourse(
+            of="process",
+            at_s=(0.5, 1.25),
+            held_mib=(300.0, 1475.5),
+            phases=(MemoryPhase(name="load", start_s=0.0, end_s=1.25),),
+        ),
     )
     counted = msgspec.structs.replace(
         cost_of(cost),

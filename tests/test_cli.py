@@ -24,7 +24,7 @@ from whisperbench.cli import app
 from whisperbench.devices.choosing import key_of
 from whisperbench.devices.host import HostDevice
 from whisperbench.judge.limits import as_toml, describe, on_device, propose
-from whisperbench.report import summary, verdicts
+from whisperbench.report import summary, verdict_formats
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -192,7 +192,7 @@ def test_version_and_bad_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "registry"), [("show", summary.FORMATS), ("compare", verdicts.FORMATS)]
+    ("command", "registry"), [("show", summary.FORMATS), ("compare", verdict_formats.FORMATS)]
 )
 def test_a_format_is_a_row_of_its_registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, registry: dict[str, object]

@@ -284,16 +284,22 @@ def test_a_side_without_room_beside_the_other(bench: Bench) -> None:
 
 
 def test_a_regression_is_found(bench: Bench) -> None:
-    """One more op is found by one execution, and a slower stage by the pairs; exit code 1."""
+    """One more op is found by one execution, and a slower stage by the pairs; exit code 1.
+
+    Where pictures are asked for, both are drawn.
+    """
     bench.head.ops = 101
     bench.head.seconds = {TOKEN: 1.2, ENCODER: 1.0}
-    ended = bench.run("--format", "json")
+    pictures = bench.folder / "pictures"
+    ended = bench.run("--format", "json", "--pictures", str(pictures))
     assert ended.code == 1
     require_agreement(ended)
     found = json.loads(ended.out)
     regressed = [each["metric"] for each in found["verdicts"] if each["verdict"] == "regressed"]
     assert sorted(regressed) == ["decode_aten_ops", "encoder_aten_ops", "latency_s"]
     assert found["exit_code"] == 1
+    drawn = {path.name for path in pictures.iterdir()}
+    assert {"changes-light.svg", "pairs-dark.svg"} <= drawn
 
 
 def test_parts_that_are_not_selected(bench: Bench) -> None:

@@ -171,7 +171,7 @@ class _Running:
                 return False
             return True
         if kind == "actions/upload-artifact":
-            return self._upload(given["name"], place, outputs)
+            return self._upload(given, place, outputs)
         assert kind == "actions/download-artifact", kind
         return self._download(given, place)
 
@@ -188,10 +188,13 @@ class _Running:
             self._step(step, context, {})
         return bool(context["success"])
 
-    def _upload(self, name: str, place: Path, outputs: dict[str, str]) -> bool:
+    def _upload(self, given: Mapping[str, Any], place: Path, outputs: dict[str, str]) -> bool:
         """Keep a file or a folder; a name that is taken stays the first one's."""
+        name = given["name"]
         files = [place] if place.is_file() else sorted(filter(Path.is_file, place.rglob("*")))
-        if not files or name in self.machine.artifacts:
+        if not files and given.get("if-no-files-found") == "ignore":
+            return True
+        if not files or (name in self.machine.artifacts and not given.get("overwrite")):
             self.machine.log += f"[{self.job.name}] artifact {name}: not uploaded\n"
             return False
         path = self.machine.folder / f"{name}.zip"

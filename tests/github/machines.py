@@ -116,8 +116,10 @@ def absent() -> frozenset[str]:
 
     That takes a second, so each of the processes that it concerns is told.
     """
-    lines = (ROOT / ".github" / "gate" / "requirements.txt").read_text().splitlines()
-    installed = with_all_they_need(line for line in lines if not line.startswith("#"))
+    gate = ROOT / ".github" / "gate"
+    lists = [gate / name for name in ("requirements.txt", "pictures.txt")]
+    lines = [line for path in lists for line in path.read_text().splitlines()]
+    installed = with_all_they_need(line for line in lines if not line.startswith(("#", "-r")))
     return frozenset(
         module
         for module, packages in packages_distributions().items()

@@ -192,3 +192,19 @@ def test_a_base_without_the_suite(gate: Gate, measured: Path) -> None:
     machine.after["resolve"] = lambda it: _leave(it, files)
     assert gate.run() == "error", machine.log
     assert "the base has no suite.toml" in gate.description()
+
+
+def test_pictures_are_drawn_beside_the_judge(replayed: Gate) -> None:
+    """A job of their own draws them; comment and summary say in which artifact they are."""
+    machine = replayed.machine
+    assert machine is not None
+    del machine.played["pictures"]
+    _leave(machine, {"evil.svg": b"<script/>"}, "pictures")
+    assert replayed.run() == "success", machine.log
+    assert machine.results["pictures"] == "success", machine.log
+    with zipfile.ZipFile(machine.artifacts["pictures"]) as packed:
+        names = packed.namelist()
+    assert names
+    assert all(name.endswith(("-light.svg", "-dark.svg")) for name in names)
+    for text in (machine.summary, replayed.hub.comments[-1]["body"]):
+        assert "Pictures of it are in the artifact `pictures` of [the run](" in text

@@ -19,7 +19,8 @@ from whisperbench.cli import app
 from whisperbench.judge.compare import compare
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.reach import reach
-from whisperbench.report.verdicts import as_json, as_markdown, as_text
+from whisperbench.report.verdict_markdown import as_markdown
+from whisperbench.report.verdicts import as_json, as_text
 from whisperbench.results.figure import Metric
 from whisperbench.results.reach import Change, Changes, Entered
 from whisperbench.results.records import ManifestEntry, Measurement

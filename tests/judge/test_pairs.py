@@ -243,3 +243,24 @@ def test_too_many_figures_are_refused() -> None:
     most = max(BY_FAMILY)
     with pytest.raises(InputError, match=f"{most + 1} figures of wall time are more than"):
         Pairs().add(make_run(timed(1.0)), asked_for(map(str, range(most + 1))))
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.3, -0.3])
+def test_a_course_ends_as_the_verdict_does(growth: float) -> None:
+    """Pair by pair and look by look: the last look is the one that decided."""
+    pairs = taken(Pairs(), growth)
+    (course,) = pairs.courses()
+    verdict = verdict_of(pairs)
+    assert course.outcome == course.looks[-1].decision.outcome == verdict.verdict
+    assert all(look.decision.outcome == "undecided" for look in course.looks[:-1])
+    assert len(course.growths) == MOST
+    assert all(abs(each - growth) < 0.05 for each in course.growths)
+    last = course.looks[-1].decision
+    assert verdict.interval == (last.low, last.high)
+
+
+def test_before_the_first_look_there_is_none() -> None:
+    """Two pairs are shown, and nothing is said of them."""
+    (course,) = taken(Pairs(), 0.0, FEWEST - 1).courses()
+    assert course.looks == ()
+    assert len(course.growths) == FEWEST - 1

@@ -69,6 +69,8 @@ def test_any_value_in_any_place(tmp_path: Path) -> None:
         assert len(verdict.description.splitlines()) == 1
         for line in verdict.markdown.splitlines():
             own = line.replace("<span>$</span>", "")
+            if re.fullmatch(r"</?details>|<summary>[A-Za-z0-9 ]+</summary>", own):
+                continue
             assert not re.search(r"(?<!\\)[<`]|@\w", own)
         for each in verdict.annotations:
             assert command(each).isprintable()

@@ -9,7 +9,8 @@ import pytest
 from tests.runs import make_cell
 from whisperbench.judge.comparison import Comparison
 from whisperbench.report.undecided import undecided_lines
-from whisperbench.report.verdicts import as_json, as_markdown, as_text
+from whisperbench.report.verdict_markdown import as_markdown
+from whisperbench.report.verdicts import as_json, as_text
 from whisperbench.results.kinds import Kind
 from whisperbench.results.records import Judged, Verdict
 
@@ -96,7 +97,11 @@ def test_one_line_tells_of_all(judged: list[Judged], said: str) -> None:
     found = Comparison(judged=[FINE, *judged], remedy=AB)
     assert undecided_lines(found) == [said]
     assert as_text(found).splitlines()[0] == said
-    (bullet,) = [line for line in as_markdown(found).splitlines() if "not decided" in line]
+    (bullet,) = [
+        line
+        for line in as_markdown(found).splitlines()
+        if line.startswith("- ") and "not decided" in line
+    ]
     assert bullet == f"- {said}"
     assert "| inconclusive |" not in as_markdown(found)
     content = json.loads(as_json(found))

@@ -1,7 +1,7 @@
 """The `whisperbench` command: it only reads, prints and exits. A module a group of commands."""
 
 # The order of these imports is the one in which --help lists the commands.
-from whisperbench.cli import results, advise, baselines, ab, bisect, scale, machine, pulls  # isort: skip
+from whisperbench.cli import results, report, advise, baselines, ab, bisect, scale, machine, pulls  # isort: skip
 from whisperbench.cli.program import app, main
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "machine",
     "main",
     "pulls",
+    "report",
     "results",
     "scale",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from whisperbench.cli.pictures import PicturesFolder, draw_into
 from whisperbench.cli.program import BehindDashes, app, with_formats
 from whisperbench.cli.results import verdict_formats
 from whisperbench.errors import ExitCode, InputError, one_line
@@ -101,6 +102,7 @@ def ab(
     written: Annotated[
         str, typer.Option("--format", help="How the verdicts are written.")
     ] = "text",
+    pictures: PicturesFolder = None,
 ) -> None:
     """Measure base and head on this machine, and say whether the head is worse.
 
@@ -126,7 +128,7 @@ def ab(
     extent = Extent(
         largest=_pairs(pairs), budget_s=None if budget is None else 60 * budget, fast=fast
     )
-    raise typer.Exit(_compare(wish, extent, context.obj, written))
+    raise typer.Exit(_compare(wish, extent, context.obj, Output(written, pictures)))
 
 
 class Extent(NamedTuple):
@@ -137,14 +139,22 @@ class Extent(NamedTuple):
     fast: bool
 
 
-def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> int:
+class Output(NamedTuple):
+    """How verdicts are written, and where pictures are."""
+
+    written: str
+    pictures: Path | None
+
+
+def _compare(wish: Wish, extent: Extent, arguments: list[str], output: Output) -> int:
     """Measure both sides, print the verdicts, also of one that is interrupted; return the code."""
     from whisperbench.ab.comparing import Asked, Course
     from whisperbench.ab.resolving import resolved
     from whisperbench.asked.suite import read_suite
     from whisperbench.record.processes import interrupted_by
     from whisperbench.record.runs import alone
-    from whisperbench.report.verdicts import FORMATS, as_text
+    from whisperbench.report.verdict_formats import FORMATS
+    from whisperbench.report.verdicts import as_text
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
@@ -180,10 +190,13 @@ def _compare(wish: Wish, extent: Extent, arguments: list[str], written: str) -> 
         found = course.found
         # What was decided of wall time took minutes, so all of it is shown.
         typer.echo(
-            as_text(found, every_change=True) if written == "text" else FORMATS[written](found)
+            as_text(found, every_change=True)
+            if output.written == "text"
+            else FORMATS[output.written](found)
         )
         try:
             _keep(folder, course, code)
+            _draw(folder, course, output)
         except InputError as error:  # the verdicts are printed, and stand; but it is no pass
             say(str(error))
             code = code or ExitCode.USAGE
@@ -203,6 +216,23 @@ def _keep(folder: Path, course: Course, code: int) -> None:
 
     write_whole(folder / "verdicts.json", as_json(course.found).encode() + b"\n")
     write_whole(folder / COMPARISON_FILE, encode_compared(course.compared(code)))
+
+
+def _draw(folder: Path, course: Course, output: Output) -> None:
+    """Draw pictures of what the folder holds, where they are asked for.
+
+    Raises:
+        InputError: they cannot be drawn or written.
+    """
+    if output.pictures is None:
+        return
+    from whisperbench.judge.left import FILES, left_in
+    from whisperbench.report.charts.of_ab import pictured
+    from whisperbench.results.run_file import content_of
+
+    files = {path.name: content_of(path) for path in folder.iterdir() if FILES.fullmatch(path.name)}
+    about = pictured(left_in(files), course.asked.suite, course.found)
+    draw_into(output.pictures, about, output.written)
 
 
 TAKEN = {

@@ -157,6 +157,26 @@ def diff(
     typer.echo("\n\n".join(sections) or f"no baseline differs from {since}")
 
 
+@baselines.command(cls=Command)
+def history(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Recorded runs of a device."),
+    ],
+) -> None:
+    """Print what changed over the recordings of a folder and their versions in git, and when."""
+    from whisperbench.asked.checkout import has_checkout
+    from whisperbench.asked.suite import read_suite
+    from whisperbench.judge.history import history_of
+    from whisperbench.record.history import read_history
+    from whisperbench.report.history import as_lines
+
+    recordings, remarks = read_history(folder)
+    found = history_of(recordings, read_suite().tolerance if has_checkout() else ())
+    for line in (*as_lines(found), *remarks):
+        typer.echo(line)
+
+
 def _changed_since(revision: str) -> list[tuple[str, Run | None, Run | None]]:
     """Return name, old and new of the suite's baselines that differ from those of a commit."""
     from whisperbench.asked.checkout import require_checkout
@@ -185,7 +205,7 @@ def _section(name: str, old: Run | None, new: Run | None) -> str:
     from whisperbench.asked.checkout import has_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.judge.comparison import Comparison, hold_against
-    from whisperbench.report.verdicts import as_baseline_change
+    from whisperbench.report.verdict_markdown import as_baseline_change
 
     found = Comparison(judged=())
     if old is not None and new is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whisperbench.cli.program import BehindDashes, Command, Commands, app
-from whisperbench.errors import ExitCode
+from whisperbench.errors import ExitCode, WhisperbenchError
 
 if TYPE_CHECKING:
     from whisperbench.pulls.api import Api
@@ -86,6 +86,31 @@ def judge(
     write_verdict(verdict, found)
     typer.echo(f"{found.state}: {quiet(found.description)}")
     raise typer.Exit(found.exit_code)
+
+
+@pull.command(cls=Command)
+def pictures(
+    artifact: Annotated[
+        Path, typer.Argument(help="The folder or zip file that the measuring job has left.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the SVG files go.")],
+    suite: Annotated[Path, typer.Option("--suite", metavar="FILE", help="The base's suite.toml.")],
+) -> None:
+    """Draw charts of what `whisperbench ab` has left; no verdict depends on them.
+
+    Reads NEEDS, which is toJSON(needs). Exits with 0 also where nothing can be drawn, and says why.
+    """
+    from whisperbench.pulls.pictures import draw
+    from whisperbench.pulls.publishing import quiet
+    from whisperbench.pulls.surroundings import Surroundings
+    from whisperbench.units import counted
+
+    try:
+        count = draw(Surroundings(variables=os.environ), artifact, suite, folder)
+    except WhisperbenchError as error:
+        typer.echo(f"no pictures: {quiet(str(error))}")
+    else:
+        typer.echo(counted(count, "picture"))
 
 
 @pull.command(cls=Command)

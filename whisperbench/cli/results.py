@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from whisperbench.cli.pictures import PicturesFolder, draw_into
 from whisperbench.cli.program import Command, app, look, with_formats
-from whisperbench.errors import printable
+from whisperbench.errors import ExitCode, InputError, printable
 
 
 def _summary_formats() -> Iterable[str]:
@@ -72,7 +73,7 @@ def score(
 
 def verdict_formats() -> Iterable[str]:
     """Return the names of the formats that verdicts are written in."""
-    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.report.verdict_formats import FORMATS
 
     return FORMATS
 
@@ -84,14 +85,25 @@ def compare(
     written: Annotated[
         str, typer.Option("--format", help="How the verdicts are written.")
     ] = "text",
+    pictures: PicturesFolder = None,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
     from whisperbench.asked.checkout import has_checkout
     from whisperbench.asked.suite import read_suite
     from whisperbench.judge.comparison import hold_against
-    from whisperbench.report.verdicts import FORMATS
+    from whisperbench.report.verdict_formats import FORMATS
     from whisperbench.results.run_file import read_run
 
-    found = hold_against(read_run(base), read_run(head), read_suite() if has_checkout() else None)
+    before, after = read_run(base), read_run(head)
+    found = hold_against(before, after, read_suite() if has_checkout() else None)
     typer.echo(FORMATS[written](found))
-    raise typer.Exit(found.exit_code)
+    code: int = found.exit_code
+    if pictures is not None:
+        from whisperbench.report.charts.all import Pictured
+
+        try:
+            draw_into(pictures, Pictured(run=after, base=before, compared=found), written)
+        except InputError as error:  # the verdicts stand; but it is no pass
+            typer.echo(str(error), err=True)
+            code = code or ExitCode.USAGE
+    raise typer.Exit(code)

@@ -18,7 +18,7 @@ from whisperbench.errors import InputError
 from whisperbench.judge.boundaries import BY_FAMILY
 from whisperbench.judge.compare import Gate, Identity, identity_of
 from whisperbench.judge.rules import BEYOND, percent, verdict_on
-from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide
+from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide, looks
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Kind
 from whisperbench.results.passes import LatencyResult, Turns
@@ -44,6 +44,32 @@ class _Figure:
     """Logarithms of head over base; positive is worse."""
     in_turns: bool = True
     doubt: Verdict | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was said of a figure after so many pairs."""
+
+    pairs: int
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """A figure of wall time, pair by pair and look by look."""
+
+    benchmark: str
+    cell: Cell
+    metric: str
+    growths: tuple[float, ...]
+    """Of the head over the base in each pair, as shares; positive is worse."""
+    looks: tuple[Look, ...]
+    """Those that there were, up to the one that decided."""
+    tolerance: float
+    """The growth that is allowed, as a share."""
+    largest: int
+    """Pairs of the last look that was planned."""
+    outcome: Judgement
 
 
 class Pairs:
@@ -133,6 +159,35 @@ class Pairs:
             for figure in self._figures.values()
             if figure.doubt is None and self._decision(figure.key[1], figure).next_look is not None
         }
+
+    def courses(self) -> list[Course]:
+        """Return each figure of wall time, pair by pair and look by look."""
+        return [self._course(name, figure) for (_, name), figure in self._figures.items()]
+
+    def _course(self, name: str, figure: _Figure) -> Course:
+        benchmark, cell = figure.key
+        tolerance = self._tolerance(cell, figure.metrics[-1][1])
+        found = []
+        for look in (each for each in looks(self._largest) if each <= len(figure.growths)):
+            decision = decide(
+                figure.growths[:look],
+                family=self._family,
+                tolerance=tolerance,
+                largest=self._largest,
+            )
+            found.append(Look(pairs=look, decision=decision))
+            if decision.outcome != "undecided":
+                break
+        return Course(
+            benchmark=benchmark,
+            cell=cell,
+            metric=name,
+            growths=tuple(math.expm1(growth) for growth in figure.growths),
+            looks=tuple(found),
+            tolerance=tolerance,
+            largest=self._largest,
+            outcome=self._verdict(cell, figure).verdict,
+        )
 
     def circumstances(self) -> list[str]:
         """Return what else has changed between the two sides."""

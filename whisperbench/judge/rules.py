@@ -56,7 +56,7 @@ def by_growth(
         allowed: what it may grow by.
         causes: names what a change is made of.
     """
-    before, after = _figure(old), _figure(new)
+    before, after = figure_of(old), figure_of(new)
     sign = 1 if new.better == "lower" else -1
     grown = sign * (after - before)
     room = allowed.share * abs(before) + allowed.absolute
@@ -129,13 +129,13 @@ def differ(figures: Sequence[float], share: float) -> bool:
     return max(figures) - min(figures) > share * abs(median(figures))
 
 
-def _figure(metric: Metric) -> float:
-    """Return what stands for all processes."""
+def figure_of(metric: Metric) -> float:
+    """Return the figure that stands for all processes of a metric."""
     return max(metric.figures) if KINDS[metric.kind].highest else median(metric.figures)
 
 
 def _from_to(old: Metric, new: Metric) -> str:
-    before, after = _figure(old), _figure(new)
+    before, after = figure_of(old), figure_of(new)
     digits = ".10g" if KINDS[new.kind].agree == 0 else ".4g"
     said = f"{before:{digits}} to {after:{digits}} {new.unit}".removesuffix(" 1")
     return f"{said} ({100 * (after / before - 1):+.2f} %)" if before else said
@@ -171,8 +171,8 @@ def verdict_on(
         metric=metric.name,
         unit=metric.unit,
         sentence=sentence,
-        base=_figure(base) if base is not None else None,
-        head=_figure(head) if head is not None else None,
+        base=figure_of(base) if base is not None else None,
+        head=figure_of(head) if head is not None else None,
         interval=interval,
         limit=limit,
         kind=metric.kind,

@@ -15,7 +15,8 @@ from whisperbench.pulls.rejudging import Expected, rejudged
 from whisperbench.pulls.surroundings import BASE, HEAD, NEEDS, Surroundings, unmet_needs
 from whisperbench.pulls.verdict_file import Annotation, PullVerdict, error_verdict
 from whisperbench.report.inert import within
-from whisperbench.report.pull_request import faults, in_a_line, in_full, title
+from whisperbench.report.pull_request import faults, in_a_line, title
+from whisperbench.report.verdict_markdown import in_full
 
 MOST_ANNOTATIONS = 9
 """GitHub shows ten errors and ten warnings of a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,11 @@ ACCOUNT = "github-actions[bot]"
 
 ACCOUNT_VARIABLE = "WHISPERBENCH_ACCOUNT"
 """Variable that names the account where the token is another one's."""
+
+PICTURES = "WHISPERBENCH_PICTURES"
+"""Variable that names the artifact of pictures, where a job draws them."""
+
+_ARTIFACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,49}")
 
 MAX_COMMENT_BYTES = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
@@ -164,9 +170,19 @@ def _text(verdict: PullVerdict, head: str, job: Surroundings) -> str:
             "",
             f"`{head[:10]}`{against}{where}: {inert(verdict.description)}",
             "",
+            *_of_pictures(verdict, job),
             verdict.markdown,
         ]
     )
+
+
+def _of_pictures(verdict: PullVerdict, job: Surroundings) -> list[str]:
+    """Say where the pictures are. A comment can show none: it loads them from addresses alone."""
+    name = job.variables.get(PICTURES, "")
+    if not _ARTIFACT.fullmatch(name) or not job.run_address or verdict.state == "error":
+        return []
+    said = f"Pictures of it are in the artifact `{name}` of [the run]({job.run_address}#artifacts)."
+    return [said, ""]
 
 
 _TITLES = {

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, printable
 from whisperbench.judge.anew import held_to
@@ -24,7 +22,7 @@ from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
 from whisperbench.results.comparison_file import COMPARISON_FILE, Compared, decode_compared
 from whisperbench.results.records import Run
 from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
-from whisperbench.results.schema import decode_run
+from whisperbench.results.schema import decode_run, ids_in
 from whisperbench.units import counted
 
 _PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
@@ -148,7 +146,7 @@ def _run(files: Mapping[str, bytes], name: str) -> Run:
     if not run.info.manifest:
         raise NotAsExpectedError(f"{name}: says nothing of what was to be measured")
     asked = {each.benchmark for each in run.info.manifest if not each.deselected}
-    ids = _ids(data, name)
+    ids = ids_in(data, name)
     if len(ids) != len(set(ids)) or not asked.issuperset(ids):
         raise NotAsExpectedError(f"{name}: holds a benchmark that was not asked for, or one twice")
     return run
@@ -169,24 +167,8 @@ def _pairs(files: Mapping[str, bytes], compared: Compared) -> Iterator[_Pair]:
     for number in wanted:
         names = [f"pair-{number:02}-{side}.json" for side in SIDES]
         base, head = (_run(files, name) for name in names)
-        ids = [_ids(files[name], name) for name in names]
+        ids = [ids_in(files[name], name) for name in names]
         yield _Pair(number, (base, head), (ids[0], ids[1]))
-
-
-class _Row(msgspec.Struct):
-    fullname: str
-
-
-class _Rows(msgspec.Struct):
-    benchmarks: list[_Row]
-
-
-def _ids(data: bytes, name: str) -> list[str]:
-    """Return the ids of the tests whose measurements a run's file holds, in their order."""
-    try:
-        return [row.fullname for row in msgspec.json.decode(data, type=_Rows).benchmarks]
-    except ValueError as error:
-        raise NotAsExpectedError(f"{name}: a benchmark has no name") from error
 
 
 def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.results.records import ManifestEntry, Run, Verdict
@@ -15,22 +16,35 @@ _NOT_SDPA = ("eager", "flash_attention_2")
 """Attentions that stand in a benchmark's id."""
 
 
-def entries_of(
-    run: Run, model: str, attention: str, batch_size: int, clip: str | None
-) -> dict[str, list[ManifestEntry]]:
-    """Return the benchmarks that were asked for of a model, by precision.
+class AskedFor:
+    """The benchmarks that a run was asked for.
 
     What -k or -m took away, or belongs to another shard, nobody wanted here.
     """
-    found: dict[str, list[ManifestEntry]] = {}
-    clips = {row.cell.clip for row in run.measurements}
-    for entry in run.info.manifest:
-        if entry.deselected or run.info.is_elsewhere(entry):
-            continue
-        precision = _precision_of(entry, model, attention)
-        if precision is not None and _is_in(entry, batch_size, clip, clips):
-            found.setdefault(precision, []).append(entry)
-    return found
+
+    def __init__(self, run: Run) -> None:
+        self._entries = [
+            entry
+            for entry in run.info.manifest
+            if not entry.deselected and not run.info.is_elsewhere(entry)
+        ]
+        self._clips = {row.cell.clip for row in run.measurements}
+        self._of_model: dict[tuple[str, str], list[tuple[str, ManifestEntry]]] = {}
+
+    def of(
+        self, model: str, attention: str, batch_size: int, clip: str | None
+    ) -> dict[str, list[ManifestEntry]]:
+        """Return those of a model, a batch size and a clip, by precision."""
+        if (model, attention) not in self._of_model:
+            told = ((_precision_of(each, model, attention), each) for each in self._entries)
+            self._of_model[model, attention] = [
+                (precision, entry) for precision, entry in told if precision is not None
+            ]
+        found: dict[str, list[ManifestEntry]] = {}
+        for precision, entry in self._of_model[model, attention]:
+            if _is_in(entry, batch_size, clip, self._clips):
+                found.setdefault(precision, []).append(entry)
+        return found
 
 
 def lost(entries: Iterable[ManifestEntry]) -> int:
@@ -46,10 +60,15 @@ def worst(verdicts: Iterable[Verdict], entries: Iterable[ManifestEntry]) -> str:
     return bad.replace("-", " ") if bad else "ok" if "ok" in found else "none"
 
 
+@cache
+def _of_model(model: str) -> re.Pattern[str]:
+    names = "|".join(sorted(map(re.escape, PRECISIONS), key=len, reverse=True))
+    return re.compile(rf"{re.escape(model)}-({names})(?=-|$)(.*)")
+
+
 def _precision_of(entry: ManifestEntry, model: str, attention: str) -> str | None:
     """Read the precision out of a benchmark's id; None where it is of another model."""
-    names = "|".join(sorted(map(re.escape, PRECISIONS), key=len, reverse=True))
-    found = re.match(rf"{re.escape(model)}-({names})(?=-|$)(.*)", entry.cell)
+    found = _of_model(model).match(entry.cell)
     if found is None:
         return None
     unlike = [name for name in _NOT_SDPA if f"-{name}" in found[2] and name != attention]

@@ -1,16 +1,19 @@
-"""A comparison as a pull request shows it: in one line, in full, and the worst of it."""
+"""A comparison as a pull request shows it: in one line, and the worst of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from whisperbench.errors import ExitCode, one_line
 from whisperbench.judge.comparison import PASSES, Comparison
+from whisperbench.report.inert import shortened
 from whisperbench.report.undecided import undecided_lines
-from whisperbench.report.verdicts import as_markdown, where
+from whisperbench.report.verdicts import where
 from whisperbench.results.records import Judged, Judgement
 from whisperbench.units import counted
+
+_TITLE = 200
+"""Letters of an annotation's title; GitHub refuses more than 255."""
 
 WORST: tuple[Judgement, ...] = (
     *("regressed", "over-limit", "invalid", "not-comparable", "missing", "new", "inconclusive"),
@@ -57,12 +60,6 @@ def title(found: Comparison) -> str:
     return "not shown to be as good as the base"
 
 
-def in_full(found: Comparison) -> str:
-    """Write a comparison as Markdown: what does not pass comes first."""
-    ordered = sorted(found.judged, key=lambda each: WORST.index(each.verdict.verdict))
-    return as_markdown(replace(found, judged=ordered))
-
-
 def faults(found: Comparison) -> Iterator[tuple[str, str]]:
     """Yield title and message of what keeps a comparison from passing, the worst first.
 
@@ -71,7 +68,7 @@ def faults(found: Comparison) -> Iterator[tuple[str, str]]:
     for each in _worst_first(found):
         verdict = each.verdict
         title = f"{verdict.verdict}: {verdict.metric}"
-        yield one_line(title), one_line(f"{where(each)}: {verdict.sentence}")
+        yield shortened(one_line(title), _TITLE), one_line(f"{where(each)}: {verdict.sentence}")
     for line in found.unmeasured:
         yield "incomplete", one_line(line)
     if found.exit_code == ExitCode.OK:

@@ -5,12 +5,12 @@ A figure that was not measured is NaN, so that no comparison with it holds and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from statistics import median, quantiles
 
-from whisperbench.report.asked_for import entries_of, lost, worst
+from whisperbench.report.asked_for import AskedFor, lost, worst
 from whisperbench.results.passes import CostResult, MemoryResult, NumericsResult, QualityResult
 from whisperbench.results.records import ManifestEntry, Measurement, Run, unusual
 
@@ -116,19 +116,42 @@ def subjects_of(run: Run) -> list[Subject]:
     places += [(*place, None) for place in heard if place not in {each[:3] for each in timed}]
     models = list(dict.fromkeys(place[0] for place in places))
     places.sort(key=lambda place: models.index(place[0]))
-    return [_subject(run, *place) for place in places]
-
-
-def _subject(run: Run, model: str, batch_size: int, attention: str, clip: str | None) -> Subject:
-    rows = [
-        row
-        for row in run.measurements
-        if (row.cell.model, row.cell.attention) == (model, attention)
-        and (row.cell.batch_size == batch_size or isinstance(row.found, NumericsResult))
-        and (row.cell.clip == clip or isinstance(row.found, NumericsResult | QualityResult))
+    own: dict[tuple[str, str], list[Measurement]] = {}
+    for row in run.measurements:
+        own.setdefault((row.cell.model, row.cell.attention), []).append(row)
+    asked = AskedFor(run)
+    return [
+        _subject(
+            [*_rows_of(own.get((place[0], place[2]), ()), place[1], place[3])],
+            *place,
+            entries=asked.of(place[0], place[2], place[1], place[3]),
+            reference=run.info.reference,
+        )
+        for place in places
     ]
-    entries = entries_of(run, model, attention, batch_size, clip)
-    reference = run.info.reference
+
+
+def _rows_of(
+    rows: Iterable[Measurement], batch_size: int, clip: str | None
+) -> Iterator[Measurement]:
+    """Yield the rows of a model that say something of a batch size and a clip."""
+    for row in rows:
+        alone = isinstance(row.found, NumericsResult)
+        heard = alone or isinstance(row.found, QualityResult)
+        if (alone or row.cell.batch_size == batch_size) and (heard or row.cell.clip == clip):
+            yield row
+
+
+def _subject(
+    rows: Sequence[Measurement],
+    model: str,
+    batch_size: int,
+    attention: str,
+    clip: str | None,
+    *,
+    entries: Mapping[str, Sequence[ManifestEntry]],
+    reference: str,
+) -> Subject:
     precisions = dict.fromkeys(row.cell.precision for row in rows)
     precisions |= dict.fromkeys(entries)  # what failed altogether has a line too
     order = sorted(precisions, key=lambda name: name != reference)

@@ -1,14 +1,13 @@
-"""Verdicts as text, Markdown or JSON."""
+"""Verdicts as text or JSON, and what their Markdown has in common with these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.reach import Reach
-from whisperbench.report.inert import inert
 from whisperbench.report.undecided import told_together, undecided_lines
 from whisperbench.results.records import Judged, Judgement, Run, name_of
 from whisperbench.units import counted
@@ -47,7 +46,7 @@ NEXT: dict[Judgement, str] = {
 def as_lines(judged: Sequence[Judged], *, every_change: bool = False) -> list[str]:
     """Write what did not pass or improved, a line each, and what to do."""
     verdicts = {each.verdict.verdict for each in judged}
-    lines = [": ".join(row) for row in _rows(judged, every_change=every_change)]
+    lines = [": ".join(row) for row in rows_of(judged, every_change=every_change)]
     return [*lines, *(f"{name}: {step}" for name, step in NEXT.items() if name in verdicts)]
 
 
@@ -61,59 +60,8 @@ def as_text(found: Comparison, *, every_change: bool = False) -> str:
         every_change: whether to write what is ok or not decided as well, unless it is just as it
             was.
     """
-    lines = as_lines(found.judged if every_change else _told(found), every_change=every_change)
+    lines = as_lines(found.judged if every_change else told_alone(found), every_change=every_change)
     return "\n".join([*lines, *undecided_lines(found), *found.remarks, tally(found.judged)])
-
-
-def as_markdown(found: Comparison, *, every_change: bool = False) -> str:
-    """Write the same as a table, for a pull request."""
-    told = _rows(found.judged if every_change else _told(found), every_change=every_change)
-    rows = [f"| {' | '.join(inert(text) for text in row)} |" for row in told]
-    table = ["| verdict | where | metric | |", "| --- | --- | --- | --- |", *rows, ""] * bool(rows)
-    remarks = [f"- {inert(line)}" for line in [*undecided_lines(found), *found.remarks]]
-    return "\n".join([*table, *remarks, tally(found.judged)])
-
-
-def as_baseline_change(name: str, old: Run | None, new: Run | None, found: Comparison) -> str:
-    """Write what becomes of a baseline as a section of Markdown, for a pull request that moves it.
-
-    Args:
-        name: of its file.
-        old: what it was; None where it is new.
-        new: what it is; None where it is taken away.
-        found: the new one, held against the old one; not read where there is but one of them.
-    """
-    lines = [f"### {inert(name)}", ""]
-    lines += [
-        f"- {what}: {inert(_described(run))}"
-        for what, run in (("was", old), ("is", new))
-        if run is not None
-    ]
-    if old is not None and new is not None:
-        return "\n".join([*lines, "", as_markdown(found, every_change=True)])
-    if new is None:
-        return "\n".join([*lines, "", "This baseline is gone."])
-    shown = f"whisperbench baseline show {name}"
-    return "\n".join([*lines, "", f"This baseline is new; its figures: {inert(shown)}"])
-
-
-def _described(run: Run) -> str:
-    """Say what a baseline is of: how much, on what machine, with which versions."""
-    machine = run.machine
-    stack = [
-        f"{name} {machine.versions[name]}"
-        for name in ("torch", "transformers", "bitsandbytes")
-        if name in machine.versions
-    ]
-    return ", ".join(
-        [
-            counted(len(run.measurements), "benchmark"),
-            counted(run.info.processes, "process"),
-            f"{machine.device} ({machine.device_key})",
-            f"Python {machine.python}",
-            *stack,
-        ]
-    )
 
 
 def as_json(found: Comparison) -> str:
@@ -157,14 +105,6 @@ def _reach_data(found: Reach) -> dict[str, object]:
     }
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {
-    "text": as_text,
-    "markdown": as_markdown,
-    "json": as_json,
-}
-"""The registry of formats: what `whisperbench compare --format` takes."""
-
-
 def tally(judged: Sequence[Judged]) -> str:
     """Say how many figures had which verdict."""
     found = [each.verdict.verdict for each in judged]
@@ -172,14 +112,14 @@ def tally(judged: Sequence[Judged]) -> str:
     return f"{counted(len(judged), 'figure')} compared: {counts or 'none'}"
 
 
-def _told(found: Comparison) -> list[Judged]:
+def told_alone(found: Comparison) -> list[Judged]:
     """Return the verdicts that have a line of their own: all but what one line tells together."""
     return [
         each for each in found.judged if not (found.may_be_undecided(each) and told_together(each))
     ]
 
 
-def _rows(
+def rows_of(
     judged: Sequence[Judged], *, every_change: bool = False
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield verdict, place, metric and sentence; why many could not be judged is said once."""

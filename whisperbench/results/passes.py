@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -127,6 +127,36 @@ class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
     """Whether the system was able to forget the checkpoint's files before each round."""
 
 
+class MemoryPhase(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
+    """When a phase of a cell was, in seconds from the first reading on."""
+
+    name: Line
+    start_s: Amount
+    end_s: Amount
+
+
+MOST_READINGS, MOST_PHASES = 1000, 100
+"""Readings and phases that a file may hold of a cell: they are there to be drawn."""
+
+
+class MemoryCourse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a cell held over time: few enough readings to draw, each the highest of its span."""
+
+    of: Literal["process", "device"]
+    """What held it: the process, or where that is hidden the device over its idle level."""
+    at_s: Annotated[tuple[Amount, ...], msgspec.Meta(max_length=MOST_READINGS)]
+    """From the first reading on: the end of each span."""
+    held_mib: Annotated[tuple[Figure, ...], msgspec.Meta(max_length=MOST_READINGS)]
+    phases: Annotated[tuple[MemoryPhase, ...], msgspec.Meta(max_length=MOST_PHASES)]
+
+    def __post_init__(self) -> None:
+        """Refuse readings without a time and times without a reading."""
+        if len(self.at_s) != len(self.held_mib):
+            raise ValueError("the course of memory has other times than readings")
+
+
 class MemoryResult(_Found, frozen=True, kw_only=True, tag="memory"):
     """Of a cell in a fresh process, watched from outside."""
 
@@ -142,6 +172,8 @@ class MemoryResult(_Found, frozen=True, kw_only=True, tag="memory"):
     """From the start of the pass until the process had imported what it needs."""
     idle_device_mib: Amount | None = None
     """The device's level before the cell, which its growth is taken over."""
+    course: MemoryCourse | None = None
+    """None in older files, and where nothing was read."""
 
 
 class StageTimes(

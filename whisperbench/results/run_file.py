@@ -23,13 +23,25 @@ def read_run(path: Path) -> Run:
     Raises:
         InputError: it cannot be read, is not a whisperbench run, or has an unknown schema.
     """
-    name = printable(path)
-    name = name if len(name) <= 300 else f"...{name[-297:]}"
+    return decode_run(content_of(path), _named(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Read all of a file that is no larger than a run file may be.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is no regular file.
+    """
+    name = _named(path)
     try:
-        data = _content(path, name)
+        return _content(path, name)
     except OSError as error:
         raise InputError(f"{name}: {one_line(error.strerror)}") from error
-    return decode_run(data, name)
+
+
+def _named(path: Path) -> str:
+    name = printable(path)
+    return name if len(name) <= 300 else f"...{name[-297:]}"
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -120,10 +132,11 @@ def _part_of(path: Path) -> Path:
 
 def _left_behind(path: Path) -> Iterator[Path]:
     """Find the parts of a file whose writers, which they are named after, are no more."""
-    import psutil
-
     part = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
     for file in path.parent.iterdir():
         named = part.fullmatch(file.name)
-        if named is not None and not psutil.pid_exists(int(named[1])):
-            yield file
+        if named is not None:
+            import psutil
+
+            if not psutil.pid_exists(int(named[1])):
+                yield file

@@ -64,6 +64,30 @@ def decode_run(data: bytes, name: str) -> Run:
         raise InputError(f"{name}: not a whisperbench run: {why_not(error)}") from error
 
 
+class _NamedRow(msgspec.Struct):
+    fullname: str
+
+
+class _NamedRows(msgspec.Struct):
+    benchmarks: list[_NamedRow]
+
+
+def ids_in(data: bytes, name: str) -> list[str]:
+    """Return the ids of the tests whose measurements a run's file holds, in their order.
+
+    Args:
+        data: all of it.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: a benchmark has none.
+    """
+    try:
+        return [row.fullname for row in msgspec.json.decode(data, type=_NamedRows).benchmarks]
+    except ValueError as error:
+        raise InputError(f"{name}: a benchmark has no name") from error
+
+
 def why_not(error: Exception) -> str:
     """Say in a line why something is no result."""
     return one_line(str(error).replace(f"matching regex {LINE!r}", "without control characters"))

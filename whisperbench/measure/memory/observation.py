@@ -9,8 +9,11 @@ from whisperbench.measure.memory.probe import Trace
 from whisperbench.measure.memory.watched import Done, Failed, Mark, Phase
 from whisperbench.results.metric_row import PEAK_PHASES, Level
 from whisperbench.results.metrics import peak
-from whisperbench.results.passes import DeviceConditions, MemoryResult
+from whisperbench.results.passes import DeviceConditions, MemoryCourse, MemoryPhase, MemoryResult
 from whisperbench.units import mib
+
+COURSE = 200
+"""Readings that are kept of a cell: as many as a picture of it can show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +105,44 @@ def found_in(watched: Observation, started_s: float, *, on_host: bool) -> Memory
         longest_gap_ms=trace.longest_gap_s() * 1e3,
         ready_s=watched.spans[0].end_s - started_s,
         idle_device_mib=mib(watched.idle_bytes) if watched.idle_bytes is not None else None,
+        course=course_of(watched),
+    )
+
+
+def course_of(watched: Observation) -> MemoryCourse | None:
+    """Thin what the probe read to at most `COURSE` readings, of which each is its span's highest.
+
+    Returns:
+        None where nothing was read.
+    """
+    trace = watched.trace
+    seen = any(held is not None for held in trace.process_bytes)
+    idle_bytes = 0 if seen else watched.idle_bytes
+    readings = trace.process_bytes if seen else trace.device_bytes
+    found = [
+        (at_s, mib(held - idle_bytes))
+        for at_s, held in zip(trace.times_s, readings, strict=True)
+        if held is not None and idle_bytes is not None
+    ]
+    if not found:
+        return None
+    began_s, ended_s = found[0][0], found[-1][0]
+    spans: dict[int, tuple[float, float]] = {}
+    for at_s, held_mib in found:
+        share = (at_s - began_s) / (ended_s - began_s) if ended_s > began_s else 0.0
+        span = min(int(share * COURSE), COURSE - 1)
+        highest_mib = max(held_mib, spans[span][1]) if span in spans else held_mib
+        spans[span] = at_s, highest_mib
+    return MemoryCourse(
+        of="process" if seen else "device",
+        at_s=tuple(round(max(0.0, at_s - began_s), 3) for at_s, _ in spans.values()),
+        held_mib=tuple(round(held_mib, 1) for _, held_mib in spans.values()),
+        phases=tuple(
+            MemoryPhase(
+                name=span.phase,
+                start_s=round(max(0.0, span.start_s - began_s), 3),
+                end_s=round(max(0.0, span.end_s - began_s), 3),
+            )
+            for span in watched.spans
+        ),
     )
