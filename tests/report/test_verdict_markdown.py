@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.report.rendered import rendered
@@ -96,6 +96,7 @@ PLAIN = [f"plain {number}" for number in range(11)]
 
 
 @given(st.lists(TEXTS, min_size=11, max_size=11))
+@example([*PLAIN[:6], "![a](https://x.y)" * 300, *PLAIN[7:]])
 @settings(max_examples=150, deadline=None)
 def test_no_element_but_ours_comes_out(texts: list[str]) -> None:
     """Whatever stands in the files, the elements are those of a comparison of plain words."""

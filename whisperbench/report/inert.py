@@ -15,7 +15,7 @@ _ACTIVE = re.compile(
     r"[\\`*_{}\[\]<>|~]"  # code, emphasis, links, tags, cells, what is crossed out
     r"|[&$@]"  # entities, formulas, names
     r"|#(?=\d)|\bgh-(?=\d)"  # numbers of issues
-    r"|:(?=//)|\bwww(?=\.)"  # addresses
+    r"|:(?=//)|/(?=/)|\bwww(?=\.)"  # addresses, and what a cut leaves of them
     r"|:(?=[a-z0-9_+-]+:)",  # pictures, as in :bug:
     re.IGNORECASE,
 )
@@ -28,6 +28,7 @@ _INSTEAD = {
     "@": f"&#64;{_BREAK}",
     "#": f"&#35;{_BREAK}",
     ":": f"&#58;{_BREAK}",
+    "/": f"/{_BREAK}",
 }
 
 _UNSEEN = re.compile(
