@@ -140,7 +140,7 @@ def test_the_headline_of_a_whole_run() -> None:
     """A run that measured all and passed no limit says so."""
     page = page_of(Pictured(run=make_small()), {})
     assert page.status == "good"
-    assert page.headline == "All 6 benchmarks ran, and no limit is passed."
+    assert page.headline == "All 6 benchmarks ran, and no limit is exceeded."
 
 
 def test_what_failed_is_the_first_thing() -> None:
