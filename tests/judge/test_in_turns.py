@@ -9,7 +9,7 @@ from tests.runs import make_cell, make_measurement, make_memory
 from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
 from whisperbench.judge.in_turns import PAIRS, WARM_UPS, minutes_in_turns, remedy
 from whisperbench.results.figure import Metric
-from whisperbench.results.passes import MemoryResult
+from whisperbench.results.passes import MemoryCourse, MemoryPhase, MemoryResult
 from whisperbench.results.records import Measurement
 
 TIMED = make_measurement(samples=(2.0, 2.0, 3.0, 2.0, 1.0))
@@ -117,3 +117,22 @@ def test_the_memory_pass_knows_the_import_too() -> None:
     timed = msgspec.structs.replace(LOAD, found=TIMED.found)
     expected = in_minutes(30.0 + 20.0 + SETTLE_S + (1.0 + 10.0) * TIMED_S)
     assert minutes_in_turns([TIMED, timed, watched], []) == expected
+
+
+def test_the_memory_pass_knows_the_load_where_no_start_up_was_timed() -> None:
+    """The default run times no start-up; the process whose memory is watched loads as well."""
+    assert isinstance(WATCHED.found, MemoryResult)
+    course = MemoryCourse(
+        of="process",
+        at_s=(34.0,),
+        held_mib=(1.0,),
+        phases=(
+            MemoryPhase(name="load", start_s=10.0, end_s=30.0),
+            MemoryPhase(name="first call", start_s=30.0, end_s=34.0),
+        ),
+    )
+    found = msgspec.structs.replace(WATCHED.found, ready_s=IMPORT_S, course=course)
+    watched = msgspec.structs.replace(WATCHED, found=found)
+    assert minutes_in_turns([TIMED, watched], []) == in_minutes(START_S + TIMED_S)
+    own = minutes_in_turns([TIMED, watched, LOAD, FIRST], [])
+    assert own == minutes_in_turns([TIMED, LOAD, FIRST], []), "what was timed goes before"

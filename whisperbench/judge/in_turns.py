@@ -75,9 +75,19 @@ def _import_s(rows: Iterable[Measurement]) -> float | None:
     return median(known) if known else None
 
 
-def _by_model(rows: Iterable[Measurement], benchmark: str) -> Mapping[_Loaded, float]:
-    """Return the seconds of a start-up benchmark by what it loaded; of several the last one."""
-    return {_loaded(row): _typical_s(row) for row in rows if row.benchmark == benchmark}
+def _by_model(rows: Sequence[Measurement], name: str) -> Mapping[_Loaded, float]:
+    """Return the seconds of a load or a first call by what was loaded; of several the last one.
+
+    Where start-up was not timed, they are those of the process whose memory was watched.
+    """
+    watched = {
+        _loaded(row): phase.end_s - phase.start_s
+        for row in rows
+        if isinstance(row.found, MemoryResult) and row.found.course is not None
+        for phase in row.found.course.phases
+        if phase.name == name
+    }
+    return watched | {_loaded(row): _typical_s(row) for row in rows if row.benchmark == name}
 
 
 def _loaded(row: Measurement) -> _Loaded:

@@ -44,7 +44,10 @@ def verdict_of(run: Run, compared: Comparison | None) -> tuple[Status, str, Sect
     elif not measured:
         status, told = "bad", "Nothing was measured."
     elif judged:
-        status, told = "good", f"All {counted(measured, 'benchmark')} ran, and no limit is exceeded."
+        status, told = (
+            "good",
+            f"All {counted(measured, 'benchmark')} ran, and no limit is exceeded.",
+        )
     else:
         status, told = (
             "open",
