@@ -229,6 +229,9 @@ CASES: dict[str, Callable[[], Run]] = {
         counted("fp16", gpu_ms=30.0, wall_ms=33.0),
         counted("int8", gpu_ms=20.0, wall_ms=25.0),
     ),
+    "peaks are equal": lambda: make_run(
+        timed("fp16"), timed("int8"), held("fp16", 740.0), held("int8", 740.0)
+    ),
     "int8 is as fast": lambda: make_run(
         timed("fp16", 1.0), timed("int8", 1.03), heard("fp16"), heard("int8")
     ),

@@ -67,6 +67,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "memory",
+        lambda case: case.saved_weights > 0 and abs(case.saved_peak) < 1.0,  # MiB
+        "{this.precision} saves {saved_weights:size} of weights ({saved_weights_share:share} of "
+        "{base.precision}'s), and needs as much memory at the peak.",
+    ),
+    Rule(
+        "memory",
         lambda case: case.saved_weights > 0 and case.saved_peak > 0,
         "{this.precision} saves {saved_weights:size} of weights ({saved_weights_share:share} of "
         "{base.precision}'s) and {saved_peak:size} of memory at the peak "
