@@ -97,7 +97,7 @@ def test_other_formats_say_the_same() -> None:
     found = Comparison(judged=judged, unmeasured=["head, failed: it"], circumstances=said)
     table = as_markdown(found)
     assert "| regressed | cost, owner/whisper int8, harbour, 4 tokens |" in table
-    assert "- suspect: a\\|b of https&#58;&#8203;//x.y" in table
+    assert "- suspect: a\\|b of https&#58;&#8203;/&#8203;/x.y" in table
     assert "- head, failed: it" in table
     content = json.loads(as_json(found))
     assert content["exit_code"] == 1

@@ -117,6 +117,7 @@ def test_the_benchmarks_of_the_suite_have_the_reported_clock() -> None:
             "tests/plugin/test_replay.py",
             "--device",
             "cpu",
+            "--all",
         ],
         cwd=ROOT,
         env={name: text for name, text in os.environ.items() if "PYTEST" not in name},
