@@ -59,7 +59,7 @@ def test_without_what_draws_the_verdicts_stand(
     done = compare(tmp_path, left)
     assert done.exit_code == code
     assert "figures compared" in done.stdout
-    assert "pip install 'whisperbench[report]'" in done.stderr
+    assert "pip install -e '.[report]'" in done.stderr
     assert not (tmp_path / "pictures").exists()
 
 

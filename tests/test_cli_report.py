@@ -106,5 +106,5 @@ def test_without_the_extra_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, package, None)
     code, out, err = command("run.json", "-o", "report.html")
     assert (code, out) == (2, "")
-    assert "pip install 'whisperbench[report]'" in err
+    assert "pip install -e '.[report]'" in err
     assert err.count("\n") == 1

@@ -225,7 +225,7 @@ def test_rounds_end_by_time_for_both_alike(round_s: float) -> None:
     [
         ([1.1], True),
         ([1.1, 1.14], True),
-        ([0.6, 1.8, 0.8, 1.1], False),
+        ([0.6, 1.8, 0.8, 1.1, 1.5, 0.7, 1.3], False),
         ([0.0], False),
         ([], False),
     ],

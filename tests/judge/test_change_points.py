@@ -126,6 +126,6 @@ def test_of_many_figures_a_single_one_must_stand_out() -> None:
 def test_without_ruptures_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line names the extra, and only where something would be looked for."""
     monkeypatch.setitem(sys.modules, "ruptures", None)
-    with pytest.raises(InputError, match=r"pip install 'whisperbench\[report\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[report\]'"):
         change_points(noisy((5, 1.0), (5, 2.0)), room=room)
     assert change_points([1.0, 2.0], room=room) == []

@@ -177,7 +177,7 @@ def test_without_ruptures_counts_are_still_followed(monkeypatch: pytest.MonkeyPa
     found = history_of(rows)
     assert {each.series.kind for each in found.changes} == {"exact"}
     assert len(found.remarks) == 1
-    assert "pip install 'whisperbench[report]'" in found.remarks[0]
+    assert "pip install -e '.[report]'" in found.remarks[0]
 
 
 def test_nothing_is_a_history_too() -> None:

@@ -9,18 +9,20 @@ import msgspec
 
 from tests.conftest import RunSuite
 from tests.runs import MACHINE, make_measurement, make_run_file
-from whisperbench.plugin.on_request import remark
 from whisperbench.results.records import ManifestEntry, Run, RunInfo
+from whisperbench.results.run_file import read_run
 from whisperbench.results.schema import SCHEMA
 
 CELL = ("--model", "nano", "--precision", "fp32", "--clip", "yes", "--tokens", "2")
 
 
-def test_what_is_left_out_is_one_line(run_here: RunSuite) -> None:
-    """It names what was left out and the option; with -q the course of the run is left out."""
+def test_what_is_left_out_is_one_line(run_here: RunSuite, tmp_path: Path) -> None:
+    """It names what was left out and the option, in the file too; -q leaves the course out."""
     done = run_here(*CELL, "-q", "--rounds", "1", "-k", "front_end or test_load")
     assert done.returncode == 0, done.stdout
-    assert remark(["benchmarks/test_startup.py"]) in done.stdout.splitlines()
+    said = "Not in the default run: benchmarks/test_startup.py; --all measures that as well."
+    assert f"note: {said}" in done.stdout.splitlines()
+    assert said in read_run(tmp_path / "run.json").info.remarks
     assert "benchmark 1 of" not in done.stdout
 
 

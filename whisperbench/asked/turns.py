@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 KNOWN = 0.02
-"""Standard error at which a pair's figure, the median over its rounds of the logarithm of head over
-base, is known well enough. Pairs of fresh processes differ by about as much (docs/ab.md), and no
-further round makes that less, but another pair does."""
+"""Standard error, as estimated, at which a pair's figure is known well enough: the median over its
+rounds of the logarithm of head over base, in either order. Fresh processes differ by about as much
+(docs/ab.md), and no further round makes that less, but another pair does. Of few rounds the
+estimate is low: by simulation the error is then 2.4 to 2.6 %, so that a pair differs by a fourth
+more than one of many rounds."""
 
 ROUNDS_S = 8.0
 """After so long a benchmark whose figure is not known has rounds enough, in both processes

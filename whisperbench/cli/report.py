@@ -43,7 +43,7 @@ def report(
 ) -> None:
     """Write a run as a web page: one file, without any script, to be sent or published.
 
-    It needs the extra report: pip install 'whisperbench[report]'.
+    It needs the extra report: pip install -e '.[report]'.
     """
     from whisperbench.report.charts.render import drawn, require_drawing, warm_up
 

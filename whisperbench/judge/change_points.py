@@ -145,7 +145,7 @@ def _proposed(values: Array) -> list[int]:
     except ImportError as error:
         raise InputError(
             "changes of times and memory are looked for by ruptures, which is not installed: "
-            "pip install 'whisperbench[report]'"
+            "pip install -e '.[report]'"
         ) from error
     # In standard deviations, so that neither unit nor size of a figure matters.
     spread = float(np.median(np.abs(np.diff(values)))) / _MAD

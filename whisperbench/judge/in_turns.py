@@ -14,7 +14,7 @@ from whisperbench.units import counted
 PAIRS = 6
 """Pairs that are counted on: of the numbers after which a figure may be decided, a middle one."""
 
-WARM_UPS = 3
+WARM_UPS = 1
 """Rounds of a process that are thrown away, as many as suite.toml's profiles have at most."""
 
 _Loaded = tuple[str, str, str]

@@ -23,7 +23,7 @@ ATTEMPTS = 2
 LEFT_ALONE = "does not come to this benchmark"
 """What is said of the other process where a benchmark is one's alone."""
 
-REMEDY = "a quieter machine or more rounds (turn_rounds in suite.toml) would decide it"
+REMEDY = "a quieter machine would decide it"
 
 SIDES = ("base", "head")
 

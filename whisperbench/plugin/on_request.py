@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import pytest
 
@@ -77,9 +77,15 @@ def _measured_by_baseline(config: pytest.Config, session: Session) -> set[str]:
                 return set()
             if not path.exists():
                 return set()
-        return {entry.benchmark for entry in read_run(path).info.manifest}
+        manifest = read_run(path).info.manifest
+        return {entry.benchmark for entry in manifest if not entry.deselected}
 
 
-def remark(left_out: Iterable[str]) -> str:
-    """Say what was left out, and how it is had."""
-    return f"Not in the default run: {', '.join(left_out)}; --all measures that as well."
+def left_out(session: Session) -> Iterator[str]:
+    """Yield a remark on what the default left out, and how it is had, where it left anything out.
+
+    It goes into the file, so that whoever shows the run later says it too.
+    """
+    if session.left_out:
+        names = ", ".join(session.left_out)
+        yield f"Not in the default run: {names}; --all measures that as well."

@@ -20,6 +20,7 @@ from whisperbench.errors import (
     WhisperbenchError,
     printable,
 )
+from whisperbench.plugin.on_request import left_out
 from whisperbench.plugin.session import Fate, Session, is_benchmark, session_of
 from whisperbench.plugin.written import reason_of
 from whisperbench.results.records import (
@@ -125,7 +126,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     info = RunInfo(
         schema=SCHEMA,
         reference=session.plan.profile.reference,
-        remarks=tuple(map(printable, session.prepared.remarks)),
+        remarks=tuple(map(printable, [*session.prepared.remarks, *left_out(session)])),
         shard=session.shard,
         process_s=_seconds(time.time() - psutil.Process().create_time()),
         manifest=tuple(

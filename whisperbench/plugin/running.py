@@ -11,7 +11,6 @@ from whisperbench.errors import ExitCode, printable
 from whisperbench.output import legible
 from whisperbench.plugin.collecting import put_in_order, require_cells_once
 from whisperbench.plugin.gate import read_baseline, refuse_idle_baseline
-from whisperbench.plugin.on_request import remark
 from whisperbench.plugin.options import value_of
 from whisperbench.plugin.parts import wait_for_pair
 from whisperbench.plugin.preparing import prepare
@@ -118,8 +117,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         # Where an encoding lacks a sign, pytest escapes all of a text, ends of lines among it.
         if ours.run is not None:
             terminalreporter.write_line(legible(summarise(ours.run, look_of(terminalreporter))))
-        if ours.left_out:
-            terminalreporter.write_line(legible(remark(ours.left_out)))
         for line in ours.outcome:
             terminalreporter.write_line(legible(line))
     if ours is not None and ours.judging is not None:

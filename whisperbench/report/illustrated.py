@@ -29,8 +29,13 @@ def illustrated(pictures: Mapping[str, Picture], place: str) -> str:
     return "\n\n".join([*shown[:IN_SIGHT], *(["\n".join(more).rstrip()] if more else [])])
 
 
+def _address(path: str) -> str:
+    """Write a path as an address: a list of pictures ends an address at a space."""
+    return path.replace("%", "%25").replace(" ", "%20").replace(",", "%2C")
+
+
 def _shown(name: str, picture: Picture, place: str) -> str:
-    light, dark = (escape(f"{place}/{name}-{theme}.svg") for theme in ("light", "dark"))
+    light, dark = (escape(_address(f"{place}/{name}-{theme}.svg")) for theme in ("light", "dark"))
     alt = escape(shortened(printable(picture.chart.alt), _ALT))
     return "\n".join(
         [

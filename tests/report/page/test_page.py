@@ -22,7 +22,7 @@ from whisperbench.report.charts.render import drawn
 from whisperbench.report.page.html import as_html
 from whisperbench.report.page.section import MOST_ROWS, Captioned, Page, Section
 from whisperbench.report.page.sections import page_of
-from whisperbench.results.records import ManifestEntry
+from whisperbench.results.records import DESELECTED, ManifestEntry, Verdict
 
 ACTIVE = {
     *("script", "iframe", "object", "embed", "form", "input", "button", "link", "base", "img"),
@@ -140,7 +140,7 @@ def test_the_headline_of_a_whole_run() -> None:
     """A run that measured all and passed no limit says so."""
     page = page_of(Pictured(run=make_small()), {})
     assert page.status == "good"
-    assert page.headline == "All 6 benchmarks ran, and no limit is exceeded."
+    assert page.headline == "All 6 benchmarks ran. No limit is exceeded."
 
 
 def test_what_failed_is_the_first_thing() -> None:
@@ -159,6 +159,36 @@ def test_what_failed_is_the_first_thing() -> None:
 def test_what_nothing_judged_is_not_said_to_have_passed() -> None:
     """A run without a limit or a base is neither good nor bad."""
     assert page_of(Pictured(run=make_run(make_measurement())), {}).status == "open"
+
+
+def test_a_part_of_a_suite_is_not_said_to_be_the_whole() -> None:
+    """Benchmarks that -k took away are counted, in the headline and below it."""
+    run = make_small()
+    away = ManifestEntry(benchmark="test_z", cell="z", outcome="skipped", reason=DESELECTED)
+    info = msgspec.structs.replace(run.info, manifest=(*run.info.manifest, away))
+    page = page_of(Pictured(run=msgspec.structs.replace(run, info=info)), {})
+    assert page.status == "open"
+    assert "1 other left out by -k or -m" in page.headline
+    assert page.sections[0].paragraphs == ("1 benchmark left out on purpose, by -k or -m.",)
+
+
+def test_a_limit_that_could_not_be_judged_is_no_pass() -> None:
+    """Its sentence stands under what is missing, and the headline counts it."""
+    unknown = Verdict(
+        verdict="missing", metric="weight_mib", unit="MiB", sentence="no weight_mib of fp16"
+    )
+    row = msgspec.structs.replace(make_measurement(), verdicts=(unknown,))
+    page = page_of(Pictured(run=make_run(row)), {})
+    assert page.status == "open"
+    assert "1 limit could not be judged" in page.headline
+    assert "no weight_mib of fp16" in page.sections[0].lines[0]
+
+
+def test_what_the_head_lacks_is_missing_on_the_page() -> None:
+    """Figures that only the base has are in the first section, and not in the table alone."""
+    base, head = make_small(), make_run(make_measurement())
+    page = page_of(Pictured(run=head, base=base, compared=hold_against(base, head, None)), {})
+    assert any(line.startswith("missing: ") for line in page.sections[0].lines)
 
 
 def test_a_run_of_nothing_has_not_passed() -> None:
@@ -228,5 +258,5 @@ def test_without_jinja_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     """Who has not installed the extra is told how."""
     page = page_of(Pictured(run=make_run()), {})
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(InputError, match=r"pip install 'whisperbench\[report\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[report\]'"):
         as_html(page)

@@ -11,7 +11,7 @@ from whisperbench.errors import InputError
 from whisperbench.report.charts.chart import HOVER, SCHEMA, Chart, Specification
 from whisperbench.report.charts.theme import COLOURS, themed
 
-NEEDED = "it needs the extra report: pip install 'whisperbench[report]'"
+NEEDED = "it needs the extra report: pip install -e '.[report]'"
 """What to do where vl-convert is absent."""
 
 _SVG = "http://www.w3.org/2000/svg"
