@@ -44,7 +44,7 @@ class Rule:
 KINDS: dict[Kind, Rule] = {
     "exact": Rule(same_device=False, agree=0.0),
     # A process on an H200 lies within 0.4 % of the median of others, three H200s within 1.6 %. All
-    # of +1 % is to be caught, of which noise may so hide 0.4 %. suite.toml has what differs more.
+    # of +1 % is to be caught, of which noise may so hide 0.4 %.
     "device_time": Rule(share=0.006, noise=0.004, own_spread=0.01, other_card=0.02, positive=True),
     "memory": Rule(share=0.02, absolute=8.0, noise_absolute=2.0, highest=True),
     # GPUs of one model differ by 8 % on average (Sinha et al., arXiv 2208.11035).

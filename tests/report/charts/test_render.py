@@ -95,5 +95,5 @@ def test_hostile_names_are_text() -> None:
 def test_without_vl_convert_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed the extra is told how."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(InputError, match=r"pip install 'whisperbench\[report\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[report\]'"):
         drawn(charts_of(Pictured(run=make_small())))
