@@ -42,6 +42,15 @@ def format_figure(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
+def format_mib(mib: float) -> str:
+    """Write an amount of memory in MiB, or in GiB from one on.
+
+    >>> format_mib(81.44), format_mib(3964.0)
+    ('81.4 MiB', '3.87 GiB')
+    """
+    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
+
+
 def counted(number: int, noun: str) -> str:
     """Write how many of something there are.
 

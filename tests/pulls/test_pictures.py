@@ -61,7 +61,7 @@ def test_where_nothing_can_be_drawn(tmp_path: Path, needs: str, said: str) -> No
 
 
 def test_the_command_never_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pictures it says why, in a line in which GitHub's runner finds no command."""
+    """Without pictures it says why, in a line without any command of a runner, and in a file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEEDS", '{"##[group]": {"result": "skipped"}}')
     done = CliRunner().invoke(
@@ -71,6 +71,8 @@ def test_the_command_never_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert done.output.startswith("no pictures: ")
     assert len(done.output.splitlines()) == 1
     assert "##[" not in done.output
+    # The job uploads what is there, in place of what the measuring job may have called so.
+    assert (tmp_path / "pictures" / "none.txt").read_text(encoding="utf-8") == done.output
 
 
 def test_any_value_in_any_place(tmp_path: Path) -> None:

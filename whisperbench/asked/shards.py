@@ -109,6 +109,20 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return took_s + sum(self.loads_s.get(each, 0.0) for each in sorted(loaded))
 
 
+def usual_s(took_s: Mapping[str, float], name: str) -> float | None:
+    """Return what a benchmark usually takes, or the middle one of its function; None of neither.
+
+    Args:
+        took_s: seconds of known benchmarks, by their ids in pytest.
+        name: the id of one.
+    """
+    if name in took_s:
+        return took_s[name]
+    function = name.partition("[")[0]
+    alike = [seconds for known, seconds in took_s.items() if known.partition("[")[0] == function]
+    return median(alike) if alike else None
+
+
 class Times:
     """What the benchmarks of a run took, which predicts what they will."""
 
@@ -132,9 +146,6 @@ class Times:
         known = sum(self._took_s.values()) + sum(self._setup_s.values())
         whole_s = run.info.process_s if run is not None else None
         self.process_s = None if whole_s is None else max(0.0, whole_s - known)
-        self._usual_s: dict[str, list[float]] = {}
-        for name, took_s in self._took_s.items():
-            self._usual_s.setdefault(name.partition("[")[0], []).append(took_s)
 
     @property
     def digest(self) -> str:
@@ -154,9 +165,8 @@ class Times:
         One that the run did not have counts as the middle one of its function, or else of all;
         where there are no times, as 1.
         """
-        if name in self._took_s:
-            return self._took_s[name]
-        return _middle(self._usual_s.get(name.partition("[")[0]) or self._took_s.values())
+        usual = usual_s(self._took_s, name)
+        return _middle(self._took_s.values()) if usual is None else usual
 
     def load_s(self, names: Iterable[str]) -> float:
         """Return what loading a checkpoint takes: the longest set-up of its benchmarks.

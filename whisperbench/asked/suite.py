@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from whisperbench.asked.checkout import SUITE_FILE
+from whisperbench.asked.checkout import SUITE_FILE, has_checkout
 from whisperbench.asked.gate import DEFAULT_GATE, GateKinds
 from whisperbench.asked.models import DUMMY_PREFIX, SIZES
 from whisperbench.asked.precisions import PRECISIONS, precision_named
@@ -269,6 +269,15 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 "[[ceiling]] is [[limit]] now: rename the table, and its max_mib to max"
             )
+
+
+def suite_here() -> Suite | None:
+    """Read the suite.toml of the checkout that this is; None outside one.
+
+    Raises:
+        InputError: as `read_suite`.
+    """
+    return read_suite() if has_checkout() else None
 
 
 def read_suite(path: Path = SUITE_FILE) -> Suite:

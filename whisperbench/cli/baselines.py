@@ -165,14 +165,14 @@ def history(
     ],
 ) -> None:
     """Print what changed over the recordings of a folder and their versions in git, and when."""
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.history import history_of
     from whisperbench.record.history import read_history
     from whisperbench.report.history import as_lines
 
     recordings, remarks = read_history(folder)
-    found = history_of(recordings, read_suite().tolerance if has_checkout() else ())
+    suite = suite_here()
+    found = history_of(recordings, suite.tolerance if suite is not None else ())
     for line in (*as_lines(found), *remarks):
         typer.echo(line)
 
@@ -202,14 +202,13 @@ def _changed_since(revision: str) -> list[tuple[str, Run | None, Run | None]]:
 
 
 def _section(name: str, old: Run | None, new: Run | None) -> str:
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.comparison import Comparison, hold_against
     from whisperbench.report.verdict_markdown import as_baseline_change
 
     found = Comparison(judged=())
     if old is not None and new is not None:
-        found = hold_against(old, new, read_suite() if has_checkout() else None)
+        found = hold_against(old, new, suite_here())
     return as_baseline_change(name, old, new, found)
 
 

@@ -98,17 +98,21 @@ def pictures(
 ) -> None:
     """Draw charts of what `whisperbench ab` has left; no verdict depends on them.
 
-    Reads NEEDS, which is toJSON(needs). Exits with 0 also where nothing can be drawn, and says why.
+    Reads NEEDS, which is toJSON(needs). Exits with 0 also where nothing can be drawn, and says why,
+    in a file as well: an artifact of pictures that the measuring job may have left is replaced.
     """
     from whisperbench.pulls.pictures import draw
     from whisperbench.pulls.publishing import quiet
     from whisperbench.pulls.surroundings import Surroundings
+    from whisperbench.results.run_file import write_whole
     from whisperbench.units import counted
 
     try:
         count = draw(Surroundings(variables=os.environ), artifact, suite, folder)
     except WhisperbenchError as error:
-        typer.echo(f"no pictures: {quiet(str(error))}")
+        said = f"no pictures: {quiet(str(error))}"
+        write_whole(folder / "none.txt", f"{said}\n".encode())
+        typer.echo(said)
     else:
         typer.echo(counted(count, "picture"))
 

@@ -74,8 +74,7 @@ def _history(folder: Path, run: Path) -> Section:
     Raises:
         InputError: the folder holds no recording, or the run does not say when it was measured.
     """
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.history import history_of
     from whisperbench.record.history import read_history
     from whisperbench.report.charts.history import history_charts
@@ -87,15 +86,15 @@ def _history(folder: Path, run: Path) -> Section:
     recordings, remarks = read_history(folder)
     path = run / "head.json" if run.is_dir() else run
     own = decode_dated(content_of(path), path.name)
-    tolerances = read_suite().tolerance if has_checkout() else ()
+    suite = suite_here()
+    tolerances = suite.tolerance if suite is not None else ()
     found = history_of([*recordings, own], tolerances, own.run.machine)
     found = replace(found, remarks=(*remarks, *found.remarks))
     return history_section(found, drawn(history_charts(found)))
 
 
 def _of_run(path: Path, baseline: Path | None) -> Pictured:
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.comparison import hold_against
     from whisperbench.report.charts.all import Pictured
     from whisperbench.results.run_file import read_run
@@ -104,7 +103,7 @@ def _of_run(path: Path, baseline: Path | None) -> Pictured:
     if baseline is None:
         return Pictured(run=run)
     base = read_run(baseline)
-    suite = read_suite() if has_checkout() else None
+    suite = suite_here()
     return Pictured(run=run, base=base, compared=hold_against(base, run, suite))
 
 
@@ -114,8 +113,7 @@ def _of_folder(folder: Path, baseline: Path | None) -> Pictured:
     Raises:
         InputError: it is no such folder, or a baseline was given besides.
     """
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.left import FILES, left_in
     from whisperbench.report.charts.of_ab import pictured
     from whisperbench.results.run_file import content_of
@@ -127,5 +125,5 @@ def _of_folder(folder: Path, baseline: Path | None) -> Pictured:
         left = left_in(files)
     except InputError as error:
         raise InputError(f"{printable(folder)}: {error}") from error
-    suite = read_suite() if has_checkout() else None
+    suite = suite_here()
     return pictured(left, suite)

@@ -88,14 +88,13 @@ def compare(
     pictures: PicturesFolder = None,
 ) -> None:
     """Judge a run by a baseline, and name what a change is made of."""
-    from whisperbench.asked.checkout import has_checkout
-    from whisperbench.asked.suite import read_suite
+    from whisperbench.asked.suite import suite_here
     from whisperbench.judge.comparison import hold_against
     from whisperbench.report.verdict_formats import FORMATS
     from whisperbench.results.run_file import read_run
 
     before, after = read_run(base), read_run(head)
-    found = hold_against(before, after, read_suite() if has_checkout() else None)
+    found = hold_against(before, after, suite_here())
     typer.echo(FORMATS[written](found))
     code: int = found.exit_code
     if pictures is not None:

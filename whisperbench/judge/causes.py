@@ -7,7 +7,7 @@ from typing import NamedTuple
 from whisperbench.results.metric_row import MadeOf, Stage
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import CostResult, QualityResult
-from whisperbench.results.records import Measurement
+from whisperbench.results.records import Measurement, executions
 
 CAUSES = 3
 """Causes that a sentence names."""
@@ -44,8 +44,8 @@ def causes_of(base: Measurement, head: Measurement, metric: str) -> list[str]:
     if row.made_of.kind == "call":
         # What is new says more than what all functions call.
         most.sort(key=lambda item: item[0] in before and item[0] in after)
-    tokens = (head.cell.tokens or 1) if row.stage == "decode" else 1
-    return [_cause(key, change, tokens, by_time) for key, change in most[:CAUSES]]
+    times = executions(head.cell, row.stage)
+    return [_cause(key, change, times, by_time) for key, change in most[:CAUSES]]
 
 
 def _clips_of(base: QualityResult, head: QualityResult) -> list[str]:

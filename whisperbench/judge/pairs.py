@@ -17,7 +17,7 @@ from whisperbench.asked.suite import Tolerance
 from whisperbench.errors import InputError
 from whisperbench.judge.boundaries import BY_FAMILY
 from whisperbench.judge.compare import Gate, Identity, identity_of
-from whisperbench.judge.rules import BEYOND, percent, verdict_on
+from whisperbench.judge.rules import BEYOND, percent, signed, verdict_on
 from whisperbench.judge.sequential import MOST, UNBOUNDED, Decision, decide, looks
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Kind
@@ -217,11 +217,11 @@ class Pairs:
         outcome: Judgement = "inconclusive" if found.outcome == "undecided" else found.outcome
         how = "in turns" if figure.in_turns else "of whole processes"
         bounds = (
-            f", between {_signed(found.low)} and {_signed(found.high)}"
+            f", between {signed(found.low)} and {signed(found.high)}"
             if found.high < math.expm1(UNBOUNDED)
             else ""
         )
-        sentence = f"{_signed(found.growth)}{bounds} ({counted(found.pairs, 'pair')} {how})"
+        sentence = f"{signed(found.growth)}{bounds} ({counted(found.pairs, 'pair')} {how})"
         if outcome == "inconclusive":
             size = f"under {percent(found.unseen)}" if found.unseen < BEYOND else "of any size"
             sentence += (
@@ -272,7 +272,3 @@ def _typical(metrics: Sequence[Metric], like: Metric) -> Metric:
     """Return a metric whose figure is the median of those of several processes."""
     figures = tuple(median(metric.figures) for metric in metrics)
     return msgspec.structs.replace(like, value=median(figures), samples=None)
-
-
-def _signed(growth: float) -> str:
-    return f"{growth:+.1%}" if growth < 10 else "over +1000 %"

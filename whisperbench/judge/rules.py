@@ -92,7 +92,7 @@ def by_statistics(old: Metric, new: Metric, allowed: Allowed, family: int) -> Ve
         )
         return verdict_on("inconclusive", sentence, old, new)
     interval = (found.low, found.high)
-    bounds = f"between {_signed(found.low)} and {_signed(found.high)}"
+    bounds = f"between {signed(found.low)} and {signed(found.high)}"
     predicted = ": where one more process would lie" if len(new.figures) == 1 else ""
     said = f"{_from_to(old, new)}, {bounds} ({counts}{predicted})"
     unseen = found.resolves if found.resolves < BEYOND else None
@@ -145,7 +145,8 @@ def _processes(metric: Metric) -> str:
     return counted(len(metric.figures), "process")
 
 
-def _signed(growth: float) -> str:
+def signed(growth: float) -> str:
+    """Write a growth, given as a share; one that is beyond all measure as that."""
     return f"{growth:+.1%}" if growth < BEYOND else "over +1000 %"
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from whisperbench.asked.shards import usual_s
 from whisperbench.errors import WhisperbenchError
 from whisperbench.measure.reach import recording
 from whisperbench.plugin.collecting import block_of
@@ -63,7 +63,7 @@ class Course:
 
         A machine that was slower or faster until now is taken to stay so.
         """
-        foretold = [self._took_s(name) for name in self.names]
+        foretold = [usual_s(self.known_s, name) for name in self.names]
         done_s = sum(each or 0.0 for each in foretold[:place])
         left = [each for each in foretold[place:] if each is not None]
         if len(left) < len(foretold) - place:
@@ -71,14 +71,6 @@ class Course:
         complete = all(each is not None for each in foretold[:place])
         pace = elapsed_s / done_s if complete and done_s >= MUCH_S else 1.0
         return pace * sum(left)
-
-    def _took_s(self, name: str) -> float | None:
-        """Return what a benchmark took, or the middle one of its function; None of unknown ones."""
-        if name in self.known_s:
-            return self.known_s[name]
-        function = name.partition("[")[0]
-        alike = [took_s for each, took_s in self.known_s.items() if each.startswith(f"{function}[")]
-        return median(alike) if alike else None
 
 
 def _duration(seconds: float) -> str:

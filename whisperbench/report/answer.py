@@ -15,12 +15,7 @@ from whisperbench.report.answer_rules import COMPARISON, RULES, Rule
 from whisperbench.report.case import Case, case_of
 from whisperbench.report.standing import Subject
 from whisperbench.results.records import Run
-from whisperbench.units import format_figure, format_seconds
-
-
-def _size(mib: float) -> str:
-    """Write MiB, or GiB from one on."""
-    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
+from whisperbench.units import format_figure, format_mib, format_seconds
 
 
 def _share(share: float) -> str:
@@ -40,7 +35,7 @@ def _count(count: float) -> str:
 
 
 WRITTEN: Mapping[str, Callable[[float], str]] = {
-    "size": _size,
+    "size": format_mib,
     "share": _share,
     "rate": _rate,
     "times": _times,

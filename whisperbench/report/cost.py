@@ -13,7 +13,7 @@ from whisperbench.report.rows import Row, by_place, rows_of
 from whisperbench.results.metric_row import STAGES, MetricRow, Stage
 from whisperbench.results.metrics import made_by
 from whisperbench.results.passes import CostResult
-from whisperbench.results.records import Run, name_of
+from whisperbench.results.records import Run, executions, name_of
 from whisperbench.units import format_figure
 
 _Row = Row[CostResult]
@@ -113,7 +113,7 @@ def _table(rows: list[_Row]) -> Table:
 def _times(row: _Row, where: str) -> float:
     """Return what a stage's figures are divided by."""
     if where == "a token":
-        return row.cell.tokens or 1
+        return executions(row.cell, "decode")
     return row.found.encoded_s if where == "a second" else 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from whisperbench.errors import ExitCode, one_line
 from whisperbench.judge.comparison import PASSES, Comparison
@@ -24,7 +24,7 @@ WORST: tuple[Judgement, ...] = (
 
 def in_a_line(found: Comparison) -> str:
     """Say what a comparison comes to, the worst figure included."""
-    failing = _worst_first(found)
+    failing = worst_first(found.failing)
     if failing:
         worst = failing[0]
         verdict = worst.verdict
@@ -65,7 +65,7 @@ def faults(found: Comparison) -> Iterator[tuple[str, str]]:
 
     Where nothing does, what was not decided is told.
     """
-    for each in _worst_first(found):
+    for each in worst_first(found.failing):
         verdict = each.verdict
         title = f"{verdict.verdict}: {verdict.metric}"
         yield shortened(one_line(title), _TITLE), one_line(f"{where(each)}: {verdict.sentence}")
@@ -76,8 +76,9 @@ def faults(found: Comparison) -> Iterator[tuple[str, str]]:
             yield "not decided", one_line(line)
 
 
-def _worst_first(found: Comparison) -> list[Judged]:
+def worst_first(judged: Iterable[Judged]) -> list[Judged]:
+    """Put what was judged in order: by verdict, and of one verdict the largest changes first."""
     return sorted(
-        found.failing,
+        judged,
         key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
     )

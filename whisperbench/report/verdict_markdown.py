@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from whisperbench.errors import ExitCode
 from whisperbench.judge.comparison import Comparison
 from whisperbench.report.inert import inert, shortened
-from whisperbench.report.pull_request import WORST, in_a_line, title
+from whisperbench.report.pull_request import in_a_line, title, worst_first
 from whisperbench.report.undecided import undecided_lines
 from whisperbench.report.verdicts import NEXT, rows_of, tally, told_alone
 from whisperbench.results.records import Judged, Judgement, Run
@@ -107,10 +107,7 @@ def folded(summary: str, lines: Sequence[str]) -> list[str]:
 
 def _body(found: Comparison, every_change: bool) -> str:
     """Write all but the verdict."""
-    judged = sorted(
-        found.judged if every_change else told_alone(found),
-        key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
-    )
+    judged = worst_first(found.judged if every_change else told_alone(found))
     missing = [each for each in judged if each.verdict.verdict in MISSING]
     still_open = [each for each in judged if each.verdict.verdict == "inconclusive"]
     changed = [each for each in judged if each.verdict.verdict not in (*MISSING, "inconclusive")]

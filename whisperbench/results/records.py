@@ -11,6 +11,7 @@ import msgspec
 
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import Kind
+from whisperbench.results.metric_row import Stage
 from whisperbench.results.passes import Found
 from whisperbench.results.scalars import Amount, Count, DeviceName, Figure, Line, Positive
 from whisperbench.units import counted
@@ -70,6 +71,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def place(self) -> Place:
         """What it has in common with the cells that stand in one table with it."""
         return self.model, self.clip, self.batch_size, self.attention
+
+
+def executions(cell: Cell, stage: Stage) -> int:
+    """Return how often a cost's stage is executed: decoding once for each token."""
+    return (cell.tokens or 1) if stage == "decode" else 1
 
 
 def unusual(batch_size: int, attention: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from whisperbench.errors import printable
-from whisperbench.judge.rules import BEYOND
+from whisperbench.judge.rules import signed
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
@@ -21,7 +21,7 @@ from whisperbench.report.charts.chart import (
     told_apart,
 )
 from whisperbench.report.charts.theme import colour
-from whisperbench.report.pull_request import WORST
+from whisperbench.report.pull_request import worst_first
 from whisperbench.report.verdicts import where
 from whisperbench.results.records import Judged, Judgement, name_of
 
@@ -67,9 +67,8 @@ def changes(name: str, judged: Sequence[Judged]) -> Chart | None:
 
 def in_order(judged: Sequence[Judged]) -> list[Judged]:
     """Return what is not just as it was, the worst first."""
-    return sorted(
-        (each for each in judged if each.verdict.verdict != "ok" or each.verdict.change),
-        key=lambda each: (WORST.index(each.verdict.verdict), -abs(each.verdict.change or 0.0)),
+    return worst_first(
+        each for each in judged if each.verdict.verdict != "ok" or each.verdict.change
     )
 
 
@@ -93,8 +92,7 @@ def _interval(each: Judged) -> str:
     if each.verdict.interval is None:
         return ""
     low, high = each.verdict.interval
-    most = f"{100 * high:+.1f} %" if high < BEYOND else "over +1000 %"
-    return f"{100 * low:+.1f} % to {most}"
+    return f"{signed(low)} to {signed(high)}"
 
 
 def _what(each: Judged) -> str:

@@ -23,7 +23,7 @@ from whisperbench.report.charts.families import OTHER, family_of
 from whisperbench.report.charts.theme import colour
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.passes import CostResult
-from whisperbench.results.records import Measurement
+from whisperbench.results.records import Measurement, executions
 from whisperbench.units import format_figure
 
 ROW = 30
@@ -82,7 +82,7 @@ def _times(row: Measurement, stage: Stage) -> dict[str, float]:
     """Return milliseconds by family; of decoding for each token."""
     summed: dict[str, float] = {}
     if isinstance(row.found, CostResult):
-        each = (row.cell.tokens or 1) if stage == "decode" else 1
+        each = executions(row.cell, stage)
         for part in row.found.parts:
             family = family_of(part)
             if family is not None and part.stage == stage and part.time_us > 0:

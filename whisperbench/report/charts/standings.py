@@ -8,16 +8,11 @@ from math import isnan
 from whisperbench.errors import printable
 from whisperbench.report.charts.chart import Table
 from whisperbench.report.standing import Standing, Subject, over
-from whisperbench.units import format_figure, format_seconds
+from whisperbench.units import format_figure, format_mib, format_seconds
 
 _Text = Callable[[Subject, Standing], str]
 
 _RATIO = "times the reference"
-
-
-def size(mib: float) -> str:
-    """Write MiB, or GiB from one on."""
-    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{format_figure(mib)} MiB"
 
 
 def title_of(subject: Subject) -> str:
@@ -75,9 +70,11 @@ _COLUMNS: dict[str, _Text] = {
     "spread": lambda _, each: _text(each.spread, lambda share: f"±{100 * share:.1f} %"),
     _RATIO: lambda subject, each: times_of(each, subject.of(subject.reference)),
     "RTFx": lambda _, each: _text(each.rtfx, format_figure),
-    "weights": lambda _, each: _text(each.weight_mib, size),
-    "peak memory": lambda _, each: "out of memory" if each.ran_out else _text(each.peak_mib, size),
-    "limit": lambda _, each: _text(each.limit_mib, size),
+    "weights": lambda _, each: _text(each.weight_mib, format_mib),
+    "peak memory": lambda _, each: (
+        "out of memory" if each.ran_out else _text(each.peak_mib, format_mib)
+    ),
+    "limit": lambda _, each: _text(each.limit_mib, format_mib),
     "WER": lambda _, each: _text(each.wer, lambda rate: f"{100 * rate:.2f} %"),
     "GPU busy": lambda _, each: _text(each.gpu_busy, lambda share: f"{100 * share:.0f} %"),
     "verdict": lambda _, each: _verdict(each),

@@ -20,11 +20,11 @@ from whisperbench.report.charts.chart import (
     titled,
 )
 from whisperbench.report.charts.labels import Box, placed
-from whisperbench.report.charts.standings import size, table_of, times_of
+from whisperbench.report.charts.standings import table_of, times_of
 from whisperbench.report.charts.theme import colour, colours_of, shapes_of
 from whisperbench.report.standing import Standing, Subject
 from whisperbench.results.records import Machine
-from whisperbench.units import format_seconds
+from whisperbench.units import format_mib, format_seconds
 
 HEIGHT = 330
 
@@ -111,7 +111,7 @@ def _values(
     spots = placed(pixels, labels, *_INNER, others=bars)
     for each, label, spot in zip(told, labels, spots, strict=True):
         held = _held(each, peaks)
-        said = f"{each.precision}: {format_seconds(each.latency_s)}, {size(held)}"
+        said = f"{each.precision}: {format_seconds(each.latency_s)}, {format_mib(held)}"
         low, high = (each.latency_s * (1 + sign * _or(each.spread)) for sign in (-1, 1))
         row: dict[str, str | float | None] = {
             "precision": each.precision,
@@ -121,10 +121,10 @@ def _values(
         yield {**row, "kind": "point", "hover": HOVER + said, "low": low, "high": high}
         yield {**row, "kind": "label", "label": label, **spot._asdict()}
         if peaks and not isnan(each.limit_mib):
-            most = f"{each.precision}: at most {size(each.limit_mib)} by its limit"
+            most = f"{each.precision}: at most {format_mib(each.limit_mib)} by its limit"
             yield {**row, "kind": "ceiling", "limit": each.limit_mib / unit, "hover": HOVER + most}
     if ground is not None:
-        said = f"the device has {size(ground)}"
+        said = f"the device has {format_mib(ground)}"
         yield {"kind": "device", "memory": ground / unit, "hover": HOVER + said, "said": said}
 
 
@@ -198,7 +198,8 @@ def _ground(longest: float, y: Specification) -> list[Specification]:
 
 def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:
     said = "; ".join(
-        f"{each.precision} takes {format_seconds(each.latency_s)} and {size(_held(each, peaks))}"
+        f"{each.precision} takes {format_seconds(each.latency_s)} and "
+        f"{format_mib(_held(each, peaks))}"
         for each in told
     )
     return printable(
@@ -222,6 +223,6 @@ def _notes(
     if peaks and any(not isnan(each.limit_mib) for each in told):
         yield "A bar above or below a point is its limit of benchmarks/suite.toml."
     if peaks and ground is None and machine.memory_mib:
-        yield f"The device's memory of {size(machine.memory_mib)} lies above the picture."
+        yield f"The device's memory of {format_mib(machine.memory_mib)} lies above the picture."
     if not peaks:
         yield "No peak of memory was measured, so that the weights stand for it."

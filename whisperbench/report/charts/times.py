@@ -23,7 +23,7 @@ from whisperbench.report.charts.chart import (
 from whisperbench.report.charts.theme import colour
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.passes import CostResult
-from whisperbench.results.records import Measurement, name_of
+from whisperbench.results.records import Measurement, executions, name_of
 from whisperbench.units import format_figure
 
 ROW = 30
@@ -102,16 +102,12 @@ def _specification(
     )
 
 
-def _per(row: Measurement, stage: Stage) -> int:
-    return (row.cell.tokens or 1) if stage == "decode" else 1
-
-
 def _parts(row: Measurement, stage: Stage) -> dict[str, float]:
     """Return the milliseconds of a stage, those that there are; of decoding for each token."""
     assert isinstance(row.found, CostResult)  # noqa: S101 - the caller has looked
     spent = row.found.times(stage)
     known = {"floor": spent.floor_ms, "GPU": spent.gpu_busy_ms, "wall": spent.wall_ms}
-    each = _per(row, stage)
+    each = executions(row.cell, stage)
     return {kind: ms / each for kind, ms in known.items() if ms is not None and ms > 0}
 
 

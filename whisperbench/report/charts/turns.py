@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from whisperbench.errors import printable
 from whisperbench.judge.pairs import Course
+from whisperbench.judge.rules import signed
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
@@ -113,7 +114,7 @@ def _values(course: Course, row: str) -> Iterator[Values]:
         }
     for look in course.looks:
         found = look.decision
-        bounds = f"between {found.low:+.1%} and {min(found.high, 99.0):+.1%}"
+        bounds = f"between {found.low:+.1%} and {signed(found.high)}"
         after = f"after {counted(look.pairs, 'pair')}: {found.growth:+.1%}, {bounds}"
         said = f"{row}: {after}: {found.outcome}"
         at = look.pairs + 0.25
@@ -193,7 +194,7 @@ def _table(order: Sequence[Course]) -> Table:
                 each.outcome,
                 str(len(each.growths)),
                 "" if last is None else f"{last.growth:+.1%}",
-                "" if last is None else f"{last.low:+.1%} to {min(last.high, 99.0):+.1%}",
+                "" if last is None else f"{last.low:+.1%} to {signed(last.high)}",
                 f"{each.tolerance:.1%}",
                 " ".join(f"{growth:+.1%}" for growth in each.growths),
             )
