@@ -142,7 +142,7 @@ def test_the_command_answers_for_what_the_suite_requires(
 
 def test_without_a_suite_the_default_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed `compare` without a checkout requires what a suite without [gate] does."""
-    monkeypatch.setattr("whisperbench.asked.checkout.has_checkout", lambda: False)
+    monkeypatch.setattr("whisperbench.asked.suite.has_checkout", lambda: False)
     done = compared(tmp_path, recorded(weighed(*STEADY)), recorded(weighed(*WILD)))
     assert done.exit_code == 0
     assert "there is no benchmarks/suite.toml here" in done.stdout
