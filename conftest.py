@@ -8,6 +8,7 @@ pytest_plugins = [
     "fixtures.fresh",
     "fixtures.limits",
     "fixtures.memory",
+    "fixtures.soak",
     "fixtures.startup",
     "fixtures.cost",
     "fixtures.quality",

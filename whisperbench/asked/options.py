@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.asked.suite import MAX_TOKENS, Attention
+from whisperbench.asked.suite import FEWEST_CALLS, MAX_TOKENS, Attention
 from whisperbench.errors import InputError, require_plain
 from whisperbench.text.languages import language_code
 
@@ -129,6 +129,13 @@ OPTIONS = (
         read=lambda text: whole_number("--rounds", text, 1),
     ),
     Option(
+        name="soak-calls",
+        metavar="N",
+        takes=f"calls of `test_soak`, from {FEWEST_CALLS} on",
+        field="soak_calls",
+        read=lambda text: whole_number("--soak-calls", text, FEWEST_CALLS),
+    ),
+    Option(
         name="language",
         metavar="CODE",
         takes="language of the clips, as in `de`, `de-DE` or `German`, for multilingual models",
@@ -141,8 +148,8 @@ OPTIONS = (
     ),
     Option(
         name="all",
-        takes="measure also what the default run leaves out: start-up, and what nano hears in bf16 "
-        "and nf4",
+        takes="measure also what the default run leaves out: start-up, the soak, and what nano "
+        "hears in bf16 and nf4",
     ),
     Option(
         name="device",

@@ -26,6 +26,9 @@ ATTENTION_CAPABILITY = {"flash_attention_2": (8, 0)}
 MAX_TOKENS = 444
 """448 decoder positions less Whisper's 4-token prompt (transformers refuses more)."""
 
+FEWEST_CALLS = 8
+"""Calls below which a soak has no slope to speak of."""
+
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 NonEmpty = msgspec.Meta(min_length=1)
 
@@ -73,6 +76,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     warmup_rounds: Annotated[int, msgspec.Meta(ge=0)]
     cost_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
     """Tokens that the cost pass decodes: each costs the same, and a profile holds all of them."""
+    soak_calls: Annotated[int, msgspec.Meta(ge=FEWEST_CALLS)] = 40
+    """Calls of the soak, all in one process."""
+    soak_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)] = 8
+    """Tokens that each of them decodes."""
     startup_rounds: PositiveInt
     """Fresh processes of the start-up benchmarks."""
     remeasurements: Annotated[int, msgspec.Meta(ge=0)]
@@ -92,7 +99,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"quality_on_request: {strange[0]} is not in quality_precisions")
 
 
-JUDGED: tuple[Pass, ...] = ("memory", "quality", "numerics")
+JUDGED: tuple[Pass, ...] = ("memory", "quality", "numerics", "soak")
 """The passes whose cells are held against limits."""
 
 LIMITED: Mapping[Pass, tuple[str, ...]] = {
@@ -143,7 +150,12 @@ class Limit(
     def __post_init__(self) -> None:
         """Refuse a limit that says nothing, says two things, or can never apply."""
         whose = f"limit on {self.metric}"
-        names = (*LIMITED["quality"], *LIMITED["numerics"], *LIMITED["memory"])
+        names = (
+            *LIMITED["quality"],
+            *LIMITED["numerics"],
+            *LIMITED["memory"],
+            *LIMITED["soak"],
+        )
         if self.metric not in names:
             raise ValueError(
                 f"the {whose}: no such metric can have a limit; choose one of {', '.join(names)}"

@@ -9,13 +9,14 @@ import msgspec
 from whisperbench.asked.suite import Limit
 from whisperbench.judge.limits import Figures, applying, figures_of, judge
 from whisperbench.results.metric_row import Pass
-from whisperbench.results.passes import MemoryResult, NumericsResult, QualityResult
+from whisperbench.results.passes import MemoryResult, NumericsResult, QualityResult, SoakResult
 from whisperbench.results.records import Measurement, Place, Run, Verdict
 
 _PASSES: dict[type, Pass] = {
     MemoryResult: "memory",
     QualityResult: "quality",
     NumericsResult: "numerics",
+    SoakResult: "soak",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from whisperbench.results.kinds import KINDS, Kind
 
-Pass = Literal["latency", "startup", "memory", "cost", "quality", "numerics"]
+Pass = Literal["latency", "startup", "memory", "cost", "quality", "numerics", "soak"]
 """A way of running a cell; each has a result type in results/passes.py."""
 
 Stage = Literal["encoder", "decode"]

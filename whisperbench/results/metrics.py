@@ -44,6 +44,7 @@ def _rows() -> Iterator[MetricRow]:
     for stage in STAGES:
         yield from _of_cost(stage)
     yield from _of_words()
+    yield from _of_soak()
 
 
 def _of_time() -> Iterator[MetricRow]:
@@ -222,6 +223,27 @@ def _quality(
         # Of languages other than English the normalizer is told.
         conditions=("normalizer",),
         sign=sign,
+    )
+
+
+def _of_soak() -> Iterator[MetricRow]:
+    for level, heading in (
+        ("malloc", "malloc"),
+        ("host", "host"),
+        ("allocated", "tensors"),
+        ("reserved", "torch"),
+        ("process", "process"),
+        ("device", "device"),
+    ):
+        yield MetricRow(
+            name=f"creep_{level}_kib_per_call",
+            unit="KiB/call",
+            kind="memory",
+            made_by=("soak",),
+            headings={"soak": heading},
+        )
+    yield MetricRow(
+        name="drift_ratio", unit="1", kind="wall", made_by=("soak",), headings={"soak": "drift"}
     )
 
 

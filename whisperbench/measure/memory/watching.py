@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from whisperbench.devices import usable
 from whisperbench.devices.host import named
 from whisperbench.errors import DeviceError, InvalidMeasurementError
+from whisperbench.measure.ended import how_it_ended
 from whisperbench.measure.fresh import start_process
 from whisperbench.measure.memory.observation import (
     Observation,
@@ -216,7 +217,7 @@ def _require_alive(what: str, process: BaseProcess, kills: int | None) -> None:
     """Refuse a cell whose process has ended; what else went wrong then comes of that."""
     process.join(END_TIMEOUT_S)
     if process.exitcode is not None:
-        raise InvalidMeasurementError(f"{what}: {_death(process.exitcode, kills)}")
+        raise InvalidMeasurementError(f"{what}: {how_it_ended(process.exitcode, kills)}")
 
 
 def _probe_died(what: str, probe: Probe) -> InvalidMeasurementError:
@@ -225,32 +226,6 @@ def _probe_died(what: str, probe: Probe) -> InvalidMeasurementError:
     return InvalidMeasurementError(
         f"{what}: the probe died after {len(trace.times_s)} polls: {cause}"
     )
-
-
-def _death(exit_code: int | None, kills_before: int | None) -> str:
-    """Say how a process ended that said nothing."""
-    if exit_code == 255:  # what multiprocessing says where the server that forks is gone
-        return "the cell's process, or the server that it was forked from, was killed"
-    if exit_code is None or exit_code >= 0:
-        return f"the cell's process ended with exit code {exit_code} and without a word"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:  # a real-time signal, most of which have no name
-        name = f"signal {-exit_code}"
-    if exit_code != -signal.SIGKILL:
-        return f"the cell's process was ended by {name}"
-    kills = usable.out_of_memory_kills()
-    if kills is None or kills_before is None:
-        return (
-            f"the cell's process was killed from outside by {name}; this system does not tell "
-            "whether for want of memory"
-        )
-    if kills > kills_before:
-        return (
-            f"the cell's process was killed by the system: {usable.memory_holder()} is out of "
-            "memory; free some, or take a smaller model"
-        )
-    return f"the cell's process was killed from outside by {name}; the host had memory left"
 
 
 def _require_idle(what: str, device: Device, idle_bytes: int | None) -> None:
