@@ -237,9 +237,7 @@ class NumericsResult(_Found, frozen=True, kw_only=True, tag="numerics"):
     """After which the hidden states differ most."""
 
 
-class Creep(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class Creep(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """How fast one figure of a soak grew, with the bounds of 99 in 100 such soaks."""
 
     metric: Line
