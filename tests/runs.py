@@ -9,10 +9,12 @@ import msgspec
 
 from whisperbench.results.figure import Metric
 from whisperbench.results.metric_row import STAGES
+from whisperbench.results.metrics import figures as make_figures
 from whisperbench.results.passes import (
     CostResult,
     LatencyResult,
     MemoryResult,
+    SoakResult,
     StageTimes,
     StartupResult,
 )
@@ -26,6 +28,7 @@ from whisperbench.results.records import (
     Verdict,
 )
 from whisperbench.results.schema import SCHEMA
+from whisperbench.results.soak_course import Creep, SoakCourse
 
 MACHINE = Machine(
     device_key="nvidia-h200-sm90-140gib",
@@ -138,6 +141,49 @@ def make_memory(
         verdicts=verdicts,
         found=MemoryResult(
             judged=judged, polls=3000, poll_interval_ms=1.0, longest_gap_ms=longest_gap_ms
+        ),
+    )
+
+
+def make_soak(
+    cell: Cell,
+    figures: Mapping[str, float],
+    *,
+    verdicts: tuple[Verdict, ...] = (),
+    calls: int = 40,
+    not_told: str | None = None,
+) -> Measurement:
+    """Make up what a soak of a cell found; each figure by the name that its column has."""
+    names = {
+        name: "drift_ratio" if name == "drift" else f"creep_{name}_kib_per_call" for name in figures
+    }
+    numbers = tuple(range(1, calls + 1))
+    held = {
+        name: tuple(100.0 + max(0, at - 4) * slope / 1024 for at in numbers)
+        for name, slope in figures.items()
+        if name != "drift"
+    }
+    course = {
+        "call": numbers,
+        "wall_ms": [250.0 for _ in numbers],
+        "cpu_ms": [200.0 for _ in numbers],
+        "held_mib": held,
+    }
+    return Measurement(
+        benchmark="soak",
+        cell=cell,
+        metrics=make_figures({names[name]: value for name, value in figures.items()}),
+        verdicts=verdicts,
+        found=SoakResult(
+            calls=calls,
+            left_out=calls // 4,
+            clock="CPU time" if cell.device == "cpu" else "wall time",
+            creeps=tuple(
+                Creep(metric=names[name], value=value, low=value - 0.5, high=value + 0.25)
+                for name, value in figures.items()
+            ),
+            course=msgspec.convert(course, SoakCourse),
+            not_told=not_told,
         ),
     )
 

@@ -15,6 +15,7 @@ from tests.runs import (
     make_measurement,
     make_memory,
     make_run,
+    make_soak,
 )
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import ClipScore, QualityResult
@@ -83,6 +84,27 @@ def held(precision: str, peak: float | None = None, limit: float | None = 4096.0
         {"weight_mib": weights, "peak_process_mib": most},
         verdicts=(judged,) if limit is not None else (),
     )
+
+
+def soaked(precision: str, slope: float = 0.5, drift: float = 1.02) -> Measurement:
+    """Make up a soak, with a limit of 16 KiB a call on its memory and of 1.5 times on its time."""
+    judged = (
+        ("creep_allocated_kib_per_call", slope, 16.0, "KiB/call"),
+        ("drift_ratio", drift, 1.5, "1"),
+    )
+    verdicts = tuple(
+        Verdict(
+            verdict="over-limit" if head > limit else "ok",
+            metric=metric,
+            unit=unit,
+            sentence=f"{metric} is {head} of at most {limit}",
+            head=head,
+            limit=limit,
+        )
+        for metric, head, limit, unit in judged
+    )
+    figures = {"host": 0.25, "allocated": slope, "drift": drift}
+    return make_soak(make_cell(precision, tokens=8), figures, verdicts=verdicts)
 
 
 def ran_out(precision: str) -> Measurement:
@@ -318,6 +340,21 @@ CASES: dict[str, Callable[[], Run]] = {
     "int8 failed altogether": lambda: make_run(
         timed("fp16"),
         manifest=asked(("transcribe", "fp16", "measured"), ("transcribe", "int8", "failed")),
+    ),
+    "int8 creeps": lambda: make_run(
+        timed("fp16"), timed("int8"), soaked("fp16"), soaked("int8", 64.25)
+    ),
+    "the reference creeps": lambda: make_run(
+        timed("fp16"), timed("int8"), soaked("fp16", 20.0), soaked("int8")
+    ),
+    "both creep and drift": lambda: make_run(
+        timed("fp16"), timed("int8"), soaked("fp16", 20.0), soaked("int8", 64.25, 2.5)
+    ),
+    "the reference drifts": lambda: make_run(
+        timed("fp16"), timed("int8"), soaked("fp16", drift=1.75), soaked("int8")
+    ),
+    "nothing creeps": lambda: make_run(
+        timed("fp16"), timed("int8"), soaked("fp16"), soaked("int8")
     ),
     "two models": two_models,
     "nothing": make_run,

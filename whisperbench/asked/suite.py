@@ -26,7 +26,7 @@ ATTENTION_CAPABILITY = {"flash_attention_2": (8, 0)}
 MAX_TOKENS = 444
 """448 decoder positions less Whisper's 4-token prompt (transformers refuses more)."""
 
-FEWEST_CALLS = 8
+FEWEST_CALLS = 20
 """Calls below which a soak has no slope to speak of."""
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]

@@ -214,6 +214,36 @@ RULES: tuple[Rule, ...] = (
         "In {this.precision} {this.wer:rate} of the words are wrong, and {base.wer:rate} in "
         "{base.precision}.",
     ),
+    Rule(
+        "creep",
+        always,
+        "Memory creeps: it grows by {this.creep_kib:figure} KiB with each call in "
+        "{this.precision}, and by {base.creep_kib:figure} KiB in {base.precision}.",
+    ),
+    Rule(
+        "creep",
+        always,
+        "Memory creeps in {this.precision}: it grows by {this.creep_kib:figure} KiB with each "
+        "call.",
+    ),
+    Rule(
+        "creep",
+        always,
+        "Memory creeps in {base.precision}: it grows by {base.creep_kib:figure} KiB with each "
+        "call.",
+    ),
+    Rule(
+        "drift",
+        always,
+        "A call of {this.precision} takes {this.drift:times} times as long at the end of a soak as "
+        "at its beginning.",
+    ),
+    Rule(
+        "drift",
+        always,
+        "A call of {base.precision} takes {base.drift:times} times as long at the end of a soak as "
+        "at its beginning.",
+    ),
     Rule("other words", always, "Of {this.words:count} words, {differing} wrong."),
     Rule(
         "advice",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from math import nan
 
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.results.records import ManifestEntry, Run, Verdict
@@ -58,6 +59,16 @@ def worst(verdicts: Iterable[Verdict], entries: Iterable[ManifestEntry]) -> str:
     outcomes = [entry.outcome for entry in entries]
     bad = next((name for name in _WORST_FIRST if name in (*found, *outcomes)), None)
     return bad.replace("-", " ") if bad else "ok" if "ok" in found else "none"
+
+
+def over_limit(verdicts: Iterable[Verdict], metrics: str) -> float:
+    """Return the highest figure over a limit, of metrics whose names begin so; NaN without."""
+    found = [
+        each.head
+        for each in verdicts
+        if each.verdict == "over-limit" and each.metric.startswith(metrics) and each.head
+    ]
+    return max(found, default=nan)
 
 
 @cache

@@ -10,11 +10,21 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from statistics import median, quantiles
 
-from whisperbench.report.asked_for import AskedFor, lost, worst
+from whisperbench.report.asked_for import AskedFor, lost, over_limit, worst
 from whisperbench.results.passes import CostResult, MemoryResult, NumericsResult, QualityResult
 from whisperbench.results.records import ManifestEntry, Measurement, Run, unusual
 
-_TIMED = ("transcribe", "memory", "cost", "front end", "encoder", "token", "load", "first call")
+_TIMED = (
+    "transcribe",
+    "memory",
+    "cost",
+    "front end",
+    "encoder",
+    "token",
+    "load",
+    "first call",
+    "soak",
+)
 """Benchmarks that are of one clip, and so have a place of their own."""
 
 
@@ -68,6 +78,10 @@ class Standing:
     """Whether it is over a limit on words."""
     verdict: str = "none"
     """The worst verdict of a limit or outcome of a benchmark; "none" where no limit applies."""
+    creep_kib: float = nan
+    """What memory grows by with each call of a soak, the most that is over a limit."""
+    drift: float = nan
+    """How many times as long a call takes at the end of a soak, where that is over a limit."""
     lost: int = 0
     """How many of its benchmarks were asked for and not measured."""
 
@@ -209,6 +223,8 @@ def _standing(
             each.verdict == "over-limit" and each.metric.startswith(("wer", "cer")) for each in told
         ),
         verdict=worst(told, entries),
+        creep_kib=over_limit(told, "creep_"),
+        drift=over_limit(told, "drift_"),
         lost=lost(entries),
     )
     return _with_words(_with_cost(found, rows), words)

@@ -23,6 +23,7 @@ from whisperbench.report.look import PLAIN, Look
 from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
+from whisperbench.report.soak import soak_section
 from whisperbench.report.standing import spread, subjects_of
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
@@ -73,7 +74,8 @@ def details(run: Run, look: Look = PLAIN) -> str:
     for place, rows in places.items():
         parts += ["", _table(place, rows, run.info.reference)]
     parts += (*_legend(run), *_heard(run), *_not_believed(run))
-    parts += (*quality_section(run), *memory_section(run), *cost_section(run))
+    parts += (*quality_section(run), *memory_section(run), *soak_section(run))
+    parts += cost_section(run)
     parts += _fates(run)
     return replace(look, width=max(WIDTH, look.width)).written(*parts)
 

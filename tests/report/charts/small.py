@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import msgspec
 
 from tests.pulls.artifacts import Left, Side
-from tests.runs import cost_of, make_cell, make_cost, make_measurement, make_memory, make_run
+from tests.runs import (
+    cost_of,
+    make_cell,
+    make_cost,
+    make_measurement,
+    make_memory,
+    make_run,
+    make_soak,
+)
 from whisperbench.judge.comparison import hold_against
 from whisperbench.judge.left import left_in
 from whisperbench.report.charts.all import Pictured
@@ -56,6 +64,8 @@ def make_small(
             )
         )
         rows.append(make_held(precision, peak, model=model, clip=clip))
+        slopes = {"malloc": 0.25, "host": 0.5, "allocated": 64.0, "reserved": 62.5, "drift": 1.05}
+        rows.append(make_soak(msgspec.structs.replace(cell, tokens=8), slopes))
         cost = make_cost(
             msgspec.structs.replace(cell, tokens=4), {"kernels": 400 * slower}, gpu_ms=4.0
         )

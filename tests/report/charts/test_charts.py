@@ -20,7 +20,7 @@ from whisperbench.report.charts.rounds import MOST_TICKS
 from whisperbench.report.charts.theme import COLOURS, PRECISIONS, colours_of
 from whisperbench.results.passes import MemoryCourse, MemoryResult, Part
 
-NAMES = ("time-memory", "changes", "rounds", "memory", "kernels", "times", "pairs")
+NAMES = ("time-memory", "changes", "rounds", "memory", "soak", "kernels", "times", "pairs")
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def ids(html: str) -> list[str]:
 def test_sections_stand_in_the_order_that_readers_need(html: str) -> None:
     """Cost first, then what changed, then how it was measured; the environment is last."""
     assert ids(html) == [
-        *("missing", "cost", "changes", "rounds", "memory", "kernels", "times", "pairs"),
+        *("missing", "cost", "changes", "rounds", "memory", "soak", "kernels", "times", "pairs"),
         "environment",
     ]
 
@@ -140,7 +140,7 @@ def test_the_headline_of_a_whole_run() -> None:
     """A run that measured all and passed no limit says so."""
     page = page_of(Pictured(run=make_small()), {})
     assert page.status == "good"
-    assert page.headline == "All 6 benchmarks ran. No limit is exceeded."
+    assert page.headline == "All 8 benchmarks ran. No limit is exceeded."
 
 
 def test_what_failed_is_the_first_thing() -> None:

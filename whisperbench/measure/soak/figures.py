@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from whisperbench.measure.soak.creep import Trend, counted_from, creep_kib, drift
 from whisperbench.measure.soak.soaked import Called
 from whisperbench.results.metrics import METRICS
-from whisperbench.results.passes import (
-    MOST_CALLS,
-    Creep,
-    DeviceConditions,
-    SoakCourse,
-    SoakLevel,
-    SoakResult,
-)
+from whisperbench.results.passes import DeviceConditions, SoakResult
+from whisperbench.results.soak_course import MOST_CALLS, Creep, SoakCourse, SoakLevel
 from whisperbench.units import mib
 
 DRIFT = "drift_ratio"

@@ -13,11 +13,12 @@ from whisperbench.report.charts.chart import Chart
 from whisperbench.report.charts.kernels import kernels
 from whisperbench.report.charts.memory_course import memory_course
 from whisperbench.report.charts.rounds import Process, rounds
+from whisperbench.report.charts.soak import soak_course
 from whisperbench.report.charts.time_memory import time_memory
 from whisperbench.report.charts.times import times
 from whisperbench.report.charts.turns import turns
 from whisperbench.report.standing import Subject, subjects_of
-from whisperbench.results.passes import CostResult, MemoryResult
+from whisperbench.results.passes import CostResult, MemoryResult, SoakResult
 from whisperbench.results.records import Measurement, Place, Run, unusual
 
 FEW = 4
@@ -59,6 +60,8 @@ def _charts(about: Pictured) -> Iterator[Chart | None]:
     yield rounds("rounds", about.processes or _processes(about))
     for at, (place, rows) in enumerate(_by_place(run, MemoryResult, most)):
         yield memory_course(f"memory{_numbered(at)}", place, rows)
+    for at, (place, rows) in enumerate(_by_place(run, SoakResult, most)):
+        yield soak_course(f"soak{_numbered(at)}", place, rows)
     for at, (place, rows) in enumerate(_by_place(run, CostResult, most)):
         yield kernels(f"kernels{_numbered(at)}", place, rows)
         yield times(f"times{_numbered(at)}", place, rows)

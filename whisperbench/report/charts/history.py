@@ -52,7 +52,11 @@ def _chart(history: History, name: str, title: str, kinds: Sequence[Kind]) -> Ch
     known = [
         series
         for series in history.series
-        if series.kind in kinds and len(series.points) > 1 and series.points[0].figure
+        if series.kind in kinds
+        and len(series.points) > 1
+        and series.points[0].figure
+        # A slope is about 0, and no share of it says anything.
+        and "creep" not in series.metric
     ]
     if not known:
         return None

@@ -21,6 +21,7 @@ from whisperbench.report.verdicts import NEXT, tally
 _ILLUSTRATED = (
     ("rounds", "Every round of every process"),
     ("memory", "Memory over time"),
+    ("soak", "Memory over many calls"),
     ("kernels", "What the GPU's time goes into"),
     ("times", "Floor, GPU and wall"),
     ("pairs", "Pairs in turns"),
