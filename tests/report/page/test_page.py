@@ -205,7 +205,7 @@ def test_a_comparison_is_judged_by_its_verdicts() -> None:
     run = make_small()
     alike = page_of(Pictured(run=run, base=run, compared=hold_against(run, run, None)), {})
     assert alike.status == "good"
-    assert "; wall time of 6 figures is not decided" in alike.headline
+    assert "; wall time of 8 figures is not decided" in alike.headline
     nothing = make_run()
     empty = Pictured(run=nothing, base=nothing, compared=hold_against(nothing, nothing, None))
     assert page_of(empty, {}).status == "bad"

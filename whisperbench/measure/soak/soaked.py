@@ -77,7 +77,10 @@ def run_soak(connection: Connection[Any, Any], request: CellRequest, calls: int)
     except EOFError:
         return  # nobody watches any more
     except WhisperbenchError as error:
-        memory = isinstance(error, OutOfMemoryError)
+        # On the device it is a result; on the host of a GPU it is a fault like others.
+        memory = (
+            isinstance(error, OutOfMemoryError) and error.on_host == request.accelerator.on_host
+        )
         last = Broken(message=one_line(error), calls=told[0], out_of_memory=memory)
     except Exception as error:  # noqa: BLE001 - whatever it is, the watcher is told
         said = f"{type(error).__name__}: {one_line(error)}"

@@ -140,8 +140,10 @@ def measure_soak(
         process.join()
         connection.close()
     if isinstance(last, Broken):
-        kind = OutOfMemoryError if last.out_of_memory else InvalidMeasurementError
-        raise kind(f"{what}: after {last.calls} of {calls} calls: {last.message}")
+        message = f"{what}: after {last.calls} of {calls} calls: {last.message}"
+        if last.out_of_memory:
+            raise OutOfMemoryError(message, on_host=on_host)
+        raise InvalidMeasurementError(message)
     readings = watched.readings
     if len(readings) != calls:
         raise InvalidMeasurementError(
