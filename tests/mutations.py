@@ -22,6 +22,7 @@ from tests.runs import (
     make_memory,
     make_run,
     make_run_file,
+    make_soak,
 )
 from whisperbench.errors import InputError
 from whisperbench.judge.compare import Gate
@@ -138,6 +139,7 @@ def make_file() -> Tree:
         not_counted="kernels: no CUPTI",
         copies_of_no_bytes=2,
     )
+    soak = make_soak(cpu, {"host": 0.5, "drift": 1.02}, calls=20, not_told="malloc is silent.")
     run = make_run(
         msgspec.structs.replace(heard, found=timed),
         msgspec.structs.replace(memory, found=watched),
@@ -147,6 +149,7 @@ def make_file() -> Tree:
         msgspec.structs.replace(
             heard, benchmark="numerics", found=NumericsResult(worst_layer="decoder 3")
         ),
+        soak,
         manifest=(
             ManifestEntry(benchmark="test_a[x]", cell="x", outcome="measured"),
             ManifestEntry(benchmark="test_b[x]", cell="x", outcome="skipped", reason="no GPU"),

@@ -229,7 +229,7 @@ def test_models_of_one_name_are_refused(suite: Suite, tmp_path: Path) -> None:
         ('quality_precisions = ["fp32", "bf16"', 'quality_precisions = ["fp32", "bf17"'),
         ("schema = 1", "schema = "),
         ('quality_on_request = ["bf16"', 'quality_on_request = ["int8-t0"'),
-        ('on_request = ["test_startup.py"]', 'on_request = ["../test_startup.py"]'),
+        ('on_request = ["test_startup.py"', 'on_request = ["../test_startup.py"'),
         ("known_within = 0.05", "known_within = 0"),
         ("fewest_rounds = 3", "fewest_rounds = 0"),
     ],

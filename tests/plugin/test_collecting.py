@@ -61,8 +61,8 @@ def test_what_is_asked_first_is_answered_first() -> None:
     files = [line.partition("::")[0].removeprefix("benchmarks/") for line in tests]
     first = files[: files.index("test_cost.py")]
     assert first == [*["test_memory.py"] * 2, *["test_transcribe.py"] * 2]
-    assert files[-4:] == ["test_startup.py"] * 4
-    rest = tests[len(first) : -4]
+    assert sorted(files[-6:]) == [*["test_soak.py"] * 2, *["test_startup.py"] * 4]
+    rest = tests[len(first) : -6]
     checkpoints = [key for key, _ in groupby("-".join(id_of(line)[:2]) for line in rest)]
     assert checkpoints == [
         *("dummy:tiny-fp32", "dummy:tiny-int8"),
@@ -81,14 +81,18 @@ def collected(*arguments: str) -> set[str]:
 
 
 def test_the_default_leaves_out_what_one_option_brings_back() -> None:
-    """Start-up, and nano in bf16 and nf4: --all, -k and --precision measure them."""
+    """Start-up, the soak, nano in bf16 and nf4: --all, -k and --precision measure them."""
     default, everything = collected(), collected("--all")
     left_out = everything - default
     assert default < everything
     assert {line.partition("[")[0].partition("::")[2] for line in left_out} == {
-        *("test_load", "test_first_call", "test_quality", "test_numerics")
+        *("test_load", "test_first_call", "test_soak", "test_quality", "test_numerics")
     }
-    assert all("test_startup" in line or id_of(line)[1] in ("bf16", "nf4") for line in left_out)
+    fresh = ("test_startup", "test_soak")
+    assert all(
+        any(name in line for name in fresh) or id_of(line)[1] in ("bf16", "nf4")
+        for line in left_out
+    )
     assert collected("-k", "test_load") == {line for line in left_out if "test_load" in line}
     named = collected("--model", "nano", "--precision", "fp32,bf16")
     assert any("test_quality[nano-bf16" in line for line in named)
@@ -122,7 +126,7 @@ def test_what_is_heard_is_not_timed() -> None:
     asked = {(id_of(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}
     assert {test for model, test in asked if model == "nano"} == {"test_quality", "test_numerics"}
     timed = {test for model, test in asked if model == "dummy:tiny"}
-    assert len(timed) == 9
+    assert len(timed) == 10
     assert "test_quality" not in timed
 
 
