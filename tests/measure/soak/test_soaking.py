@@ -205,6 +205,8 @@ def test_of_many_calls_some_are_kept() -> None:
     assert len(course.call) == 150 <= MOST_CALLS
     assert {b - a for a, b in zip(course.call, course.call[1:], strict=False)} == {3}
     assert course.call[-1] == 450
+    assert soak.values["creep_allocated_kib_per_call"] == 64.0
+    assert soak.found.left_out == 113  # of 150 readings the first 37
     assert msgspec.json.decode(msgspec.json.encode(soak.found), type=SoakResult) == soak.found
     broken = msgspec.to_builtins(soak.found)
     broken["course"]["wall_ms"] = broken["course"]["wall_ms"][1:]

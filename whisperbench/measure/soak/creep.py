@@ -67,19 +67,22 @@ def trend(values: Sequence[float], cut: int = 0) -> Trend:
     return Trend(slope=float(np.median(found)), low=float(found[low]), high=float(found[high]))
 
 
-def creep_kib(held_mib: Sequence[float]) -> Trend:
-    """Return what memory grows by, in KiB a call, without the calls that are left out.
+def creep_kib(held_mib: Sequence[float], every: int = 1) -> Trend:
+    """Return what memory grows by, in KiB a call, without the readings that are left out.
 
     One step is no creep, whenever it comes: an allocator fetches a block once, as torch does of
     20 MiB. In the middle of a series it would move the median of all slopes. So the series is cut
     where that leaves the smallest slope: a leak has its slope on either side of any cut.
+
+    Args:
+        held_mib: read after one call of so many,
+        every: as this.
     """
     counted = held_mib[counted_from(len(held_mib)) :]
     cuts = [0, *range(FEWEST_POINTS, len(counted) - FEWEST_POINTS + 1)]
     found = min((trend(counted, cut) for cut in cuts), key=lambda each: abs(each.slope))
-    return Trend(
-        slope=found.slope * KIB_IN_MIB, low=found.low * KIB_IN_MIB, high=found.high * KIB_IN_MIB
-    )
+    unit = KIB_IN_MIB / every
+    return Trend(slope=found.slope * unit, low=found.low * unit, high=found.high * unit)
 
 
 def drift(times_s: Sequence[float]) -> Trend:

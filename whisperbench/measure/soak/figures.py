@@ -13,6 +13,7 @@ from whisperbench.results.soak_course import MOST_CALLS, Creep, SoakCourse, Soak
 from whisperbench.units import mib
 
 DRIFT = "drift_ratio"
+HOST = "creep_host_kib_per_call"
 
 WIDEST_KIB = 16.0
 """A slope of the process's memory whose bounds lie further than this from it tells nothing: what
@@ -30,72 +31,64 @@ class Reading:
     """The device's level over its idle level; None on a CPU."""
 
 
-def values_of(readings: Sequence[Reading], *, on_host: bool) -> dict[str, float]:
-    """Return a soak's figures by the names of their metrics."""
-    return {each.metric: each.value for each in _creeps(readings, on_host=on_host)}
-
-
 def result_of(
     readings: Sequence[Reading], *, on_host: bool, malloc_counts: bool, conditions: DeviceConditions
 ) -> SoakResult:
-    """Say how the figures came about."""
+    """Return a soak's figures, and say how they came about.
+
+    Slopes are taken of the calls that are kept, so that whoever has the file can take them again.
+
+    Args:
+        readings: after each call, in their order.
+        on_host: whether the device is the host itself.
+        malloc_counts: whether malloc counts on the host.
+        conditions: what the device ran at.
+    """
+    every = -(-len(readings) // MOST_CALLS)
+    kept = range((len(readings) - 1) % every, len(readings), every)
+    found = [readings[at] for at in kept]
+    series = dict(_series(found))
+    creeps: dict[str, Creep] = {}
+    for level, held in series.items():
+        metric = f"creep_{level}_kib_per_call"
+        if metric in METRICS:
+            creeps[metric] = _creep(metric, creep_kib(held, every))
     not_told = []
     if not malloc_counts:
         not_told.append(
             "malloc does not count here what it has given out, so that the resident set holds what "
             "malloc keeps free."
         )
-    if _host(readings) is None:
+    host = creeps[HOST]
+    if max(host.high - host.value, host.value - host.low) > WIDEST_KIB:
+        del creeps[HOST]
         not_told.append(
             f"The memory of the process moved too much for a slope within {WIDEST_KIB:g} KiB a "
             "call: raise --soak-calls."
         )
+    # Other processes on a host stretch wall time, and a soak has nothing to tell them from itself.
+    times_s = [each.called.cpu_s if on_host else each.called.wall_s for each in found]
+    creeps[DRIFT] = _creep(DRIFT, drift(times_s))
     return SoakResult(
         conditions=conditions,
         calls=len(readings),
-        left_out=counted_from(len(readings)),
+        left_out=kept[counted_from(len(found))],
         clock="CPU time" if on_host else "wall time",
-        creeps=tuple(_creeps(readings, on_host=on_host)),
-        course=course_of(readings),
+        creeps=tuple(creeps.values()),
+        course=SoakCourse(
+            call=tuple(at + 1 for at in kept),
+            wall_ms=tuple(round(1e3 * each.called.wall_s, 3) for each in found),
+            cpu_ms=tuple(round(1e3 * each.called.cpu_s, 3) for each in found),
+            held_mib={
+                level: tuple(round(each, 4) for each in held) for level, held in series.items()
+            },
+        ),
         not_told=" ".join(not_told) or None,
     )
 
 
-def course_of(readings: Sequence[Reading]) -> SoakCourse:
-    """Keep at most `MOST_CALLS` readings, evenly chosen, the last of them included."""
-    step = -(-len(readings) // MOST_CALLS)
-    last = len(readings) - 1
-    kept = [at for at in range(len(readings)) if (last - at) % step == 0]
-    return SoakCourse(
-        call=tuple(at + 1 for at in kept),
-        wall_ms=tuple(round(1e3 * readings[at].called.wall_s, 3) for at in kept),
-        cpu_ms=tuple(round(1e3 * readings[at].called.cpu_s, 3) for at in kept),
-        held_mib={
-            level: tuple(round(held[at], 4) for at in kept) for level, held in _series(readings)
-        },
-    )
-
-
-def _creeps(readings: Sequence[Reading], *, on_host: bool) -> Iterator[Creep]:
-    for level, held in _series(readings):
-        metric = f"creep_{level}_kib_per_call"
-        found = _host(readings) if level == "host" else creep_kib(held)
-        if found is not None and metric in METRICS:
-            yield _creep(metric, found)
-    # Other processes on a host stretch wall time, and a soak has nothing to tell them from itself.
-    times_s = [each.called.cpu_s if on_host else each.called.wall_s for each in readings]
-    yield _creep(DRIFT, drift(times_s))
-
-
 def _creep(metric: str, found: Trend) -> Creep:
     return Creep(metric=metric, value=found.slope, low=found.low, high=found.high)
-
-
-def _host(readings: Sequence[Reading]) -> Trend | None:
-    """Return the slope of the process's memory on the host; None where it is too vague."""
-    found = creep_kib([mib(each.called.host.in_use) for each in readings])
-    vague = max(found.high - found.slope, found.slope - found.low) > WIDEST_KIB
-    return None if vague else found
 
 
 def _series(readings: Sequence[Reading]) -> Iterator[tuple[SoakLevel, list[float]]]:

@@ -20,7 +20,7 @@ from whisperbench.devices.host import named
 from whisperbench.errors import InvalidMeasurementError, OutOfMemoryError
 from whisperbench.measure.ended import how_it_ended
 from whisperbench.measure.fresh import start_process
-from whisperbench.measure.soak.figures import Reading, result_of, values_of
+from whisperbench.measure.soak.figures import Reading, result_of
 from whisperbench.measure.soak.soaked import Broken, Called, Message, Through, run_soak
 from whisperbench.measure.telemetry import Telemetry
 
@@ -149,14 +149,15 @@ def measure_soak(
         raise InvalidMeasurementError(
             f"{what}: the cell says that it is through, after {len(readings)} of {calls} calls"
         )
+    found = result_of(
+        readings,
+        on_host=on_host,
+        malloc_counts=last.malloc_counts,
+        conditions=watched.telemetry.conditions(),
+    )
     return Soak(
-        values=values_of(readings, on_host=on_host),
-        found=result_of(
-            readings,
-            on_host=on_host,
-            malloc_counts=last.malloc_counts,
-            conditions=watched.telemetry.conditions(),
-        ),
+        values={each.metric: each.value for each in found.creeps},
+        found=found,
         seconds=time.monotonic() - started_s,
     )
 
