@@ -390,7 +390,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "more pairs than were measured": Situation(
         state="error",
-        said="pair 3 is there, and 2 pairs were measured",
+        said="pair 3 is there, and 2 were measured",
         left=Left(compared={"pairs": 2}),
     ),
     "a pair under another power limit": Situation(
