@@ -1,4 +1,4 @@
-"""Commands that make something of results for others: advise and badge."""
+"""Commands that make something of results for others: contenders, advise and badge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,35 @@ import typer
 
 from whisperbench.cli.program import Command, app, with_formats
 from whisperbench.errors import ExitCode, InputError, printable
+
+
+def _contender_formats() -> Iterable[str]:
+    from whisperbench.report.contenders_text import FORMATS
+
+    return FORMATS
+
+
+@app.command(cls=with_formats(_contender_formats))
+def contenders(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN.json...",
+            help="Files of runs of one device. Passes and precisions may be in several files.",
+        ),
+    ],
+    written: Annotated[str, typer.Option("--format", help="The format of the table.")] = "text",
+) -> None:
+    """Hold precisions and runtimes against each other: which are beaten in time, memory and words.
+
+    docs/contenders.md has the rule.
+    """
+    from whisperbench.report.contenders_text import FORMATS, contenders_of
+    from whisperbench.results.run_file import read_run
+
+    typer.echo(
+        FORMATS[written](contenders_of([(printable(path), read_run(path)) for path in runs]))
+    )
 
 
 def _formats() -> Iterable[str]:

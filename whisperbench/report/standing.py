@@ -11,7 +11,13 @@ from math import isnan, nan
 from statistics import median, quantiles
 
 from whisperbench.report.asked_for import AskedFor, lost, worst
-from whisperbench.results.passes import CostResult, MemoryResult, NumericsResult, QualityResult
+from whisperbench.results.passes import (
+    ClipScore,
+    CostResult,
+    MemoryResult,
+    NumericsResult,
+    QualityResult,
+)
 from whisperbench.results.records import ManifestEntry, Measurement, Run, unusual
 
 _TIMED = ("transcribe", "memory", "cost", "front end", "encoder", "token", "load", "first call")
@@ -62,6 +68,8 @@ class Standing:
     clips: float = nan
     texts: tuple[str, ...] = ()
     """What was heard of each clip."""
+    scores: tuple[ClipScore, ...] = ()
+    """How each clip was heard."""
     wer_growth: tuple[float, float] = (nan, nan)
     """Bounds of the error rate over the reference's."""
     over_words: bool = False
@@ -244,6 +252,7 @@ def _with_words(found: Standing, rows: Iterable[Measurement]) -> Standing:
                 words=float(score.words) or nan,
                 clips=float(len(row.found.clips)) or nan,
                 texts=row.found.transcripts,
+                scores=row.found.clips,
                 wer_growth=row.found.over_reference or (nan, nan),
             )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import median
@@ -18,12 +18,13 @@ from rich.text import Text
 
 from whisperbench.errors import printable
 from whisperbench.report.answer import paragraphs, title
+from whisperbench.report.contenders import QUESTION, instead, title_of
 from whisperbench.report.cost import cost_section
 from whisperbench.report.look import PLAIN, Look
 from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
-from whisperbench.report.standing import spread, subjects_of
+from whisperbench.report.standing import Subject, spread, subjects_of
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
@@ -50,9 +51,21 @@ def summarise(run: Run, look: Look = PLAIN) -> str:
         for name, text in answers:
             parts += ["", *_wrapped(f"{printable(name)}: {text}", min(look.width, 100))]
         parts += ["", *overview(subjects, run.machine, look)]
+        parts += _contenders(subjects, run.machine, look)
         parts += ["", Text("Details", style="bold")]
     head = look.written(*parts)
     return f"{head}\n\n{details(run, look)}" if head else details(run, look)
+
+
+def _contenders(subjects: Sequence[Subject], machine: Machine, look: Look) -> list[RenderableType]:
+    """Answer what to take in place of 8-bit, where there is a choice."""
+    found = list(instead(subjects, machine))
+    if not found:
+        return []
+    lines: list[RenderableType] = ["", Text(QUESTION, style="bold")]
+    for subject, told in found:
+        lines += ["", *_wrapped(f"{title_of(subject)}: {' '.join(told)}", min(look.width, 100))]
+    return lines
 
 
 def _wrapped(text: str, width: int) -> list[str]:
