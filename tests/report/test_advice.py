@@ -537,3 +537,71 @@ def test_what_takes_more_of_everything_is_not_offered() -> None:
     found = one(make_h200(), Wanted(vram_mib=3000.0, max_latency_ratio=9.0))
     assert order(found)[:2] == [("yes", "nf4", 1), ("yes", "int8", 1)]
     assert "in place of" not in " ".join(found.sentences)
+
+
+def make_words(precision: str, *wrong: int) -> Measurement:
+    """Make up what a precision hears of four clips of 50 words each."""
+    clips = tuple(
+        ClipScore(
+            name=f"clip {place}",
+            words=50,
+            word_edits=edits,
+            characters=250,
+            character_edits=edits,
+            tokens=60,
+            signs=(),
+        )
+        for place, edits in enumerate(wrong)
+    )
+    share = sum(wrong) / 200
+    values = {"wer": share, "wer_over_reference": share}
+    return Measurement(
+        benchmark="quality",
+        cell=make_cell(precision, model=MODEL, clip="clips", tokens=None),
+        metrics=tuple(
+            Metric(name=name, unit="1", kind="quality", better="lower", value=value)
+            for name, value in values.items()
+        ),
+        found=QualityResult(clips=clips, transcripts=(), over_reference=(share, share)),
+    )
+
+
+def test_what_is_beaten_is_not_recommended() -> None:
+    """As quick and a little smaller, but surely worse in words: the other one is taken, and why."""
+    run = make_run(
+        make_timed("fp16", 1.0),
+        make_timed("bf16", 1.0),
+        make_held("fp16", 3000, 3100, 4000),
+        make_held("bf16", 2980, 3080, 3980),
+        make_words("fp16", 0, 0, 0, 0),
+        make_words("bf16", 5, 4, 6, 5),
+        machine=make_h200().machine,
+    )
+    found = one(run)
+    assert [precision for _, precision, _ in order(found)] == ["fp16", "bf16"]
+    assert found.rows[1].reasons == ("fp16 beats it in words",)
+    assert "fp16 beats bf16: it is as good in time" in " ".join(found.sentences)
+
+
+def test_what_is_beaten_by_what_will_not_do_may_be_taken() -> None:
+    """A winner that misses a condition does not stand in the way of the one that it beats."""
+    run = make_run(
+        make_timed("fp16", 1.0),
+        make_timed("nf4", 0.5),
+        make_held("fp16", 3000, 3100, 4000),
+        make_held("nf4", 1200, 1300, 2000),
+        make_words("fp16", 0, 0, 0, 0),
+        make_words("nf4", 1, 0, 0, 0),
+        machine=make_h200().machine,
+    )
+    assert order(one(run))[0][1] == "nf4"
+    assert one(run).rows[1].beaten_by == "nf4"
+    strict = one(run, Wanted(max_wer_increase=0.0))
+    assert [precision for _, precision, _ in order(strict)] != ["nf4", "fp16"]
+    assert strict.rows[0].beaten_by is None
+
+
+def test_on_another_card_nothing_is_beaten() -> None:
+    """Times do not carry over, and so neither does who beats whom."""
+    rows = one(make_h200(), Wanted(card=T4)).rows
+    assert [row.beaten_by for row in rows] == [None] * len(rows)

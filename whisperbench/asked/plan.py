@@ -11,6 +11,7 @@ import msgspec
 
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
+from whisperbench.asked.durations import Speech, read_durations
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.options import OPTIONS, listed, only
 from whisperbench.asked.precisions import Precision, precision_named
@@ -59,6 +60,8 @@ class Plan:
     """Ids of those that the default run leaves out."""
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
+    speech: Mapping[str, Speech]
+    """Of several durations, by name: what a benchmark is given that asks for it."""
     heard: tuple[Clip, ...]
     """Those that the quality pass hears; each with its text and language."""
     heard_name: str
@@ -196,9 +199,28 @@ def make_plan(
             if key_id not in timed and key.precision.name in profile.quality_on_request
         ),
         clips={clip.name: clip for clip in clips},
+        speech=_speech(profile, clips),
         heard=tuple(heard),
         heard_name=heard_name,
     )
+
+
+def _speech(profile: Profile, clips: Sequence[Clip]) -> dict[str, Speech]:
+    """Find the profile's durations.
+
+    Raises:
+        InputError: there is no such row, or a clip has the name of one.
+    """
+    known = read_durations(CLIPS_FOLDER)
+    for name in profile.durations:
+        if name not in known:
+            raise InputError(
+                f"suite.toml: durations: no speech is called {name}; choose from {', '.join(known)}"
+            )
+    for clip in clips:
+        if clip.name in profile.durations:
+            raise InputError(f"--clip: {clip.name} is what the suite calls a speech; rename it")
+    return {name: known[name] for name in profile.durations}
 
 
 def in_turns(plan: Plan) -> Plan:

@@ -12,6 +12,7 @@ import pytest
 
 from whisperbench.plugin.needs import (
     BOTH_LENGTHS,
+    DURATIONS,
     EARLY_ANSWER,
     FRESH_PROCESS,
     IDLE_DEVICE,
@@ -78,7 +79,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         metafunc.parametrize(checkpoint, asked or [UNASKED], indirect=True, scope="session")
     if "audio" in names:
-        metafunc.parametrize("audio", list(plan.clips), indirect=True, scope="session")
+        clips = plan.speech if DURATIONS in needs else plan.clips
+        metafunc.parametrize("audio", list(clips), indirect=True, scope="session")
     if "batch_size" in names:
         sizes = plan.profile.batch_sizes
         metafunc.parametrize("batch_size", sizes, ids=[f"b{size}" for size in sizes])

@@ -48,6 +48,8 @@ class Prepared:
     device_key: str
     audio: dict[str, Audio]
     """By clip name."""
+    speech: dict[str, Audio]
+    """Of several durations, by name, where a benchmark asks for it."""
     data: DataSet | None
     """The clips that are heard for their words, where that is asked for and any has a text."""
     checkpoints: dict[str, Checkpoint]

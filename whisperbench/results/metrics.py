@@ -69,6 +69,13 @@ def _of_time() -> Iterator[MetricRow]:
         made_by=("latency",),
         headings={"latency": "J/s"},
     )
+    yield MetricRow(
+        name="window_share",
+        unit="1",
+        kind="wall",
+        made_by=("latency",),
+        derived=True,
+    )
     yield MetricRow(name="overhead_ratio", unit="1", kind="wall", made_by=("latency",))
 
 
