@@ -20,6 +20,7 @@ from whisperbench.errors import printable
 from whisperbench.report.answer import paragraphs, title
 from whisperbench.report.contenders import QUESTION, instead, title_of
 from whisperbench.report.cost import cost_section
+from whisperbench.report.durations import BENCHMARK, duration_section
 from whisperbench.report.look import PLAIN, Look
 from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
@@ -81,11 +82,12 @@ def details(run: Run, look: Look = PLAIN) -> str:
     parts: list[RenderableType] = [*_head(run.machine)]
     parts += (f"note: {remark}" for remark in run.info.remarks)
     places: dict[Place, list[Measurement]] = {}
-    for row in _ordered(row for row in run.measurements if isinstance(row.found, _TIMED)):
+    for row in _ordered(row for row in run.measurements if _has_a_row(row)):
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         parts += ["", _table(place, rows, run.info.reference)]
     parts += (*_legend(run), *_heard(run), *_not_believed(run))
+    parts += duration_section(run)
     parts += (*quality_section(run), *memory_section(run), *cost_section(run))
     parts += _fates(run)
     return replace(look, width=max(WIDTH, look.width)).written(*parts)
@@ -94,6 +96,11 @@ def details(run: Run, look: Look = PLAIN) -> str:
 def p50(samples: tuple[float, ...]) -> float | None:
     """Return the median, or None of nothing."""
     return median(samples) if samples else None
+
+
+def _has_a_row(row: Measurement) -> bool:
+    """Whether a measurement stands in the first tables."""
+    return isinstance(row.found, _TIMED) and row.benchmark != BENCHMARK
 
 
 def _head(machine: Machine) -> list[str]:
@@ -205,17 +212,18 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
-    if not any(isinstance(row.found, _TIMED) for row in run.measurements):
+    rows = [row for row in run.measurements if _has_a_row(row)]
+    if not rows:
         return []
     lines = [
         "p50 is the median of one process's rounds; spread is half their interquartile range.",
         "Other processes differ by more. Each round of load and of first call is a fresh process.",
     ]
-    timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
+    timed = {row.cell.precision for row in rows}
     if run.info.reference not in timed:
         reference = run.info.reference
         lines.append(f"The columns × {reference} are empty because {reference} was not timed.")
-    names = {metric.name for row in run.measurements for metric in row.metrics}
+    names = {metric.name for row in rows for metric in row.metrics}
     if "rtfx" in names:
         lines.append(
             "RTFx is seconds of audio transcribed in a second, at the transcript's natural length."
@@ -232,7 +240,7 @@ def _legend(run: Run) -> list[str]:
 def _heard(run: Run) -> list[str]:
     """Quote the first words of each natural-length transcript."""
     lines = []
-    for row in run.measurements:
+    for row in filter(_has_a_row, run.measurements):
         transcripts = row.found.transcripts if isinstance(row.found, LatencyResult) else ()
         if row.cell.tokens is None and transcripts:
             words = printable(transcripts[0])  # a model may write anything

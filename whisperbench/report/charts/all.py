@@ -10,12 +10,14 @@ from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Course
 from whisperbench.report.charts.changes import changes
 from whisperbench.report.charts.chart import Chart
+from whisperbench.report.charts.durations import durations
 from whisperbench.report.charts.kernels import kernels
 from whisperbench.report.charts.memory_course import memory_course
 from whisperbench.report.charts.rounds import Process, rounds
 from whisperbench.report.charts.time_memory import time_memory
 from whisperbench.report.charts.times import times
 from whisperbench.report.charts.turns import turns
+from whisperbench.report.durations import durations_of
 from whisperbench.report.standing import Subject, subjects_of
 from whisperbench.results.passes import CostResult, MemoryResult
 from whisperbench.results.records import Measurement, Place, Run, unusual
@@ -57,6 +59,8 @@ def _charts(about: Pictured) -> Iterator[Chart | None]:
     if about.compared is not None:
         yield changes("changes", about.compared.judged)
     yield rounds("rounds", about.processes or _processes(about))
+    for at, found in enumerate(durations_of(run)[:FEW]):
+        yield durations(f"durations{_numbered(at)}", found)
     for at, (place, rows) in enumerate(_by_place(run, MemoryResult, most)):
         yield memory_course(f"memory{_numbered(at)}", place, rows)
     for at, (place, rows) in enumerate(_by_place(run, CostResult, most)):

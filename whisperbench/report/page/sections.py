@@ -21,6 +21,7 @@ from whisperbench.report.verdicts import NEXT, tally
 
 _ILLUSTRATED = (
     ("rounds", "Every round of every process"),
+    ("durations", "Short and long audio"),
     ("memory", "Memory over time"),
     ("kernels", "What the GPU's time goes into"),
     ("times", "Floor, GPU and wall"),
