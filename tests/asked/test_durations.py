@@ -39,7 +39,7 @@ def test_a_speech_is_as_long_as_it_says(name: str) -> None:
 
 
 def test_the_profiles_ask_for_1_5_27_and_90_seconds() -> None:
-    """On a CPU and on a GPU, with digests that tell them apart, and tokens that any model decodes."""
+    """On a CPU and a GPU, with digests that tell them apart, and tokens that any model decodes."""
     for profile in read_suite().profile.values():
         asked = [SPEECH[name] for name in profile.durations]
         assert [speech.seconds for speech in asked] == [1, 5, 27, 90]

@@ -65,7 +65,7 @@ def test_rows_are_ordered_and_the_reference_is_first() -> None:
 def test_the_sentence_holds_short_audio_against_what_fills_a_window() -> None:
     """And not against audio of several windows."""
     (found,) = durations_of(a_run())
-    assert [*sentences(found)][0] == (
+    assert next(sentences(found)) == (
         "In fp16 1.00 s of speech take 300 ms, 25 % of the time of 27.0 s."
     )
 
