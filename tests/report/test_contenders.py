@@ -19,7 +19,7 @@ from whisperbench.report.page.html import as_html
 from whisperbench.report.page.sections import page_of
 from whisperbench.report.placing import frontier_of
 from whisperbench.report.standing import subjects_of
-from whisperbench.results.records import Run
+from whisperbench.results.records import Measurement, Run
 
 QUICKEST = CASES["compiled fp16 is the quickest"]
 
@@ -70,12 +70,39 @@ def test_who_ran_out_of_memory_is_named() -> None:
     assert "nf4 beats int8" in said
 
 
+def with_tokens(row: Measurement, tokens: int | None) -> Measurement:
+    """Return what was timed, of another number of tokens."""
+    return msgspec.structs.replace(row, cell=msgspec.structs.replace(row.cell, tokens=tokens))
+
+
 def test_times_of_other_work_are_not_placed() -> None:
-    """Where precisions decoded other numbers of tokens nothing is compared."""
-    other = timed("int8")
-    other = msgspec.structs.replace(other, cell=msgspec.structs.replace(other.cell, tokens=32))
+    """Who decoded another number of tokens than most did is named, and neither beats nor loses."""
+    other = with_tokens(timed("int8", 0.01), 32)
     run = make_run(timed("fp16"), other, timed("nf4"), *map(held, ("fp16", "int8", "nf4")))
-    assert frontier_of(subjects_of(run)[0], on_host=False) is None
+    found = one(run)
+    assert found.tokens == 64
+    assert "int8 is not placed: its time was not measured." in found.sentences
+    lost = next(row for row in found.rows if row.precision == "int8")
+    assert (lost.stands, lost.beaten_by, lost.time_s) == (False, {}, None)
+
+
+def test_who_has_natural_length_alone_is_held_against_others_at_it() -> None:
+    """People's own transcribers have no fixed count: where all were timed at natural length, that
+    is what counts.
+    """
+    rows = [
+        *(timed(name) for name in ("fp16", "int8")),
+        *(
+            with_tokens(timed(name, seconds), None)
+            for name, seconds in (("fp16", 2.0), ("int8", 9.0))
+        ),
+        with_tokens(timed("fp16-compiled", 1.0), None),
+    ]
+    run = make_run(*rows, *map(held, ("fp16", "int8", "fp16-compiled")))
+    found = one(run)
+    assert found.tokens is None
+    assert {row.precision: row.time_s for row in found.rows} == natural
+    assert found.rows[0].times == 0.5
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from math import isnan, nan
 from typing import TypedDict
 
 from whisperbench.judge.frontier import is_quicker, is_smaller, noise_of
-from whisperbench.report.placing import contender_of, frontier_of, winner_of
+from whisperbench.report.placing import contender_of, frontier_of, winner_of, work_of
 from whisperbench.report.standing import Standing, Subject, over
 from whisperbench.results.records import Machine
 from whisperbench.units import counted
@@ -241,7 +241,8 @@ class _Chosen(TypedDict, total=False):
 def _choice(subject: Subject, base: Standing, this: Standing, *, on_host: bool) -> _Chosen:
     """Find what may be taken in place of the reference and of what the answer is about."""
     found = frontier_of(subject, on_host=on_host)
-    if found is None:
+    work = work_of([each for each in subject.standings if each.measured])
+    if found is None or work is None:
         return {}
     chosen: _Chosen = {"contenders": len(found.placed)}
     stand = [subject.of(each.name) for each in found.standing]
@@ -255,8 +256,9 @@ def _choice(subject: Subject, base: Standing, this: Standing, *, on_host: bool) 
         chosen["winner"] = subject.of(winner.name)
     noise = noise_of(on_host=on_host)
     smaller = [each for each in sound if is_smaller(each.peak_mib, base.peak_mib, noise)]
-    as_quick = [each for each in smaller if each.latency_s <= base.latency_s * (1 + noise.time)]
-    quicker = [each for each in sound if is_quicker(contender_of(each), contender_of(base), noise)]
+    as_quick = [each for each in smaller if _times(each, base) <= 1 + noise.time]
+    reference = contender_of(base, work)
+    quicker = [each for each in sound if is_quicker(contender_of(each, work), reference, noise)]
     if as_quick:
         chosen["saver"] = min(as_quick, key=lambda each: each.peak_mib)
     if quicker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isnan
+from math import isnan, nan
 
 from whisperbench.errors import printable
 from whisperbench.judge.frontier import Contender, Frontier, Measure, Placed
@@ -66,13 +66,19 @@ def _stands(subject: Subject, each: Contender, found: Frontier) -> str:
         best.append("the quickest")
     if each.memory_mib == min(other.memory_mib for other in stand):
         best.append("the smallest")
-    times = over(each.time_s, base.latency_s)
+    times = times_of(each, found, base.precision)
     ratio = (
         "" if isnan(times) or each.name == base.precision else f", {times:.2f} × {base.precision}"
     )
     facts = f"{format_seconds(each.time_s)}{ratio}, {format_mib(each.memory_mib)}"
     said = f"{' and '.join(best)}: " if best else ""
     return f"{each.name} ({said}{facts})"
+
+
+def times_of(each: Contender, found: Frontier, reference: str) -> float:
+    """Return how many times the reference's time a contender takes; NaN where it has none."""
+    base = found.of(reference)
+    return over(each.time_s, base.contender.time_s) if base is not None else nan
 
 
 def _beaten(placed: Sequence[Placed]) -> Iterator[str]:

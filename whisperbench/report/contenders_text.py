@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import StringIO
-from math import isnan
+from math import isnan, nan
 
 import msgspec
 from rich import box
@@ -13,11 +13,11 @@ from rich.table import Table
 
 from whisperbench.errors import InputError
 from whisperbench.judge.frontier import Frontier
-from whisperbench.report.contenders import QUESTION, sentences, title_of
+from whisperbench.report.contenders import QUESTION, sentences, times_of, title_of
 from whisperbench.report.inert import inert
 from whisperbench.report.joined import joined
-from whisperbench.report.placing import frontier_of
-from whisperbench.report.standing import Standing, Subject, over, subjects_of
+from whisperbench.report.placing import contender_of, frontier_of, work_of
+from whisperbench.report.standing import Standing, Subject, subjects_of
 from whisperbench.results.records import Run
 from whisperbench.units import format_figure, format_seconds
 
@@ -92,14 +92,16 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
 def _contenders(subject: Subject, run: Run, processes: int) -> Contenders:
     on_host = run.machine.on_host
     frontier = frontier_of(subject, on_host=on_host, processes=processes, fewest=2)
-    tokens = {each.tokens for each in subject.standings if not isnan(each.tokens)}
-    rows = [_row(subject, each, frontier) for each in subject.standings if each.measured]
+    measured = [each for each in subject.standings if each.measured]
+    work = work_of(measured)
+    tokens = nan if work is None else work
+    rows = [_row(each, frontier, subject.reference) for each in measured]
     return Contenders(
         subject=title_of(subject),
         device=run.machine.device,
         device_key=run.machine.device_key,
         reference=subject.reference,
-        tokens=int(tokens.pop()) if len(tokens) == 1 else None,
+        tokens=None if isnan(tokens) else int(tokens),
         measures=frontier.measures if frontier is not None else (),
         rows=tuple(sorted(rows, key=lambda row: (not row.stands, row.time_s or float("inf")))),
         sentences=tuple(sentences(subject, frontier))
@@ -108,15 +110,15 @@ def _contenders(subject: Subject, run: Run, processes: int) -> Contenders:
     )
 
 
-def _row(subject: Subject, each: Standing, frontier: Frontier | None) -> Row:
-    base = subject.of(subject.reference)
+def _row(each: Standing, frontier: Frontier | None, reference: str) -> Row:
     place = frontier.of(each.precision) if frontier is not None else None
-    alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
+    contender = place.contender if place is not None else contender_of(each, each.tokens)
+    times = times_of(contender, frontier, reference) if frontier is not None else nan
     return Row(
         precision=each.precision,
-        time_s=_known(each.latency_s),
-        spread=_known(each.spread),
-        times=_known(over(each.latency_s, base.latency_s)) if alike else None,
+        time_s=_known(contender.time_s),
+        spread=_known(contender.spread),
+        times=_known(times),
         rtfx=_known(each.rtfx),
         rtfx_fixed_tokens=each.rtfx_fixed,
         peak_mib=_known(each.peak_mib),

@@ -37,6 +37,10 @@ class Standing:
     """Half the interquartile range of its rounds, as a share of the p50."""
     tokens: float = nan
     """The fixed token count of that transcription."""
+    natural_s: float = nan
+    """p50 of a transcription at its natural length;"""
+    natural_spread: float = nan
+    """and the spread of its rounds."""
     token_s: float = nan
     """p50 of one decoded token."""
     rtfx: float = nan
@@ -185,9 +189,6 @@ def _standing(
     fixed = [row for row in transcribed if row.cell.tokens is not None]
     natural = [row for row in transcribed if row.cell.tokens is None]
     timed = (fixed or natural)[:1]
-    samples = [
-        metric.samples for row in timed if (metric := row.metric("latency_s")) and metric.samples
-    ]
     rtfx = _first(natural, "rtfx")
     peaks = [row for row in rows if isinstance(row.found, MemoryResult)]
     limits = [
@@ -202,7 +203,9 @@ def _standing(
         precision=precision,
         measured=bool(rows),
         latency_s=_first(timed, "latency_s"),
-        spread=spread(samples[0]) if samples else nan,
+        spread=_spread(timed),
+        natural_s=_first(natural[:1], "latency_s"),
+        natural_spread=_spread(natural[:1]),
         tokens=float(fixed[0].cell.tokens or nan) if fixed else nan,
         token_s=_first([row for row in rows if row.benchmark == "token"], "latency_s"),
         rtfx=_first(fixed, "rtfx_fixed_tokens") if isnan(rtfx) else rtfx,
@@ -269,6 +272,12 @@ def spread(samples: Sequence[float]) -> float:
         return nan
     low, middle, high = quantiles(samples, n=4, method="inclusive")
     return over((high - low) / 2, middle)
+
+
+def _spread(rows: Iterable[Measurement]) -> float:
+    """Return the spread of the rounds of the first that has any."""
+    latencies = (row.metric("latency_s") for row in rows)
+    return next((spread(each.samples) for each in latencies if each and each.samples), nan)
 
 
 def _figure(row: Measurement, name: str) -> float:
