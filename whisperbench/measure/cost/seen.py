@@ -75,10 +75,11 @@ def _attention(parts: Sequence[Part]) -> tuple[str, ...]:
 
 
 def _products(parts: Iterable[Part]) -> dict[str, int]:
-    """Count the ops that multiply matrices; those within another library's op with its name."""
+    """Count the ops that multiply matrices; torch's within another library's with that one's."""
     found = Counter[str]()
     for part in parts:
         if part.kind == "op" and _PRODUCT.search(part.name):
-            within = part.op and not part.op.startswith("aten::")
-            found[f"{part.name} in {part.op}" if within else part.name] += part.count
+            library = "" if part.op.startswith("aten::") else part.op
+            within = library and part.name.startswith("aten::")
+            found[f"{part.name} in {library}" if within else part.name] += part.count
     return dict(found.most_common())
