@@ -22,11 +22,11 @@ class Precision:
     backend: str = "transformers"
     """What loads it and makes its layers: a module of `whisper.backends`, by its name."""
     options: Mapping[str, object] = field(default_factory=dict)
-    """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig; of torchao:
-    `config`, the name of its configuration class, and that class's keyword arguments."""
+    """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig. Of
+    torchao: `config`, the name of a class of configurations, and keyword arguments of that."""
     compiled: bool = False
-    """Whether the decoder's step is compiled: transformers' generate() with a static cache, whose
-    step after the prompt goes through torch.compile. The encoder and the prompt are not compiled."""
+    """Whether torch.compile compiles the decoder's step, as transformers' generate() does it with a
+    static cache. The encoder and the pass over the prompt are not compiled."""
     as_saved: bool = False
     """Whether dtype, backend and options are those that the checkpoint was saved with."""
     min_capability: tuple[int, int] = (0, 0)
@@ -75,7 +75,8 @@ def _of_torchao(name: str, config: str, summary: str) -> Iterator[Precision]:
     """Yield a configuration of torchao, as it is and compiled.
 
     Around its layers it keeps bfloat16 on a GPU: they multiply by int8 weights that are not scaled
-    yet, whose products go beyond what fp16 holds.
+    yet, whose products go beyond what fp16 holds. It changes torch.compile's settings to what suits
+    its layers, which the process keeps; it is told not to where nothing is compiled.
     """
     for compiled in (False, True):
         yield Precision(
@@ -84,7 +85,7 @@ def _of_torchao(name: str, config: str, summary: str) -> Iterator[Precision]:
             dtype="bfloat16",
             host_dtype="float32",
             backend="torchao",
-            options={"config": config},
+            options={"config": config, "set_inductor_config": compiled},
             compiled=compiled,
             min_capability=(8, 0),
             below_capability=_BF16,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.whisper.tensor_parts import parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,8 @@ def _of_linear(module: Any, expected: Expected) -> Iterator[str]:
     if layer != expected.layer:
         yield f"a {layer}, not a {expected.layer}"
         return
-    weight = module.weight
+    # The largest of what holds the weight: of a class of tensors, its scales are beside it.
+    weight = max(parts_of(module.weight), key=lambda part: part.nbytes)
     if weight.dtype != _dtype(expected.dtype):
         yield f"{layer}.weight is {_name(weight.dtype)}, not {expected.dtype}"
         return

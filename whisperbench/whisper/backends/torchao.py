@@ -52,25 +52,19 @@ class TorchAo:
             )
         return {"quantization_config": TorchAoConfig(made(version=_NEWEST_FORMAT, **told))}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:
-        """Return torch's own layer, and the class of its weight."""
-        dynamic = "DynamicActivation" in config_named(options)
-        return Expected(
-            "Linear",
-            dtype,
-            8,
-            {
-                "weight.__class__.__name__": _WEIGHT,
-                "weight.qdata.dtype": "int8",
-                "weight.act_quant_kwargs.__class__.__name__": "QuantizeTensorToInt8Kwargs"
-                if dynamic
-                else "NoneType",
-            },
-        )
+    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
+        """Return torch's own layer, the class of its weight, and whether activations are int8."""
+        activations = "QuantizeTensorToInt8Kwargs" if _is_dynamic(options) else "NoneType"
+        settings = {
+            "weight.__class__.__name__": _WEIGHT,
+            "weight.act_quant_kwargs.__class__.__name__": activations,
+        }
+        left_out = frozenset(options.get("modules_to_not_convert") or ())
+        return Expected("Linear", "int8", 8, settings, left_out)
 
     def matrix_dtype(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> str:
         """Return int8 where activations are int8 too, on a GPU; otherwise that of activations."""
-        return "int8" if "DynamicActivation" in config_named(options) and not on_host else dtype
+        return "int8" if _is_dynamic(options) and not on_host else dtype
 
     def bits(self, options: Mapping[str, Any]) -> int | None:
         """Return 8 of an int8 configuration; None of others."""
@@ -83,6 +77,11 @@ def config_named(options: Mapping[str, Any]) -> str:
     for part in ("default", "_type"):
         found = found.get(part) if isinstance(found, Mapping) else found
     return found if isinstance(found, str) else ""
+
+
+def _is_dynamic(options: Mapping[str, Any]) -> bool:
+    """Whether activations are quantized at each call."""
+    return "DynamicActivation" in config_named(options)
 
 
 BACKEND = TorchAo()
