@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whisperbench.errors import DeviceError, InvalidMeasurementError, one_line
+from whisperbench.results.passes import Compilation
 
 if TYPE_CHECKING:
     from whisperbench.asked.precisions import Precision
@@ -98,6 +99,19 @@ def seen() -> Compiled:
     )
 
 
+def compiled_so_far() -> Compilation | None:
+    """Return what was compiled as a result has it; None where nothing was."""
+    now = seen()
+    if not now.frames:
+        return None
+    return Compilation(
+        functions=now.frames,
+        graphs=now.graphs,
+        seconds=now.seconds,
+        compiled_anew=tuple(dict.fromkeys(now.reasons)),
+    )
+
+
 @contextmanager
 def nothing_compiled(what: str) -> Iterator[None]:
     """Refuse a block within which torch.compile has compiled.
@@ -156,10 +170,13 @@ class FromNothing:
         from torch._inductor import utils as inductor
 
         self._kept = ExitStack()
-        self._kept.callback(torch.compiler.reset)
-        torch.compiler.reset()
-        utils.counters.clear()
-        utils.clear_compilation_metrics()
+        for forget in (
+            torch.compiler.reset,
+            utils.counters.clear,
+            utils.clear_compilation_metrics,
+        ):
+            forget()
+            self._kept.callback(forget)
         fresh = getattr(inductor, "fresh_cache", None) or inductor.fresh_inductor_cache
         self._kept.enter_context(fresh())
         self._kept.callback(config.load_config, config.save_config())

@@ -24,6 +24,7 @@ from whisperbench.asked.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.reach import recorded_child
+from whisperbench.results.passes import Compilation
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
@@ -40,6 +41,8 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """The first transcription, device modules and tuning included."""
     dropped_page_cache: bool
     """Whether the system was asked to forget the files first, so that loading reads the disk."""
+    compilation: Compilation | None = None
+    """By the end of the first call; None where nothing was compiled."""
 
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +121,17 @@ def _sample(request: CellRequest) -> StartupSample:
     import transformers  # noqa: F401
 
     from whisperbench.whisper.backend_choice import BACKENDS, installed
+    from whisperbench.whisper.compiling import compiled_so_far
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
 
     for backend in BACKENDS.values():  # in every precision the same
         for package in installed(backend):
             importlib.import_module(package)
-    imported = clock()
     key, checkpoint = request.key(), request.checkpoint()
+    if key.precision.compiled:
+        importlib.import_module("torch._inductor.utils")
+    imported = clock()
     dropped = _drop_page_cache(checkpoint.folder)
     load_started = clock()
     accelerator = request.accelerator
@@ -138,6 +144,7 @@ def _sample(request: CellRequest) -> StartupSample:
         transcription = transcriber.transcribe(request.tokens)
         accelerator.synchronize()
         call_ended = clock()
+        compilation = compiled_so_far()
         # Checked after it was timed: before, it would not have been the first call.
         transcriber.require_fixed(transcription, request.tokens)
     return StartupSample(
@@ -145,6 +152,7 @@ def _sample(request: CellRequest) -> StartupSample:
         load_s=load_ended - load_started,
         first_call_s=call_ended - call_started,
         dropped_page_cache=dropped,
+        compilation=compilation,
     )
 
 
