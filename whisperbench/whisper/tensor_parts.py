@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def held(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the largest of them: the values, where scales and the like are beside them."""
+    return max(parts_of(tensor), key=lambda part: part.nbytes)
+
+
 def parts_of(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield the tensors that hold a tensor's data: itself, or those inside of one that has none.
 

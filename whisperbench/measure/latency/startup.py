@@ -25,6 +25,7 @@ from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.reach import recorded_child
 from whisperbench.results.passes import Compilation
+from whisperbench.results.ran import Ran
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
@@ -41,6 +42,8 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """The first transcription, device modules and tuning included."""
     dropped_page_cache: bool
     """Whether the system was asked to forget the files first, so that loading reads the disk."""
+    ran: Ran
+    """What was loaded, and called."""
     compilation: Compilation | None = None
     """By the end of the first call; None where nothing was compiled."""
 
@@ -124,6 +127,7 @@ def _sample(request: CellRequest) -> StartupSample:
     from whisperbench.whisper.compiling import compiled_so_far
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     for backend in BACKENDS.values():  # in every precision the same
         for package in installed(backend):
@@ -153,6 +157,7 @@ def _sample(request: CellRequest) -> StartupSample:
         first_call_s=call_ended - call_started,
         dropped_page_cache=dropped,
         compilation=compilation,
+        ran=what_ran(loaded, generated=True),
     )
 
 

@@ -20,6 +20,7 @@ from whisperbench.devices.accelerator import Accelerator, AllocatorLevels
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
+from whisperbench.results.ran import Ran
 
 Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
 PHASES: tuple[Phase, ...] = ("start", "context", "load", "settle", "first call", "steady call")
@@ -43,6 +44,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The cell is through, and its output was what it had to be."""
 
     weight_bytes: int
+    ran: Ran
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +129,7 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     reporter = Reporter(connection, request.accelerator)
     last: Done | Failed
     try:
-        last = Done(weight_bytes=_go_through(reporter, request))
+        last = _go_through(reporter, request)
     except EOFError:
         return  # nobody watches any more
     except WhisperbenchError as error:
@@ -148,8 +150,8 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     reporter.wait()  # the probe stops before this process and its memory are gone
 
 
-def _go_through(reporter: Reporter, request: CellRequest) -> int:
-    """Load and transcribe twice; return the bytes of the weights."""
+def _go_through(reporter: Reporter, request: CellRequest) -> Done:
+    """Load and transcribe twice."""
     import gc
 
     for name in PRELOAD:
@@ -161,6 +163,7 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
     from whisperbench.whisper.compiling import nothing_compiled
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     accelerator = request.accelerator
     audio = load_audio(request.clip)
@@ -188,4 +191,4 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
             accelerator.synchronize()
             reporter.end_phase()
         transcriber.require_fixed(done, request.tokens)
-    return loaded.weight_bytes
+    return Done(weight_bytes=loaded.weight_bytes, ran=what_ran(loaded, generated=True))

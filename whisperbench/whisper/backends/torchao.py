@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import DeviceError
-from whisperbench.whisper.as_named import Expected
+from whisperbench.whisper.must import Layers, Must
 
 if TYPE_CHECKING:
     import torch
@@ -52,15 +52,31 @@ class TorchAo:
             )
         return {"quantization_config": TorchAoConfig(made(version=_NEWEST_FORMAT, **told))}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
-        """Return torch's own layer, the class of its weight, and whether activations are int8."""
+    def must(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> Must:
+        """Return torch's own layer, and the class of its weight.
+
+        Which op multiplies depends on the device and on the rows: dynamic layers, where nothing is
+        compiled, multiply fewer than 17 rows as 32-bit floats on a GPU, for which torch has no
+        product of int8.
+        """
         activations = "QuantizeTensorToInt8Kwargs" if _is_dynamic(options) else "NoneType"
-        settings = {
-            "weight.__class__.__name__": _WEIGHT,
-            "weight.act_quant_kwargs.__class__.__name__": activations,
-        }
-        left_out = frozenset(options.get("modules_to_not_convert") or ())
-        return Expected("Linear", "int8", 8, settings, left_out)
+        return Must(
+            layers=Layers(
+                name="Linear",
+                dtype="int8",
+                bits=8,
+                settings={
+                    "weight.__class__.__name__": _WEIGHT,
+                    "weight.act_quant_kwargs.__class__.__name__": activations,
+                },
+                left_out=frozenset(options.get("modules_to_not_convert") or ()),
+            ),
+            holds=("int8",),
+            computes_in=(self.matrix_dtype(options, dtype, on_host=on_host),),
+            products=r"aten::(_int_mm|matmul|mm)$",
+            kernels=("8-bit matrix products",) if _is_dynamic(options) else (),
+            may_be_emulated=on_host,
+        )
 
     def matrix_dtype(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> str:
         """Return int8 where activations are int8 too, on a GPU; otherwise that of activations."""
