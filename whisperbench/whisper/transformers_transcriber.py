@@ -10,15 +10,21 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+from whisperbench.whisper.compiled_decoder import (
+    CompiledDecoder,
+    CompiledStep,
+    compile_config,
+    forced,
+)
 from whisperbench.whisper.languages import language_of, require_languages
-from whisperbench.whisper.transcriber import Features, Transcriber, Transcription
+from whisperbench.whisper.transcriber import Features, TokenStep, Transcriber, Transcription
 from whisperbench.whisper.transformers_config import settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
-    from transformers import GenerationConfig
+    from transformers import CompileConfig, GenerationConfig
 
     from whisperbench.asked.clips import Audio
     from whisperbench.whisper.transformers_loading import TransformersModel
@@ -53,6 +59,9 @@ class TransformersTranscriber(Transcriber):
         self._bounded = bounded
         self.language = language_of(self.audio.clip)
         self._known_settings: dict[int | None, GenerationConfig] = {}
+        self._compiling: CompileConfig | None = None
+        if loaded.key.precision.compiled:
+            self._compiling = compile_config(on_host=loaded.accelerator.on_host)
         require_languages(loaded.key.model.name, loaded.tokens.known_languages, [self.audio.clip])
         self._samples = [audio.samples for audio in batch]
         self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
@@ -116,9 +125,16 @@ class TransformersTranscriber(Transcriber):
         )
         return cast("torch.Tensor", made)
 
-    def token_step(self, at: int) -> TransformersStep:
+    def token_step(self, at: int) -> TokenStep:
         """Prepare the decoding of one token after `at` others."""
-        return TransformersStep(self, at)
+        import torch
+
+        if self._compiling is None:
+            return TransformersStep(self, at)
+        prompt = self.prompt()
+        # Which tokens fill the cache makes no difference to the work.
+        ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
+        return CompiledStep(self._compiled_decoder(self.front_end(), ids), ids)
 
     def prompt(self) -> torch.Tensor:
         """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
@@ -133,9 +149,15 @@ class TransformersTranscriber(Transcriber):
         return ids
 
     def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
-        """Put given ids, the prompt among them, through the model at once."""
+        """Put given ids, the prompt among them, through the model at once.
+
+        Where the decoder's step is compiled, those after the prompt go through it one by one.
+        """
         import torch
 
+        if self._compiling is not None:
+            first = self.prompt().shape[1]
+            return forced(self._compiled_decoder(features, ids[:, :first]), ids, first)
         with torch.no_grad():
             made = self.loaded.model(input_features=features.mel, decoder_input_ids=ids)
         return cast("torch.Tensor", made.logits)
@@ -147,9 +169,13 @@ class TransformersTranscriber(Transcriber):
     def layers(self) -> Mapping[str, torch.nn.Module]:
         """Return each half's layers but the last, and the norm behind that one.
 
+        Compiled layers cannot be looked into, and are not offered.
+
         Their outputs are transformers' `output_hidden_states`, which cannot be used: it leaves
         hooks in the model, and their calls would count in what the model costs from then on.
         """
+        if self._compiling is not None:
+            raise self._lacks("hidden states of layers, which are compiled")
         found = {}
         for half in ("encoder", "decoder"):
             stack = getattr(self.loaded.model.model, half)
@@ -179,8 +205,15 @@ class TransformersTranscriber(Transcriber):
                 language=self.language,
                 count=tokens,
                 walks=tokens is None and len(self._starts) > 1,
+                compiling=self._compiling,
             )
         return self._known_settings[tokens]
+
+    def _compiled_decoder(self, features: Features, ids: torch.Tensor) -> CompiledDecoder:
+        """Encode a window, and put its first tokens through the decoder."""
+        return CompiledDecoder(
+            self.loaded.model, self.encode(features), features, ids, self._settings(None)
+        )
 
 
 class TransformersStep:
