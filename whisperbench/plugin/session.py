@@ -121,9 +121,7 @@ class Session:
 
         What a transcriber does not offer is no fault.
         """
-        return any(
-            fate.outcome != "measured" and not fate.not_offered for fate in self._asked()
-        )
+        return any(fate.outcome != "measured" and not fate.not_offered for fate in self._asked())
 
     def saw_nothing(self) -> bool:
         """Whether a whole run measured nothing, for no transcriber of it offers what is needed."""

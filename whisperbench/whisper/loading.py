@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from transformers import WhisperProcessor
 
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import CheckpointKey
@@ -74,6 +75,12 @@ class LoadedModel(Protocol):
     def close(self) -> None:
         """Let go of the model. The handle is of no use afterwards."""
         ...
+
+
+class WithProcessor(LoadedModel, Protocol):
+    """A model that the suite's own front end and tokenizer are loaded beside."""
+
+    processor: WhisperProcessor
 
 
 Factory = Callable[["Checkpoint", "CheckpointKey", "Accelerator"], LoadedModel]

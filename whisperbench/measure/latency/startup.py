@@ -118,15 +118,17 @@ def _sample(request: CellRequest) -> StartupSample:
     import transformers  # noqa: F401
 
     from whisperbench.whisper.backend_choice import BACKENDS, installed
-    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.loading import load_model, loaded_files
     from whisperbench.whisper.residency import memory_errors
 
-    for backend in BACKENDS.values():  # in every precision the same
-        for package in installed(backend):
-            importlib.import_module(package)
+    for name, backend in BACKENDS.items():  # in every precision of torch's the same
+        if backend.in_torch or name == request.precision.backend:
+            for package in installed(backend):
+                importlib.import_module(package)
     imported = clock()
     key, checkpoint = request.key(), request.checkpoint()
-    dropped = _drop_page_cache(checkpoint.folder)
+    folders = {checkpoint.folder, loaded_files(checkpoint, key.precision)}
+    dropped = all([_drop_page_cache(folder) for folder in folders])
     load_started = clock()
     accelerator = request.accelerator
     loaded = load_model(checkpoint, key, accelerator)
@@ -139,7 +141,7 @@ def _sample(request: CellRequest) -> StartupSample:
         accelerator.synchronize()
         call_ended = clock()
         # Checked after it was timed: before, it would not have been the first call.
-        transcriber.require_fixed(transcription, request.tokens)
+        transcriber.require_done(transcription, request.tokens)
     return StartupSample(
         import_s=imported - started,
         load_s=load_ended - load_started,
