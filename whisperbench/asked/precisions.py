@@ -205,7 +205,7 @@ def own_precision(name: str) -> Precision:
     """
     if not re.fullmatch(OWN_NAME, name, re.ASCII):
         raise InputError(
-            f"--transcriber {name}: is not of the form package.module:factory, such as mine.vad:make"
+            f"--transcriber {name}: is not of the form package.module:factory, as in mine.vad:make"
         )
     return Precision(
         name=name,

@@ -231,7 +231,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def unmeasured(self) -> list[str]:
         """Name what was asked for and not measured, with the reasons; deselection is none.
 
-        Nor is what a transcriber does not offer. A shard is no whole run: what belongs to the others was not measured, which is one line.
+        Nor is what a transcriber does not offer. A shard is no whole run: what belongs to the
+        others was not measured, which is one line.
         """
         elsewhere = sum(map(self.is_elsewhere, self.manifest))
         found = [

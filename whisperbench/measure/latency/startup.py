@@ -127,8 +127,10 @@ def _sample(request: CellRequest) -> StartupSample:
                 importlib.import_module(package)
     imported = clock()
     key, checkpoint = request.key(), request.checkpoint()
-    folders = {checkpoint.folder, loaded_files(checkpoint, key.precision)}
-    dropped = all([_drop_page_cache(folder) for folder in folders])
+    dropped = _drop_page_cache(checkpoint.folder)
+    converted = loaded_files(checkpoint, key.precision)
+    if converted != checkpoint.folder:
+        dropped = _drop_page_cache(converted) and dropped
     load_started = clock()
     accelerator = request.accelerator
     loaded = load_model(checkpoint, key, accelerator)
