@@ -159,7 +159,7 @@ class OwnPath(Transcriber):
         return ids
 
     def logits_are_finite(self, window: int, ids: torch.Tensor) -> bool:  # noqa: ARG002
-        """Return True: it has no logits to look at, and its words are held against the reference."""
+        """Return True: it has no logits to look at; its words are held against the reference."""
         return True
 
     def _ids_of(self, text: str) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""CTranslate2: a runtime of its own, which converts a checkpoint once and computes without torch."""
+"""CTranslate2: a runtime of its own, which computes without torch what it has converted once."""
 
 from __future__ import annotations
 
