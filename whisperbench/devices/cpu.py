@@ -73,6 +73,30 @@ class CpuAccelerator:
 
         return torch.get_num_threads()
 
+    def computes_in(self, dtype: str) -> str:
+        """Return the dtype itself."""
+        return dtype
+
+    def emulates(self, dtype: str) -> bool:
+        """Whether the CPU lacks instructions for products of 16-bit floats."""
+        import torch
+
+        if platform.machine().lower() not in _X86:
+            return False  # torch does not tell
+        asked = _NATIVE.get(dtype)
+        return asked is not None and not any(
+            getattr(torch.cpu, name, lambda: False)() for name in asked
+        )
+
+
+_X86 = ("x86_64", "amd64")
+
+_NATIVE = {
+    "bfloat16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+    "float16": ("_is_amx_fp16_supported",),
+}
+"""What torch.cpu is asked whether an x86 CPU multiplies in a dtype; an older torch has not all."""
+
 
 def instruction_set(*, with_bf16: bool) -> str:
     """Name what of this CPU decides which code torch and bitsandbytes run on it.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from whisperbench.results.metric_row import Stage
+from whisperbench.results.ran import Ran
 from whisperbench.results.scalars import Amount, Count, Figure, Line
 from whisperbench.text.signs import Sign
 from whisperbench.text.words import Score, pooled
@@ -97,6 +98,8 @@ class _Found(
     """What all passes say."""
 
     conditions: DeviceConditions = DeviceConditions()
+    ran: Ran | None = None
+    """None in files that are older than this."""
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from whisperbench.whisper.as_named import Expected
+    from whisperbench.whisper.must import Must
 
 
 class Backend(Protocol):
@@ -69,12 +69,13 @@ class Backend(Protocol):
         """
         ...
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:
-        """Return what must be true of the layers that were loaded.
+    def must(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> Must:
+        """Return what must be true of the layers that were loaded, and of what they then do.
 
         Args:
             options: of the precision, or those that the checkpoint was saved with.
             dtype: torch's name of the dtype of what is not quantized.
+            on_host: whether the device is the host itself.
         """
         ...
 
@@ -82,7 +83,7 @@ class Backend(Protocol):
         """Return torch's name of the dtype that its layers multiply in.
 
         Args:
-            options: as `expected` takes them.
+            options: as `must` takes them.
             dtype: likewise.
             on_host: whether the device is the host itself.
         """

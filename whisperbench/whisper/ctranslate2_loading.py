@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.errors import InvalidMeasurementError
+from whisperbench.results.ran import Ran
 from whisperbench.whisper.backend_choice import BACKENDS
 from whisperbench.whisper.checkpoints import open_folder, require_precision
 from whisperbench.whisper.ctranslate2_errors import runtime_errors
@@ -14,6 +14,7 @@ from whisperbench.whisper.ctranslate2_files import ensure_converted, stored_byte
 from whisperbench.whisper.ctranslate2_transcriber import CTranslate2Transcriber
 from whisperbench.whisper.processors import load_processor
 from whisperbench.whisper.residency import memory_errors
+from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.checkpoints import Checkpoint
+    from whisperbench.whisper.must import Must
     from whisperbench.whisper.tokens import Tokens
 
 
@@ -40,10 +42,9 @@ class CTranslate2Model:
     tokens: Tokens
     weights_by_dtype: Mapping[str, int]
     """Bytes of the weights as stored, which is as loaded, by torch's name of their dtype."""
-    compute_type: str
-    """As CTranslate2 has resolved it."""
     threads: int
     """Of OpenMP, which are as many as torch takes."""
+    must: Must
     paces: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
@@ -51,6 +52,14 @@ class CTranslate2Model:
     def weight_bytes(self) -> int:
         """Bytes of all weights."""
         return sum(self.weights_by_dtype.values())
+
+    def ran(self) -> Ran:
+        """Return the weights as stored, and the type as CTranslate2 has resolved it."""
+        return Ran(
+            weights=dict(self.weights_by_dtype),
+            computes_in=str(self.model.compute_type),
+            threads=self.threads,
+        )
 
     def matrix_dtypes(self) -> tuple[str, str]:
         """Return torch's names of the dtypes that its layers and its attention multiply in."""
@@ -99,12 +108,8 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
                 intra_threads=threads,
             )
         processor = load_processor(where, checkpoint.folder)
-    if model.compute_type != compute_type:
-        raise InvalidMeasurementError(
-            f"{what}: CTranslate2 computes in {model.compute_type} in place of {compute_type}, "
-            "which this device or its backend lacks; name another precision"
-        )
-    return CTranslate2Model(
+    name = key.precision.dtype_on(on_host=accelerator.on_host, saved="")
+    loaded = CTranslate2Model(
         key=key,
         accelerator=accelerator,
         model=model,
@@ -112,6 +117,10 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         processor=processor,
         tokens=blueprint.tokens,
         weights_by_dtype=stored_bytes(folder),
-        compute_type=model.compute_type,
         threads=threads,
+        must=BACKENDS[key.precision.backend].must(
+            key.precision.options, name, on_host=accelerator.on_host
+        ),
     )
+    what_ran(loaded, generated=False)  # refuses what is not as named
+    return loaded

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.asked.precisions import Precision
     from whisperbench.devices.accelerator import Accelerator
+    from whisperbench.results.ran import Ran
     from whisperbench.whisper.checkpoints import Checkpoint
+    from whisperbench.whisper.must import Must
     from whisperbench.whisper.tokens import Tokens
     from whisperbench.whisper.transcriber import Transcriber
 
@@ -42,6 +44,9 @@ class LoadedModel(Protocol):
     paces: dict[int, tuple[float, float]]
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
+    must: Must
+    """What must be true of what runs; `ran` is held against it."""
+
     @property
     def weights_by_dtype(self) -> Mapping[str, int]:
         """Bytes of the weights as loaded, by torch's name of their dtype."""
@@ -50,6 +55,14 @@ class LoadedModel(Protocol):
     @property
     def weight_bytes(self) -> int | None:
         """Bytes of all weights; None where it does not tell."""
+        ...
+
+    def ran(self) -> Ran:
+        """Return what the model tells of itself, now: what was loaded, and what has compiled.
+
+        Raises:
+            InvalidMeasurementError: its layers are not what its precision's name says.
+        """
         ...
 
     def matrix_dtypes(self) -> tuple[str, str]:

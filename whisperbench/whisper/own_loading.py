@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from whisperbench.errors import ModelError
+from whisperbench.results.ran import Ran
 from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.whisper.checkpoints import open_folder
 from whisperbench.whisper.languages import language_of, require_languages
+from whisperbench.whisper.must import Must
 from whisperbench.whisper.own import OwnTranscriber, made_by, own_errors, takes_language
 from whisperbench.whisper.processors import load_processor
 from whisperbench.whisper.residency import memory_errors
@@ -47,9 +49,15 @@ class OwnModel:
     """Of the checkpoint: its tokenizer counts the tokens of texts."""
     tokens: Tokens
     weight_bytes: int | None
+    must: Must = field(default_factory=Must)
     weights_by_dtype: Mapping[str, int] = field(default_factory=dict)
     """Nothing is known of them."""
     paces: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def ran(self) -> Ran:
+        """Return what it tells: nothing, or the bytes of its weights, of no certain dtype."""
+        told = {} if self.weight_bytes is None else {"its own": self.weight_bytes}
+        return Ran(weights=told, computes_in="its own")
 
     def matrix_dtypes(self) -> tuple[str, str]:
         """Return 32-bit floats, of which nothing is sure to be slower."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import ModelError, one_line
-from whisperbench.whisper.as_named import require_as_named
+from whisperbench.results.ran import Ran
+from whisperbench.whisper.as_named import layers_of, require_as_named
 from whisperbench.whisper.backend_choice import Chosen, choose
 from whisperbench.whisper.checkpoints import open_folder, require_precision
 from whisperbench.whisper.processors import load_processor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.blueprint import Blueprint
     from whisperbench.whisper.checkpoints import Checkpoint
+    from whisperbench.whisper.must import Must
     from whisperbench.whisper.tokens import Tokens
 
 
@@ -42,6 +44,8 @@ class TransformersModel:
     tokens: Tokens
     weights_by_dtype: Mapping[str, int]
     """Bytes of the weights as loaded, by torch's name of their dtype. Calls may add more."""
+    must: Must
+    """What must be true of it."""
     paces: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
@@ -55,6 +59,22 @@ class TransformersModel:
         dtype = str(self.dtype).removeprefix("torch.")
         backend, options, _ = self.chosen
         return backend.matrix_dtype(options, dtype, on_host=self.accelerator.on_host), dtype
+
+    def ran(self) -> Ran:
+        """Return what the model in memory is.
+
+        Raises:
+            InvalidMeasurementError: its layers are not what its precision's name says.
+        """
+        dtype = str(self.dtype).removeprefix("torch.")
+        if self.must.layers is not None:
+            require_as_named(self.key.id, self.model, self.must.layers, dtype)
+        return Ran(
+            weights=dict(self.weights_by_dtype),
+            computes_in=self.accelerator.computes_in(self.matrix_dtypes()[0]),
+            layers=layers_of(self.model),
+            emulated=dtype if self.accelerator.emulates(dtype) else None,
+        )
 
     def transcriber(
         self, batch: Sequence[Audio], *, bounded: bool = False
@@ -99,9 +119,8 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
             f"{what}: the output projection in its weights is not the embedding, as it is in every "
             "Whisper; take the weights from where they were trained"
         )
-    require_as_named(what, model, chosen.backend.expected(chosen.options, name), name)
     model.eval()
-    return TransformersModel(
+    loaded = TransformersModel(
         key=key,
         accelerator=accelerator,
         chosen=chosen,
@@ -110,7 +129,10 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         processor=processor,
         tokens=blueprint.tokens,
         weights_by_dtype=bytes_by_dtype(model.modules()),
+        must=chosen.backend.must(chosen.options, name, on_host=accelerator.on_host),
     )
+    loaded.ran()  # refuses what is not as named
+    return loaded
 
 
 def _from_files(

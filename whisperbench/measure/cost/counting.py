@@ -18,6 +18,7 @@ from whisperbench.devices.cpu import instruction_set
 from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiled import Profiled, of_allocator, profiled
 from whisperbench.measure.cost.python_calls import count_calls
+from whisperbench.measure.cost.seen import seen_in
 from whisperbench.measure.cost.unprofiled import (
     UnprofiledStage,
     require_same_requests,
@@ -27,6 +28,7 @@ from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, of_stage
 from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
+from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
     from whisperbench.measure.cost.device_rates import Rates
@@ -59,7 +61,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
     Raises:
         InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
-            the same, or the profile is of an unknown format or incomplete.
+            the same, the profile is of an unknown format or incomplete, or what ran is not what its
+            row says.
     """
     accelerator = transcriber.loaded.accelerator
     encoder = transcriber.encoder()
@@ -84,6 +87,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     # the same one.
     first = tokens if accelerator.profiles_memory else 1
     counted = profiled(execute, lambda: transcriber.generate(features, first), encoder, accelerator)
+    seen = seen_in(counted.parts, on_gpu=counted.on_gpu)._asdict() if counted.parts else {}
+    ran = what_ran(transcriber.loaded, generated=True, **seen)
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
     lacks_statistics = not (accelerator.profiles_memory or asked)
     missing = [*counted.missing, *([_NO_STATISTICS] if lacks_statistics else [])]
@@ -96,6 +101,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         values=_values(counted, calls, work) | asked,
         conditions=_conditions(transcriber, device_key),
         found=CostResult(
+            ran=ran,
             encoded_s=WINDOW_S * transcriber.batch_size,
             encoder=times("encoder"),
             decode=times("decode"),

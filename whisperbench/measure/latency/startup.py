@@ -24,6 +24,7 @@ from whisperbench.asked.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.reach import recorded_child
+from whisperbench.results.ran import Ran
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
@@ -40,6 +41,8 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """The first transcription, device modules and tuning included."""
     dropped_page_cache: bool
     """Whether the system was asked to forget the files first, so that loading reads the disk."""
+    ran: Ran
+    """What was loaded, and called."""
 
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +123,7 @@ def _sample(request: CellRequest) -> StartupSample:
     from whisperbench.whisper.backend_choice import BACKENDS, installed
     from whisperbench.whisper.loading import load_model, loaded_files
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     for name, backend in BACKENDS.items():  # in every precision of torch's the same
         if backend.in_torch or name == request.precision.backend:
@@ -149,6 +153,7 @@ def _sample(request: CellRequest) -> StartupSample:
         load_s=load_ended - load_started,
         first_call_s=call_ended - call_started,
         dropped_page_cache=dropped,
+        ran=what_ran(loaded, generated=True),
     )
 
 

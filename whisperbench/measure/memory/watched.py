@@ -19,6 +19,7 @@ from whisperbench.devices.accelerator import Accelerator, AllocatorLevels
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
+from whisperbench.results.ran import Ran
 from whisperbench.whisper.backend_choice import BACKENDS
 
 Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
@@ -44,6 +45,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     weight_bytes: int | None
     """None where the transcriber does not tell."""
+    ran: Ran
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +143,7 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     reporter = Reporter(connection, request.accelerator, in_torch=in_torch)
     last: Done | Failed
     try:
-        last = Done(weight_bytes=_go_through(reporter, request))
+        last = _go_through(reporter, request)
     except EOFError:
         return  # nobody watches any more
     except WhisperbenchError as error:
@@ -162,8 +164,8 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     reporter.wait()  # the probe stops before this process and its memory are gone
 
 
-def _go_through(reporter: Reporter, request: CellRequest) -> int | None:
-    """Load and transcribe twice; return the bytes of the weights, if the transcriber tells."""
+def _go_through(reporter: Reporter, request: CellRequest) -> Done:
+    """Load and transcribe twice."""
     import gc
 
     for name in PRELOAD:
@@ -174,6 +176,7 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int | None:
     from whisperbench.asked.clips import load_audio
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     accelerator = request.accelerator
     audio = load_audio(request.clip)
@@ -199,4 +202,4 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int | None:
             accelerator.synchronize()
             reporter.end_phase()
         transcriber.require_done(done, request.tokens)
-    return loaded.weight_bytes
+    return Done(weight_bytes=loaded.weight_bytes, ran=what_ran(loaded, generated=True))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from whisperbench.results.ran import Ran
     from whisperbench.whisper.transcriber import Transcriber
 
 REFERENCE = "fp32"
@@ -56,6 +57,8 @@ class Difference:
     worst_layer: str
     worst_layer_error: float
     """The same of the hidden states after the layer where it is largest."""
+    ran: Ran | None = None
+    """What ran, where it was looked at."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -69,7 +72,7 @@ class Difference:
     @property
     def found(self) -> NumericsResult:
         """What a result has beside them."""
-        return NumericsResult(worst_layer=self.worst_layer)
+        return NumericsResult(worst_layer=self.worst_layer, ran=self.ran)
 
 
 def force(transcriber: Transcriber) -> Forced:

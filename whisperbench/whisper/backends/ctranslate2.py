@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.whisper.as_named import Expected
+from whisperbench.whisper.must import Must
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,11 +33,17 @@ class CTranslate2:
         """Return nothing: transformers does not load it."""
         return {}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:
-        """Return the dtype of its matrices, whose layers are no modules of torch."""
-        int8 = str(options["compute_type"]).startswith("int8")
-        bits = 8 if int8 else 32 if dtype == "float32" else 16
-        return Expected("CTranslate2", "int8" if int8 else dtype, bits, {})
+    def must(
+        self,
+        options: Mapping[str, Any],
+        dtype: str,
+        *,
+        on_host: bool,  # noqa: ARG002 - its types are the same everywhere
+    ) -> Must:
+        """Return the types that it holds its weights in and computes in; it shows no layers."""
+        compute_type = str(options["compute_type"])
+        held = "int8" if compute_type.startswith("int8") else dtype
+        return Must(holds=(held,), computes_in=(compute_type,))
 
     def matrix_dtype(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.whisper.as_named import Expected
+from whisperbench.whisper.must import Must
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,9 +36,15 @@ class Own:
         """Return nothing: transformers does not load it."""
         return {}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
-        """Return nothing that is sure."""
-        return Expected("", dtype, 0, {})
+    def must(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002
+        dtype: str,  # noqa: ARG002
+        *,
+        on_host: bool,  # noqa: ARG002
+    ) -> Must:
+        """Return nothing: what it does is its own affair."""
+        return Must()
 
     def matrix_dtype(
         self,
