@@ -6,6 +6,7 @@ from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import load_audio, read_manifest
 from whisperbench.asked.plan import CheckpointKey
 from whisperbench.asked.precisions import precision_named
+from whisperbench.asked.suite import Attention
 from whisperbench.devices.accelerator import Accelerator
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.measure.cost.profiling import profile_once
@@ -21,7 +22,7 @@ TOKENS = 2
 def load(
     checkpoint: Checkpoint,
     precision: str,
-    attention: str = "sdpa",
+    attention: Attention = "sdpa",
     accelerator: Accelerator | None = None,
 ) -> LoadedModel:
     """Load a checkpoint, on the CPU unless an accelerator is given."""

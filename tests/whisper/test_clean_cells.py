@@ -9,6 +9,7 @@ import pytest
 
 from tests.whisper.running import load, run
 from whisperbench.asked.models import ModelSpec
+from whisperbench.asked.suite import Attention
 from whisperbench.results.ran import Ran
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 
@@ -16,7 +17,7 @@ QUICK = ("fp32", "int8", "int8-t0", "nf4")
 SLOW = ("fp16", "bf16", "as-saved")
 """Those whose arithmetic an x86 CPU of old emulates: the models were saved in 16-bit floats."""
 
-ATTENTION = {"sdpa": ("flash on a CPU",), "eager": ("eager",)}
+ATTENTION: dict[Attention, tuple[str, ...]] = {"sdpa": ("flash on a CPU",), "eager": ("eager",)}
 """What runs of each on a CPU."""
 
 CLIPS = ("bridge", "harbour", "library", "mountain", "yes")
@@ -27,7 +28,7 @@ ALL = (*((clip, batch_size) for clip in CLIPS for batch_size in (1, 2)), ("yes",
 def cells(
     checkpoint: Checkpoint,
     rows: Iterable[str],
-    attentions: Iterable[str],
+    attentions: Iterable[Attention],
     batches: Iterable[tuple[str, int]],
 ) -> Iterator[Ran]:
     """Load a checkpoint in each row and attention, and run it on each batch."""
@@ -49,7 +50,7 @@ def counts() -> Counter[str]:
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_cells_of_the_smallest_model(
-    speck: Checkpoint, attention: str, counts: Counter[str]
+    speck: Checkpoint, attention: Attention, counts: Counter[str]
 ) -> None:
     """Each row on five clips, one and two and three at a time: none of 94 cells is invalid."""
     found = [

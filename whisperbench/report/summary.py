@@ -248,11 +248,17 @@ def _fates(run: Run) -> list[str]:
         if run.info.is_elsewhere(entry)
         else DESELECTED
         if entry.reason == DESELECTED
+        else "not offered"
+        if entry.not_offered
         else entry.outcome
         for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]
+    return [
+        *run.info.unmeasured(),
+        *(f"not offered: {line}" for line in run.info.not_offered()),
+        f"{counted(len(manifest), 'benchmark')} asked for: {counts}",
+    ]
 
 
 FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}

@@ -16,6 +16,8 @@ class Ran(
     """Bytes of the weights as loaded, by the name of their dtype."""
     computes_in: Line
     """The type that the layers multiply in, as the library has resolved it."""
+    threads: Count | None = None
+    """Of a library that does not take torch's threads: those that it was given, as many."""
     layers: dict[Line, Count] | None = None
     """How many linear layers there are, by their class and the dtype of their weights, as in
     "Linear8bitLt of int8"."""
