@@ -40,6 +40,9 @@ class Plan(msgspec.Struct, kw_only=True):
     """File in which each process takes down its place and its process id."""
     ops: int | None = 100
     """That are counted; None where nothing of counts is selected."""
+    kernels: int = 50
+    gpu_ms: tuple[float, ...] = ()
+    """GPU time of each execution of counts in turn, the last one from then on; empty on a CPU."""
     seconds: dict[str, float] = msgspec.field(default_factory=lambda: {TOKEN: 1.0, ENCODER: 1.0})
     """Of each benchmark of wall time, by its id."""
     wobble: float = 0.0
@@ -88,9 +91,13 @@ class _Played:
         self.result = Path(arguments[arguments.index("--result") + 1])
         self.part = os.environ[PART_VARIABLE]
         self.machine = CPU_MACHINE
-        left_out = {each.removeprefix("--deselect=") for each in arguments}
-        self.selected = [name for name in plan.seconds if name not in left_out]
+        self.left_out = {each.removeprefix("--deselect=") for each in arguments}
+        self.selected = [name for name in plan.seconds if name not in self.left_out]
         self.place = "cost" if self.part == "reach" else self.part
+        self.execution = 1
+        if self.result.stem.startswith("again"):
+            self.execution += int(self.result.stem.split("-")[1])
+            self.place = f"again {self.execution - 1}"
         if self.part == "wall":
             self.place = f"wall {int(self.result.stem.split('-')[1])}"
 
@@ -122,15 +129,22 @@ class _Played:
         planned = self.at()
         if self.plan.ops is None:
             sys.exit(5)
-        if self.part in ("cost", "reach"):
+        if VARIABLE in os.environ:
             Path(os.environ[VARIABLE]).write_bytes(msgspec.json.encode(Entered(functions={})))
             return
         cell = make_cell("int8", device="cpu", tokens=4)
         taken = {"peak_process_mib": self.plan.memory_mib}
+        counts = {"aten_ops": self.plan.ops}
+        gpu_ms = None
+        if self.plan.gpu_ms:
+            counts["kernels"] = self.plan.kernels
+            gpu_ms = self.plan.gpu_ms[min(self.execution, len(self.plan.gpu_ms)) - 1]
         rows = {
-            COUNTED: make_cost(cell, {"aten_ops": self.plan.ops}),
+            COUNTED: make_cost(cell, counts, gpu_ms=gpu_ms),
             MEMORY: make_memory(cell, taken),
         }
+        if self.part == "cost":
+            del rows[MEMORY]
         if planned == FAIL:
             del rows[MEMORY]
         self._write(rows, {MEMORY: "it broke"} if planned == FAIL else {})

@@ -60,6 +60,33 @@ def test_unchanged_code_passes(bench: Bench) -> None:
         assert [place for place, _ in told(python) if " " not in place] == ["counts"]
 
 
+@pytest.mark.parametrize(
+    ("levels_ms", "code"),
+    [((10.09, 10.09, 10.0), 0), ((10.09,), 1)],
+    ids=["one level of two", "slower"],
+)
+def test_gpu_time_that_differs_alone(bench: Bench, levels_ms: tuple[float, ...], code: int) -> None:
+    """It is measured four times more, and the head passes if it was as quick once."""
+    bench.base.gpu_ms, bench.head.gpu_ms = (10.0,), levels_ms
+    ended = bench.run("--fast")
+    assert ended.code == code, ended.out + ended.err
+    require_agreement(ended, "--fast")
+    assert "each side was executed 5 times" in ended.out
+    for python in bench.pythons:
+        places = [place for place, _ in told(python)]
+        assert places == ["counts", "again 1", "again 2", "again 3", "again 4"]
+
+
+def test_an_execution_again_that_fails(bench: Bench) -> None:
+    """The first execution is judged by, and the output says why."""
+    bench.base.gpu_ms, bench.head.gpu_ms = (10.0,), (10.09, 10.0)
+    bench.head.at = {"again 2": CRASH}
+    ended = bench.run("--fast")
+    assert ended.code == 1, ended.out + ended.err
+    require_agreement(ended, "--fast")
+    assert "GPU time could not be measured again: the head's process exited with 1" in ended.out
+
+
 def test_code_that_was_not_run_is_no_pass(bench: Bench) -> None:
     """Where the head's cost pass has entered nothing of what differs, that is said, with 4."""
     bench.planted = "def new():\n    pass\n"

@@ -87,16 +87,11 @@ def test_times_of_other_work_are_not_placed() -> None:
 
 
 def test_who_has_natural_length_alone_is_held_against_others_at_it() -> None:
-    """People's own transcribers have no fixed count: where all were timed at natural length, that
-    is what counts.
-    """
+    """People's own transcribers have no fixed count: natural length, which all have, counts."""
+    natural = {"fp16": 2.0, "int8": 9.0, "fp16-compiled": 1.0}
     rows = [
         *(timed(name) for name in ("fp16", "int8")),
-        *(
-            with_tokens(timed(name, seconds), None)
-            for name, seconds in (("fp16", 2.0), ("int8", 9.0))
-        ),
-        with_tokens(timed("fp16-compiled", 1.0), None),
+        *(with_tokens(timed(name, seconds), None) for name, seconds in natural.items()),
     ]
     run = make_run(*rows, *map(held, ("fp16", "int8", "fp16-compiled")))
     found = one(run)

@@ -59,7 +59,9 @@ def test_a_checkpoint_that_was_saved_quantized_has_its_own_backend() -> None:
     saved = {"load_in_8bit": True, "llm_int8_threshold": 0.0}
     chosen = choose(PRECISIONS["as-saved"], saved)
     assert (chosen.backend, chosen.saved) == (BACKENDS["bitsandbytes"], True)
-    assert chosen.backend.expected(chosen.options, "float16").settings == {"state.threshold": 0.0}
+    layers = chosen.backend.must(chosen.options, "float16", on_host=False).layers
+    assert layers is not None
+    assert layers.settings == {"state.threshold": 0.0}
     assert choose(PRECISIONS["as-saved"], None).backend == BACKENDS["transformers"]
     with pytest.raises(ModelError, match="saved quantized by gptq: no backend"):
         choose(PRECISIONS["as-saved"], {"quant_method": "gptq"})

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whisperbench.ab.again import execute_again
 from whisperbench.ab.pairs import Measured, why_whole
 from whisperbench.ab.reaching import reach_of
 from whisperbench.ab.sides import (
@@ -19,7 +20,8 @@ from whisperbench.ab.sides import (
 )
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import WhisperbenchError, printable
-from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.again import AGAIN, in_doubt, judge_executions
+from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.reach import Reach
 from whisperbench.judge.sequential import MOST
@@ -71,6 +73,8 @@ class Course:
     faults: list[str] = field(default_factory=list)
     """What keeps it from passing, whatever the verdicts are."""
     _counts: Comparison | None = None
+    _again: int = 0
+    """Executions a side after the first one of counts."""
     _measured: Measured | None = None
     _reached: Reach | None = None
 
@@ -84,7 +88,7 @@ class Course:
         started_s = self.clock()
         runs = self._count_both()
         if runs:
-            self._counts = hold_against(runs[0], runs[1], self.asked.suite)
+            self._decide_counts((runs[0], runs[1]), started_s)
             try:
                 self._reach(runs[1])
             except WhisperbenchError as error:  # the verdicts on counts stand
@@ -134,6 +138,36 @@ class Course:
         if nothing:
             self.remarks.append("no benchmark of counts, memory or words was selected")
         return tuple(runs)
+
+    def _decide_counts(self, runs: tuple[Run, Run], started_s: float) -> None:
+        """Judge one execution of each side, and execute again where GPU time differs alone."""
+        asked = self.asked
+        self._counts = judge_executions([runs], asked.suite)
+        doubted = in_doubt(self._counts, *runs)
+        if not doubted:
+            return
+        begun_s = self.clock()
+        # No execution of a few cells takes longer than the first, which was of all.
+        if asked.budget_s is not None and (1 + AGAIN) * (begun_s - started_s) > asked.budget_s:
+            self.remarks.append("the budget leaves no time to measure GPU time again")
+            return
+        self.say(
+            f"GPU time of {counted(len(doubted), 'cell')} differs, and the count of kernels does "
+            f"not: {AGAIN} further executions a side"
+        )
+        executions = [runs]
+        try:
+            for number in range(1, AGAIN + 1):
+                sides = asked.base, asked.head
+                told = asked.arguments, asked.folder, self.lock
+                executions.append(execute_again(sides, runs, doubted, number, *told))
+                self._again = number
+        except WhisperbenchError as error:  # the verdicts on the first execution stand
+            self._again = 0
+            self.remarks.append(f"GPU time could not be measured again: {error}")
+            return
+        self._counts = judge_executions(executions, asked.suite)
+        self.say(f"further executions: {self.clock() - begun_s:.0f} s")
 
     def _reach(self, counted_run: Run) -> None:
         """Find out what the head's cells run of the code that differs."""
@@ -237,6 +271,7 @@ class Course:
             arguments=tuple(map(printable, self.asked.arguments)),
             fast=self.asked.fast,
             largest=self.asked.largest,
+            again=self._again,
             pairs=measured.pairs.count if measured is not None else 0,
             whole=printable(measured.whole) if measured is not None else "",
             faults=tuple(map(printable, self.faults)),

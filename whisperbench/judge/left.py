@@ -14,9 +14,10 @@ import msgspec
 from whisperbench.asked.gate import DEFAULT_GATE
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError
+from whisperbench.judge.again import AGAIN, judge_executions
 from whisperbench.judge.baselines import RecordedRun
 from whisperbench.judge.compare import identity_of
-from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried, put_together
@@ -27,7 +28,7 @@ from whisperbench.units import counted
 
 SIDES = ("base", "head")
 
-_PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
+_PAIR = re.compile(r"(pair|again)-(\d{2})-(base|head)\.json")
 
 FILES = re.compile(rf"(?:base|head)\.json|{re.escape(COMPARISON_FILE)}|{_PAIR.pattern}")
 """Names of the files that are read."""
@@ -46,6 +47,8 @@ class Left:
     counts: _Sides | None
     """One execution of each side; None where nothing was selected that one decides."""
     pairs: tuple[_Sides, ...]
+    again: tuple[_Sides, ...] = ()
+    """Executions after that, of cells whose GPU time differed alone."""
 
     def run(self, side: int) -> Run:
         """Return all that a side has measured as one run: the counts, and the rounds of a pair.
@@ -81,7 +84,7 @@ class Left:
         """Put together what the files say. What did not come to its end has not passed."""
         counts, told = self.counts, self.compared
         found = put_together(
-            hold_against(counts[0].run, counts[1].run, suite) if counts is not None else None,
+            judge_executions(self._executions(counts), suite) if counts is not None else None,
             tried if self.pairs else None,
             require=(suite.gate if suite is not None else DEFAULT_GATE).require,
             faults=[*self._faults()],
@@ -92,6 +95,9 @@ class Left:
             said = f"whisperbench ab ended with the exit code {told.exit_code}"
             return replace(found, unmeasured=[said])
         return found
+
+    def _executions(self, counts: _Sides) -> list[tuple[Run, Run]]:
+        return [(base.run, head.run) for base, head in (counts, *self.again)]
 
     def _faults(self) -> Iterator[str]:
         if self.compared is None:
@@ -114,16 +120,24 @@ def left_in(files: Mapping[str, bytes]) -> Left:
     """
     told = files.get(COMPARISON_FILE)
     counts = tuple(_read(files, "{}.json")) if {"base.json", "head.json"} <= files.keys() else ()
-    numbers = sorted({found[1] for name in files if (found := _PAIR.fullmatch(name))})
-    pairs = [tuple(_read(files, f"pair-{number}-{{}}.json")) for number in numbers]
-    whole = [(base, head) for base, head in (pair for pair in pairs if len(pair) == len(SIDES))]
+    whole, again = (_numbered(files, what) for what in ("pair", "again"))
     if not counts and not whole:
         raise InputError("there are no run files of a base and a head, as whisperbench ab leaves")
     return Left(
         compared=decode_compared(told) if told is not None else None,
         counts=(counts[0], counts[1]) if counts else None,
-        pairs=tuple(whole),
+        pairs=whole,
+        # Those before one that failed are not judged by.
+        again=again if len(again) == AGAIN else (),
     )
+
+
+def _numbered(files: Mapping[str, bytes], what: str) -> tuple[_Sides, ...]:
+    """Read the files of pairs, or of further executions, as far as both sides have one."""
+    found = (_PAIR.fullmatch(name) for name in files)
+    numbers = sorted({each[2] for each in found if each and each[1] == what})
+    both = (tuple(_read(files, f"{what}-{number}-{{}}.json")) for number in numbers)
+    return tuple((pair[0], pair[1]) for pair in both if len(pair) == len(SIDES))
 
 
 def _read(files: Mapping[str, bytes], name: str) -> Iterator[RecordedRun]:

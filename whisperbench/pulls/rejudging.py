@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from whisperbench.asked.suite import Suite
 from whisperbench.errors import InputError, printable
+from whisperbench.judge.again import AGAIN, judge_executions
 from whisperbench.judge.anew import held_to
-from whisperbench.judge.comparison import Comparison, hold_against
+from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Pairs
 from whisperbench.judge.sequential import FEWEST, MOST
 from whisperbench.judge.tried import ATTEMPTS, Tried, put_together
@@ -25,7 +26,7 @@ from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
 from whisperbench.results.schema import decode_run, ids_in
 from whisperbench.units import counted
 
-_PAIR = re.compile(r"pair-(\d{2})-(base|head)\.json")
+_NUMBERED = re.compile(r"(pair|again)-(\d{2})-(base|head)\.json")
 
 SIDES = ("base", "head")
 
@@ -50,7 +51,7 @@ class NotAsExpectedError(InputError):
 
 @dataclass(frozen=True)
 class _Pair:
-    number: int
+    name: str
     runs: tuple[Run, Run]
     ids: tuple[list[str], list[str]]
 
@@ -71,12 +72,16 @@ def rejudged(files: Mapping[str, bytes], expected: Expected, suite: Suite) -> Co
     _require_expected(compared, expected)
     counts = tuple(_run(files, f"{side}.json") for side in SIDES)
     pairs = list(_pairs(files, compared))
-    _require_one_machine([("", counts), *((f"pair {each.number}", each.runs) for each in pairs)])
+    again = list(_again(files, compared))
+    further = [(each.name, each.runs) for each in (*again, *pairs)]
+    _require_one_machine([("", counts), *further])
     _require_device(counts[0], expected)
-    measured = [("the counts", counts), *((f"pair {each.number}", each.runs) for each in pairs)]
+    measured = [("the counts", counts), *further]
     for which, runs in measured:
         _require_same_reference(which, *runs)
-    held = hold_against(counts[0], held_to(counts[1], suite.limit), suite)
+    held = judge_executions(
+        [(counts[0], held_to(counts[1], suite.limit)), *(each.runs for each in again)], suite
+    )
     tried = Tried(pairs=Pairs(suite.tolerance, compared.largest), whole=compared.whole)
     for pair in pairs:
         tried.keep(pair.runs, pair.ids)
@@ -156,19 +161,40 @@ def _pairs(files: Mapping[str, bytes], compared: Compared) -> Iterator[_Pair]:
     """Read the pairs, of which there must be as many as were measured, one after the other."""
     if compared.pairs > compared.largest + ATTEMPTS:
         raise NotAsExpectedError(f"{compared.pairs} pairs are more than a comparison takes")
-    there = {int(found[1]) for name in files if (found := _PAIR.fullmatch(name))}
-    wanted = range(1, compared.pairs + 1)
     # One that was begun and not ended stands behind them, and then that is among the faults.
-    more = there - {*wanted, *([compared.pairs + 1] if compared.faults else [])}
-    if more:
+    yield from _numbered(files, "pair", compared.pairs, begun=bool(compared.faults))
+
+
+def _again(files: Mapping[str, bytes], compared: Compared) -> Iterator[_Pair]:
+    """Read further executions of counts, of which there must be as many as were measured."""
+    if compared.again not in (0, AGAIN):
         raise NotAsExpectedError(
-            f"pair {min(more)} is there, and {counted(compared.pairs, 'pair')} were measured"
+            f"{compared.again} executions after the first are none, or not all {AGAIN}"
         )
+    # Those before one that failed are left, and are not judged by: the first stands.
+    if compared.again:
+        yield from _numbered(files, "again", AGAIN, begun=False)
+
+
+def _numbered(files: Mapping[str, bytes], what: str, count: int, *, begun: bool) -> Iterator[_Pair]:
+    """Read the runs of both sides from the first to the last.
+
+    Args:
+        files: all.
+        what: pair or again.
+        count: as many as must be there.
+        begun: whether another one may be there, which was not ended and is not read.
+    """
+    found = (_NUMBERED.fullmatch(name) for name in files)
+    there = {int(each[2]) for each in found if each and each[1] == what}
+    wanted = range(1, count + 1)
+    if more := there - {*wanted, *([count + 1] if begun else [])}:
+        raise NotAsExpectedError(f"{what} {min(more)} is there, and {count} were measured")
     for number in wanted:
-        names = [f"pair-{number:02}-{side}.json" for side in SIDES]
+        names = [f"{what}-{number:02}-{side}.json" for side in SIDES]
         base, head = (_run(files, name) for name in names)
         ids = [ids_in(files[name], name) for name in names]
-        yield _Pair(number, (base, head), (ids[0], ids[1]))
+        yield _Pair(f"{what} {number}", (base, head), (ids[0], ids[1]))
 
 
 def _require_one_machine(measured: Sequence[tuple[str, tuple[Run, ...]]]) -> None:

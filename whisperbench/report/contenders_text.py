@@ -42,6 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     peak_mib: float | None
     weight_mib: float | None
     wer: float | None
+    ran: str
+    """What ran, in a few words; empty where no pass says it."""
     stands: bool
     """Whether nothing beats it, and everything was measured of it."""
     beaten_by: dict[str, tuple[str, ...]]
@@ -124,6 +126,7 @@ def _row(each: Standing, frontier: Frontier | None, reference: str) -> Row:
         peak_mib=_known(each.peak_mib),
         weight_mib=_known(each.weight_mib),
         wer=_known(each.wer),
+        ran=each.ran,
         stands=place is not None and place.stands,
         beaten_by=dict(place.beaten_by) if place is not None else {},
         lacks=place.lacks if place is not None else (),
@@ -148,6 +151,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.weight_mib:.0f}" if row.weight_mib is not None else "",
         f"{100 * row.wer:.2f} %" if row.wer is not None else "",
         first + (f" and {len(others)} more" if others else ""),
+        row.ran,
     ]
 
 
@@ -155,7 +159,7 @@ def _shown(found: Contenders) -> tuple[list[str], list[list[str]]]:
     """Return headings and cells; a column that nothing fills is left out."""
     headings = [
         *("precision", "p50", "spread", f"× {found.reference}", "RTFx", "peak, MiB"),
-        *("weights, MiB", "WER", "beaten by"),
+        *("weights, MiB", "WER", "beaten by", "what ran"),
     ]
     cells = [_cells(row) for row in found.rows]
     kept = [place for place in range(len(headings)) if any(line[place] for line in cells)]
@@ -166,6 +170,9 @@ def _heading(found: Contenders) -> str:
     tokens = f", {found.tokens} tokens" if found.tokens is not None else ""
     return f"{found.subject}{tokens}, on {found.device} ({found.device_key})"
 
+
+_LEFT = ("precision", "beaten by", "what ran")
+"""Columns of words."""
 
 _LEGEND = (
     "p50 is the median time of a transcription, and spread half the interquartile range of its "
@@ -188,8 +195,9 @@ def as_text(found: Sequence[Contenders]) -> str:
         headings, lines = _shown(each)
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         for name in headings:
-            left = name in ("precision", "beaten by")
-            table.add_column(name, justify="left" if left else "right", no_wrap=True)
+            left = name in _LEFT
+            wraps = name == "what ran"
+            table.add_column(name, justify="left" if left else "right", no_wrap=not wraps)
         for line in lines:
             table.add_row(*line)
         console.print(table)
@@ -202,7 +210,7 @@ def as_markdown(found: Sequence[Contenders]) -> str:
     parts: list[str] = []
     for each in found:
         headings, lines = _shown(each)
-        rule = ["---" if name in ("precision", "beaten by") else "---:" for name in headings]
+        rule = ["---" if name in _LEFT else "---:" for name in headings]
         parts += [f"### {inert(_heading(each))}", "", inert(" ".join(each.sentences)), ""]
         parts += [
             f"| {' | '.join(row)} |"

@@ -11,6 +11,7 @@ from math import isnan, nan
 from statistics import median, quantiles
 
 from whisperbench.report.asked_for import AskedFor, lost, worst
+from whisperbench.report.what_ran import in_words
 from whisperbench.results.passes import (
     ClipScore,
     CostResult,
@@ -80,6 +81,8 @@ class Standing:
     """Whether it is over a limit on words."""
     verdict: str = "none"
     """The worst verdict of a limit or outcome of a benchmark; "none" where no limit applies."""
+    ran: str = ""
+    """What ran, in a few words; empty where no pass says it."""
     lost: int = 0
     """How many of its benchmarks were asked for and not measured."""
 
@@ -220,6 +223,7 @@ def _standing(
             each.verdict == "over-limit" and each.metric.startswith(("wer", "cer")) for each in told
         ),
         verdict=worst(told, entries),
+        ran=in_words([row.found.ran for row in rows if row.found.ran is not None]),
         lost=lost(entries),
     )
     return _with_words(_with_cost(found, rows), words)

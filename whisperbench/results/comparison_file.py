@@ -32,6 +32,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of pytest, which selected what was measured."""
     fast: bool
     """Whether wall time was left out on purpose."""
+    again: Annotated[int, msgspec.Meta(ge=0, le=99)] = 0
+    """Executions of each side after the first one of counts, of cells whose GPU time differed
+    alone."""
     largest: Count
     """Pairs of the last look."""
     pairs: Count
