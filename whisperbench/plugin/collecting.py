@@ -97,9 +97,11 @@ def _is_asked(needs: frozenset[str], plan: Plan, key: CheckpointKey) -> bool:
 
     Random weights hear nothing, nor can be said how well where no text is written down; 32-bit
     floats do not differ from themselves, nor can weights that were saved quantized be had in them;
-    and what is there for its words alone is not timed.
+    a profile may name no durations; and what is there for its words alone is not timed.
     """
     if OTHER_PRECISION in needs and (key.precision.name == "fp32" or key.precision.as_saved):
+        return False
+    if DURATIONS in needs and not plan.speech:
         return False
     if WORDS in needs:
         return key.id in plan.listening and key.model.trained and bool(plan.heard)
