@@ -70,8 +70,8 @@ def test_what_is_asked_first_is_answered_first() -> None:
     ]
     own = [line.partition("::")[0] for line in rest if "dummy:tiny-int8" in line]
     assert [name for name, _ in groupby(own)] == [
-        *("benchmarks/test_cost.py", "benchmarks/test_durations.py"),
-        *("benchmarks/test_stages.py", "benchmarks/test_quality.py"),
+        *("benchmarks/test_cost.py", "benchmarks/test_stages.py"),
+        *("benchmarks/test_durations.py", "benchmarks/test_quality.py"),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isnan
+from typing import Any
 
 import altair
 import msgspec
@@ -27,13 +28,14 @@ TIMES = {
 def a_duration(precision: str, audio_s: float, seconds: float, tokens: int | None) -> Measurement:
     """Make up a duration of a precision."""
     rate = "rtfx" if tokens is None else "rtfx_fixed_tokens"
+    values: dict[str, Any] = {rate: audio_s / seconds, "window_share": 0.2 / seconds}
     row = make_measurement(
         "duration",
         precision,
         tuple(seconds * share for share in (0.99, 1.0, 1.01)),
         clip=f"speech-{audio_s:g}s",
         tokens=tokens,
-        **{rate: audio_s / seconds, "window_share": 0.2 / seconds},
+        **values,
     )
     return msgspec.structs.replace(row, cell=msgspec.structs.replace(row.cell, audio_s=audio_s))
 

@@ -6,13 +6,16 @@ import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from whisperbench.asked.clips import Audio, Clip, load_audio
 from whisperbench.errors import InputError, one_line
 from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MANIFEST = "durations.toml"
 
@@ -86,8 +89,10 @@ def compose(speech: Speech, clips: Mapping[str, Clip]) -> Audio:
     import numpy as np
 
     where = f"speech {speech.name}"
-    pieces, texts, digest = [], [], hashlib.sha256(msgspec.json.encode(speech))
-    languages = set()
+    pieces: list[NDArray[np.float32]] = []
+    texts: list[str] = []
+    languages: set[str] = set()
+    digest = hashlib.sha256(msgspec.json.encode(speech))
     for part in speech.parts:
         if part.clip not in clips:
             raise InputError(
