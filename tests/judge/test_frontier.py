@@ -87,7 +87,7 @@ def test_a_trade_beats_nothing() -> None:
     ("other", "noise"),
     [
         (make("other", 1.04), QUIET),
-        (make("other", 1.09), noise_of(on_host=False, processes=2)),
+        (make("other", 1.19), noise_of(on_host=False, processes=2)),
         (make("other", 1.15, spread=0.1), QUIET),
         (make("other", memory_mib=4080.0), QUIET),
         (make("other", memory_mib=4300.0), noise_of(on_host=True)),

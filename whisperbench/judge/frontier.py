@@ -24,9 +24,9 @@ NEEDED: tuple[Measure, ...] = ("time", "memory")
 ALIKE = 0.05
 """Times of one process are alike that differ by less than this share."""
 
-ALIKE_ELSEWHERE = 0.1
+ALIKE_ELSEWHERE = 0.2
 """The same of times that were taken in processes of different runs: fresh processes of unchanged
-code differ by 2 to 20 % on a shared host (docs/statistics.md)."""
+code differ by 2 to 20 % on a shared host, and a slow one by more (docs/contenders.md)."""
 
 HOST_SHARE = 0.1
 """Peaks of a process's resident memory on a host are not surely other ones that differ by less than
