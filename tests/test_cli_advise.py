@@ -114,6 +114,16 @@ def test_contenders_are_told_in_every_format(command: Callable[..., Said]) -> No
     assert command("contenders", "run.json", "--format", "new")[0] == 2
 
 
+def test_contenders_are_drawn(command: Callable[..., Said], tmp_path: Path) -> None:
+    """Their picture is a file for light pages and one for dark ones, and Markdown shows it."""
+    code, out, err = command(
+        "contenders", "run.json", "--format", "markdown", "--pictures", "drawn"
+    )
+    assert (code, "picture" in err) == (0, True)
+    assert (tmp_path / "drawn" / "time-memory-light.svg").exists()
+    assert 'src="drawn/time-memory-light.svg"' in out
+
+
 def test_the_badge_is_written(command: Callable[..., Said], tmp_path: Path) -> None:
     """And what it says is printed."""
     code, out, _ = command("badge", "run.json", "-o", "badge.svg", "--precision", "nf4")

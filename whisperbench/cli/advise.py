@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from whisperbench.cli.pictures import PicturesFolder, draw_into
 from whisperbench.cli.program import Command, app, with_formats
 from whisperbench.errors import ExitCode, InputError, printable
 
@@ -29,17 +30,22 @@ def contenders(
         ),
     ],
     written: Annotated[str, typer.Option("--format", help="The format of the table.")] = "text",
+    pictures: PicturesFolder = None,
 ) -> None:
     """Hold precisions and runtimes against each other: which are beaten in time, memory and words.
 
     docs/contenders.md has the rule.
     """
     from whisperbench.report.contenders_text import FORMATS, contenders_of
+    from whisperbench.report.joined import joined
     from whisperbench.results.run_file import read_run
 
-    typer.echo(
-        FORMATS[written](contenders_of([(printable(path), read_run(path)) for path in runs]))
-    )
+    found = [(printable(path), read_run(path)) for path in runs]
+    typer.echo(FORMATS[written](contenders_of(found)))
+    if pictures is not None:
+        from whisperbench.report.charts.all import Pictured
+
+        draw_into(pictures, Pictured(run=joined(found), runs=len(found)), written)
 
 
 def _formats() -> Iterable[str]:

@@ -37,6 +37,8 @@ class Pictured:
     """The run against the base, where there is one."""
     processes: Sequence[Process] = ()
     """Those whose rounds are drawn; where there are none, those of the run and the base."""
+    runs: int = 1
+    """How many the run was put together of."""
     courses: Sequence[Course] = field(default=())
     """Figures that were measured in turns."""
 
@@ -55,7 +57,7 @@ def _charts(about: Pictured) -> Iterator[Chart | None]:
     run = about.run
     most = FEW if len(about.subjects) <= FEW else 1
     for at, subject in enumerate(about.subjects[:most]):
-        yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine)
+        yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine, about.runs)
     if about.compared is not None:
         yield changes("changes", about.compared.judged)
     yield rounds("rounds", about.processes or _processes(about))

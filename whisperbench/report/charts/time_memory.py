@@ -38,10 +38,16 @@ _INNER = (480.0, 260.0)
 """About the pixels within the axes, for placing labels."""
 
 
-def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
+def time_memory(name: str, subject: Subject, machine: Machine, runs: int = 1) -> Chart | None:
     """Draw time against memory; None where no precision has both.
 
     Of memory the peak counts, or where no peak was measured the weights.
+
+    Args:
+        name: of the chart.
+        subject: a model on a clip at a batch size.
+        machine: what it was measured on.
+        runs: how many runs it was measured in.
     """
     peaks = any(not isnan(each.peak_mib) for each in subject.standings)
     told = [each for each in subject.standings if not isnan(each.latency_s + _held(each, peaks))]
@@ -51,7 +57,8 @@ def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
     ground = float(machine.memory_mib) if peaks and machine.memory_mib <= NEAR * most else None
     top = 1.12 * max(most, ground or 0.0)
     longest = 1.15 * max(each.latency_s * (1 + _or(each.spread)) for each in told)
-    frontier = frontier_of(subject, on_host=machine.on_host) if peaks else None
+    on_host = machine.on_host
+    frontier = frontier_of(subject, on_host=on_host, processes=runs) if peaks else None
     values = list(_values(subject, told, peaks, longest, top, ground, frontier))
     what = "peak memory" if peaks else "weights"
     scale = "MiB" if top < 4096 else "GiB"
