@@ -109,7 +109,10 @@ def _is_within(name: str) -> bool:
 
 
 def _products(ran: Ran) -> dict[str, int]:
-    """Return the most frequent products: of a GPU families of kernels, of a CPU ops."""
+    """Return products, the most frequent first: of a GPU families of kernels, of a CPU ops.
+
+    Ops of libraries come before torch's, and are named without their library.
+    """
     if ran.kernels:
         found = {name: n for name, n in ran.kernels.items() if name.endswith("matrix products")}
     else:
@@ -118,4 +121,5 @@ def _products(ran: Ran) -> dict[str, int]:
             for name, n in (ran.products or {}).items()
             if name not in _WRAPPERS and "::" in name and not _is_within(name)
         }
-    return dict(list(found.items())[:MOST_PRODUCTS])
+    ordered = sorted(found, key=lambda name: name.startswith("aten::"))
+    return {name.partition("::")[2] or name: found[name] for name in ordered[:MOST_PRODUCTS]}
