@@ -168,8 +168,8 @@ class CTranslate2Transcriber(WindowedTranscriber):
                 self._view(features),
                 [prompt] * len(features.mel),
                 beam_size=1,
-                # It decodes half as many tokens at most, and no more than are left of as many behind
-                # the prompt but for its last token (src/models/whisper.cc).
+                # It decodes half as many tokens at most, and no more than that many less those of the
+                # prompt that come before its last one (src/models/whisper.cc).
                 max_length=max(2 * count, count + len(prompt) - 1),
                 suppress_tokens=list(dict.fromkeys(suppressed)),
                 suppress_blank=bool(known.suppressed_first),
