@@ -71,5 +71,5 @@ def run_with_spikes(connection: Connection[Any, Any], request: CellRequest) -> N
         loaded.transcriber = bind_spiking  # type: ignore[method-assign]
         return loaded
 
-    loading.load_model = load_spiking
+    loading.load_model = load_spiking  # type: ignore[assignment]
     run_cell(connection, request)

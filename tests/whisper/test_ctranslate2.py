@@ -83,7 +83,7 @@ def test_it_decodes_the_same_ids_as_transformers(
     assert made.texts == expected.texts
     ours.require_fixed(made, 6)
     # Whichever count it is: its limit is made of half of what it is told, and of the prompt.
-    for count in range(1, 6):
+    for count in range(1, 6) if name == "dummy:tiny:1" else (1,):
         assert tuple(ours.generate(ours.front_end(), count).shape) == (2, count)
     states = [each.encode(each.front_end()).last_hidden_state for each in (ours, theirs)]
     assert torch.allclose(states[0], states[1], atol=1e-2, rtol=1e-3)
@@ -239,7 +239,8 @@ def test_what_was_killed_half_way_loads_nothing(
     made.rename(left)
     assert ensure_converted(checkpoint, row) == made
     assert not left.exists()
-    assert FileLock(folder / f"{made.name}.lock").acquire(timeout=0)
+    with FileLock(folder / f"{made.name}.lock", timeout=0):
+        assert (made / WEIGHTS).is_file()
 
 
 def test_what_cannot_be_converted_is_one_line(
@@ -336,7 +337,7 @@ def test_a_model_on_a_gpu_is_made_there(monkeypatch: pytest.MonkeyPatch) -> None
     )
     checkpoint = resolve_checkpoint(NANO)
     key = CheckpointKey(model=NANO, precision=PRECISIONS["ct2-int8_float16"], attention="sdpa")
-    loaded = ctranslate2_loading.load(checkpoint, key, accelerator)  # type: ignore[arg-type]
+    loaded = ctranslate2_loading.load(checkpoint, key, accelerator)
     assert (told["device"], told["device_index"]) == ("cuda", 1)
     assert (told["compute_type"], told["intra_threads"]) == ("int8_float16", 3)
     assert set(loaded.weights_by_dtype) == {"int8", "float16", "float32"}

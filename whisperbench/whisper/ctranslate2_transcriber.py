@@ -168,7 +168,7 @@ class CTranslate2Transcriber(WindowedTranscriber):
                 self._view(features),
                 [prompt] * len(features.mel),
                 beam_size=1,
-                # It decodes half as many tokens at most, and no more than that many less those of the
+                # It decodes half as many tokens at most, and no more than as many less those of the
                 # prompt that come before its last one (src/models/whisper.cc).
                 max_length=max(2 * count, count + len(prompt) - 1),
                 suppress_tokens=list(dict.fromkeys(suppressed)),
