@@ -72,9 +72,9 @@ what ran: model owner/whisper
             float16           of int8, 1                                          products, 677
                               Linear of                                           matrix products
                               float16
- fp16       1.00 float32      17 Linear of      float32,          flash on a CPU  21 aten::addmm in
-                              float32           emulated, 1                       a compiled graph,
-                                                compiled graph,                   4 aten::mm
+ fp16       1.00 float32      17 Linear of      float32,          flash on a CPU  21 addmm in a
+                              float32           emulated, 1                       compiled graph, 4
+                                                compiled graph,                   mm
                                                 3 launched CUDA
                                                 graphs
 
