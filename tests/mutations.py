@@ -109,6 +109,8 @@ def make_file() -> Tree:
         layers={"Linear8bitLt of int8": 50, "Linear of float16": 1},
         emulated="bfloat16",
         compiled_graphs=1,
+        compiled_calls=3,
+        threads=2,
         attention=("cudnn", "flash"),
         products={"bitsandbytes::int8_linear_matmul": 66},
         kernels={"8-bit matrix products": 66},

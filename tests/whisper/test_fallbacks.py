@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import bitsandbytes
+import ctranslate2
 import pytest
 import torch
+import torch._dynamo
 from bitsandbytes.autograd import _functions
+from torch._inductor import compile_fx
 from transformers.quantizers import quantizer_bnb_8bit
 
 from tests.whisper.running import load, run
@@ -17,6 +20,7 @@ from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.whisper.checkpoints import Checkpoint
+from whisperbench.whisper.what_ran import what_ran
 
 Patch = pytest.MonkeyPatch
 
@@ -69,6 +73,46 @@ def test_four_bits_that_are_multiplied_as_floats(speck: Checkpoint, monkeypatch:
             )
     with pytest.raises(InvalidMeasurementError, match="16 layers multiplied by 0 ops of its kind"):
         run(loaded)
+
+
+def test_a_compile_that_failed(speck: Checkpoint, monkeypatch: Patch) -> None:
+    """torch.compile whose compiler breaks runs what it was given, where errors are suppressed."""
+    loaded = load(speck, "fp32-compiled")
+    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", True)  # noqa: SLF001
+    monkeypatch.setattr(compile_fx, "compile_fx", broken)
+    try:
+        with pytest.raises(
+            InvalidMeasurementError,
+            match=r"speck-fp32-compiled: .*: torch.compile made no graph, so it ran eagerly$",
+        ):
+            run(loaded)
+    finally:
+        loaded.close()
+
+
+def broken(*_: Any, **__: Any) -> None:
+    """Fail as a compiler does that is not installed."""
+    raise RuntimeError("no compiler")
+
+
+@pytest.mark.parametrize("precision", ["ct2-int8", "ct2-float32"])
+def test_a_type_that_ctranslate2_changes(
+    speck: Checkpoint, monkeypatch: Patch, precision: str
+) -> None:
+    """It computes in another type where the device lacks the one that it is told."""
+    plain = ctranslate2.models.Whisper
+    other = "float32" if precision == "ct2-int8" else "int8_float32"
+
+    def resolved_otherwise(*args: Any, **told: Any) -> Any:
+        return plain(*args, **told | {"compute_type": other})
+
+    monkeypatch.setattr(ctranslate2.models, "Whisper", resolved_otherwise)
+    named = "int8_float32" if precision == "ct2-int8" else "float32"
+    with pytest.raises(
+        InvalidMeasurementError,
+        match=rf"speck-{precision}: .*its layers multiply in {other}, not in {named}",
+    ):
+        what_ran(load(speck, precision), generated=False)
 
 
 def test_quantized_weights_that_become_floats(speck: Checkpoint) -> None:

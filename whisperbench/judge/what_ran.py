@@ -71,6 +71,8 @@ def changes(old: Ran, new: Ran, *, same_device: bool) -> Iterator[Change]:
         yield Change(f"linear layers were {_counts(old.layers)} and are {_counts(new.layers)}")
     if old.computes_in != new.computes_in:
         yield Change(f"layers multiplied in {old.computes_in} and do in {new.computes_in}")
+    if old.threads != new.threads:
+        yield Change(f"the library's own threads were {old.threads} and are {new.threads}")
     yield from _compiled(old, new)
     if not same_device:
         return

@@ -12,7 +12,7 @@ from rich.table import Table
 from whisperbench.errors import printable
 from whisperbench.results.ran import Ran
 from whisperbench.results.records import Run, unusual
-from whisperbench.units import format_figure, mib
+from whisperbench.units import counted, format_figure, mib
 
 _LEGEND = (
     "What ran was read from the model in memory, in every pass, and from the cost pass's profile.",
@@ -23,6 +23,9 @@ _COLUMNS = ("precision", "weights, MiB", "linear layers", "multiplied in", "atte
 
 _WRAPPERS = ("aten::linear", "aten::matmul")
 """Ops that hand the product on to another one, which is counted, too."""
+
+_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls")
+"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes."""
 
 MOST_PRODUCTS = 2
 """Kinds of products that a row shows."""
@@ -81,7 +84,7 @@ def _joined(found: Sequence[Ran]) -> list[Ran]:
 def _join(one: Ran, two: Ran) -> Ran | None:
     """Return what two passes found together; None where they contradict each other."""
     told: dict[str, object] = {}
-    for name in ("products", "kernels", "graph_launches"):  # counts, of as many tokens as there are
+    for name in _COUNTS:
         told[name] = getattr(one, name) if getattr(one, name) is not None else getattr(two, name)
     for name in set(Ran.__struct_fields__) - set(told):
         first, second = getattr(one, name), getattr(two, name)
@@ -111,7 +114,9 @@ def _computes(ran: Ran) -> str:
     if ran.emulated is not None:
         computes += ", emulated"
     if ran.compiled_graphs is not None:
-        computes += f", {ran.compiled_graphs} compiled"
+        computes += f", {counted(ran.compiled_graphs, 'compiled graph')}"
+    if ran.graph_launches:
+        computes += f", {counted(ran.graph_launches, 'launched CUDA graph')}"
     return computes
 
 
@@ -119,14 +124,23 @@ def _counts(found: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in found.items())
 
 
+def _is_within(name: str) -> bool:
+    """Whether an op is part of another library's, which is counted, too."""
+    return " in " in name and not name.endswith("a compiled graph")
+
+
 def _products(ran: Ran) -> dict[str, int]:
-    """Return the most frequent products: of a GPU families of kernels, of a CPU ops."""
+    """Return products, the most frequent first: of a GPU families of kernels, of a CPU ops.
+
+    Ops of libraries come before torch's, and are named without their library.
+    """
     if ran.kernels:
         found = {name: n for name, n in ran.kernels.items() if name.endswith("matrix products")}
     else:
         found = {
             name: n
             for name, n in (ran.products or {}).items()
-            if name not in _WRAPPERS and " in " not in name and "::" in name
+            if name not in _WRAPPERS and "::" in name and not _is_within(name)
         }
-    return dict(list(found.items())[:MOST_PRODUCTS])
+    ordered = sorted(found, key=lambda name: name.startswith("aten::"))
+    return {name.partition("::")[2] or name: found[name] for name in ordered[:MOST_PRODUCTS]}

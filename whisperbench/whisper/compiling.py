@@ -123,14 +123,27 @@ def nothing_compiled(what: str) -> Iterator[None]:
         InvalidMeasurementError: it has, so that the block did not measure a steady state.
     """
     before = seen()
-    yield
+    try:
+        yield
+    except InvalidMeasurementError as error:
+        # Of two executions of which one compiles, what they did differs, too.
+        if (more := _more_than(before)) is not None:
+            raise InvalidMeasurementError(f"{what}: {more}") from error
+        raise
+    if (more := _more_than(before)) is not None:
+        raise InvalidMeasurementError(f"{what}: {more}")
+
+
+def _more_than(before: Compiled) -> str | None:
+    """Say what was compiled since then, and why; None where nothing was."""
     after = seen()
-    if after.frames != before.frames:
-        new = after.reasons[len(before.reasons) :] or ("torch.compile gives no reason",)
-        raise InvalidMeasurementError(
-            f"{what}: torch.compile compiled {after.frames - before.frames} more of its functions, "
-            f"which a steady state does not: {'; '.join(dict.fromkeys(new))}"
-        )
+    if after.frames == before.frames:
+        return None
+    new = after.reasons[len(before.reasons) :] or ("torch.compile gives no reason",)
+    return (
+        f"torch.compile compiled {after.frames - before.frames} more of its functions, which a "
+        f"steady state does not: {'; '.join(dict.fromkeys(new))}"
+    )
 
 
 @contextmanager

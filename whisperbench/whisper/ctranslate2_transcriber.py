@@ -168,9 +168,9 @@ class CTranslate2Transcriber(WindowedTranscriber):
                 self._view(features),
                 [prompt] * len(features.mel),
                 beam_size=1,
-                # It decodes half as many tokens at most, and no more than are left of as many after
-                # the prompt (src/models/whisper.cc).
-                max_length=max(2 * count, count + len(prompt)),
+                # It decodes half as many tokens at most, and no more than as many less those of the
+                # prompt that come before its last one (src/models/whisper.cc).
+                max_length=max(2 * count, count + len(prompt) - 1),
                 suppress_tokens=list(dict.fromkeys(suppressed)),
                 suppress_blank=bool(known.suppressed_first),
                 max_initial_timestamp_index=ANY_FIRST_TIMESTAMP if first is None else first,
