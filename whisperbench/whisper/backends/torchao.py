@@ -44,7 +44,7 @@ class TorchAo:
 
         told = dict(options)
         name = str(told.pop("config"))
-        made = getattr(quantization, name, None)
+        made: Any = getattr(quantization, name, None)
         if "version" not in getattr(made, "__dataclass_fields__", {}):
             raise DeviceError(
                 f"torchao {torchao.__version__} makes no {_WEIGHT} by {name}; install a newer one: "
