@@ -89,4 +89,4 @@ def test_loaded_weights_are_what_the_row_says(
     if threshold is not None:
         assert {layer.state.threshold for layer in layers} == {threshold}
     assert loaded.model.model.encoder.conv1.weight.dtype == loaded.dtype
-    assert loaded.weight_bytes / 2**20 == pytest.approx(mib, abs=0.06)
+    assert sum(loaded.weights_by_dtype.values()) / 2**20 == pytest.approx(mib, abs=0.06)

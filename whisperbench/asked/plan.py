@@ -13,7 +13,7 @@ from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.options import OPTIONS, listed, only
-from whisperbench.asked.precisions import Precision, precision_named
+from whisperbench.asked.precisions import Precision, own_precision, precision_named
 from whisperbench.asked.recordings import find_clips, require_words
 from whisperbench.asked.suite import Attention, Profile, Suite
 from whisperbench.errors import InputError, printable
@@ -95,6 +95,9 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
             changes[row.field] = row.read(text)
     if "clips" in changes:
         changes["quality_clips"] = changes["clips"]
+    # Random weights have no end of text, and people's own code decodes to it.
+    if "transcribers" in changes and "models" not in changes:
+        changes["models"] = profile.quality_models or profile.models
     # A profile's own model for words is small, and heard in more precisions than one that is timed.
     if "models" in changes:
         changes |= {"quality_models": None, **_AS_TIMED}
@@ -130,11 +133,10 @@ def _keys(
     profile: Profile, models: Sequence[str], precisions: Sequence[str]
 ) -> dict[str, CheckpointKey]:
     """Span checkpoints, by id."""
+    rows = [*map(precision_named, precisions), *map(own_precision, profile.transcribers)]
     keys = (
-        CheckpointKey(
-            model=ModelSpec.parse(model), precision=precision_named(precision), attention=attention
-        )
-        for model, attention, precision in product(models, profile.attention, precisions)
+        CheckpointKey(model=ModelSpec.parse(model), precision=row, attention=attention)
+        for model, attention, row in product(models, profile.attention, rows)
     )
     return {key.id: key for key in keys}
 

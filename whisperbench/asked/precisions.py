@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -22,8 +23,9 @@ class Precision:
     backend: str = "transformers"
     """What loads it and makes its layers: a module of `whisper.backends`, by its name."""
     options: Mapping[str, object] = field(default_factory=dict)
-    """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig. Of
-    torchao: `config`, the name of a class of configurations, and keyword arguments of that."""
+    """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig; of
+    torchao: `config`, the name of a class of configurations, and keyword arguments of that; of
+    CTranslate2: the type that it computes in; of people's own code: where it is."""
     compiled: bool = False
     """Whether torch.compile compiles the decoder's step, as transformers' generate() does it with a
     static cache. The encoder and the pass over the prompt are not compiled."""
@@ -33,6 +35,8 @@ class Precision:
     """The lowest CUDA compute capability that runs it."""
     below_capability: str = ""
     """Why a lower one does not."""
+    needs_gpu: str = ""
+    """Why a device that is the host itself does not run it; empty where it does."""
     looks_at_bf16: bool = True
     """Whether, on a CPU, it may take another path where bfloat16 is native: as bitsandbytes' 4-bit
     layers do, and torch's layers of 16-bit floats."""
@@ -54,6 +58,8 @@ class Precision:
         Args:
             capability: the device's CUDA compute capability; None of what has none.
         """
+        if capability is None and self.needs_gpu:
+            return f"needs a GPU: {self.needs_gpu}"
         if capability is not None and capability < self.min_capability:
             needed = ".".join(map(str, self.min_capability))
             have = ".".join(map(str, capability))
@@ -69,6 +75,8 @@ _COMPILED = "the decoder's step compiled by torch.compile, with a static cache"
 # On a CPU the quantized precisions keep fp32 around the int8 and nf4 layers: every CPU runs it
 # at full speed, while fp16 is emulated, and it is what a user of an fp32 checkpoint gets.
 _INT8_TENSOR_CORES = "LLM.int8() multiplies on int8 tensor cores, which came with Turing"
+_CT2_INT8 = "CTranslate2 has no int8 kernels for it"
+_CT2_FLOAT16 = "CTranslate2 would compute in 32-bit floats"
 
 
 def _of_torchao(name: str, config: str, summary: str) -> Iterator[Precision]:
@@ -173,6 +181,46 @@ PRECISIONS: dict[str, Precision] = {
             "torchao: int8 weights, and activations made int8 at each call",
         ),
         Precision(
+            name="ct2-float32",
+            summary="CTranslate2 in 32-bit floats",
+            dtype="float32",
+            backend="ctranslate2",
+            options={"compute_type": "float32"},
+            looks_at_bf16=False,
+        ),
+        Precision(
+            name="ct2-int8",
+            summary="CTranslate2 with int8 weights, and 32-bit floats around them",
+            dtype="float32",
+            backend="ctranslate2",
+            options={"compute_type": "int8_float32"},
+            min_capability=(6, 1),
+            below_capability=_CT2_INT8,
+            looks_at_bf16=False,
+        ),
+        Precision(
+            name="ct2-float16",
+            summary="CTranslate2 in 16-bit floats, as faster-whisper has it on a GPU",
+            dtype="float16",
+            backend="ctranslate2",
+            options={"compute_type": "float16"},
+            needs_gpu=_CT2_FLOAT16,
+            min_capability=(7, 0),
+            below_capability=_CT2_FLOAT16,
+            looks_at_bf16=False,
+        ),
+        Precision(
+            name="ct2-int8_float16",
+            summary="CTranslate2 with int8 weights, and 16-bit floats around them",
+            dtype="float16",
+            backend="ctranslate2",
+            options={"compute_type": "int8_float16"},
+            needs_gpu=_CT2_FLOAT16,
+            min_capability=(7, 0),
+            below_capability=_CT2_FLOAT16,
+            looks_at_bf16=False,
+        ),
+        Precision(
             name="as-saved",
             summary="as the checkpoint was saved: its own dtype, and quantization if it has any",
             dtype="",
@@ -194,3 +242,32 @@ def precision_named(name: str) -> Precision:
         raise InputError(
             f"--precision {name}: unknown; choose from {', '.join(PRECISIONS)}"
         ) from None
+
+
+OWN_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+"""What people's own transcribers are called: as `--transcriber` names them. No row is called so."""
+
+
+def own_precision(name: str) -> Precision:
+    """Return the row of somebody's own transcriber, which stands among the precisions of a run.
+
+    Nothing is imported.
+
+    Args:
+        name: as in "package.module:factory".
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    if not re.fullmatch(OWN_NAME, name, re.ASCII):
+        raise InputError(
+            f"--transcriber {name}: is not of the form package.module:factory, as in mine.vad:make"
+        )
+    return Precision(
+        name=name,
+        summary="people's own code",
+        dtype="its own",
+        backend="own",
+        options={"factory": name},
+        looks_at_bf16=False,
+    )

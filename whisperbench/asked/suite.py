@@ -36,6 +36,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: str
     models: Annotated[tuple[str, ...], NonEmpty]
     precisions: Annotated[tuple[str, ...], NonEmpty]
+    transcribers: tuple[str, ...] = ()
+    """People's own transcribers, as in "package.module:factory", which are measured beside them."""
     reference: str
     """The precision that ratios are taken against."""
     clips: Annotated[tuple[str, ...], NonEmpty]

@@ -93,6 +93,7 @@ def _resolve_checkpoints(
 ) -> dict[str, Checkpoint]:
     """Find the checkpoints of what runs, by model name; refuse what the device cannot hold."""
     from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
+    from whisperbench.whisper.loading import loaded_files
 
     announce = announcer(config)
     keys = [key for key_id, key in plan.checkpoints.items() if key_id in used]
@@ -108,6 +109,8 @@ def _resolve_checkpoints(
         require_plain(str(checkpoint.folder), f"--model {name}")
     for key in keys:
         require_measurable(checkpoints[key.model.name], key.precision, facts)
+    for key in keys:
+        loaded_files(checkpoints[key.model.name], key.precision, announce)
     return checkpoints
 
 
@@ -131,6 +134,7 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     from whisperbench.whisper.backend_choice import require_installed
     from whisperbench.whisper.compiling import require_compiler
     from whisperbench.whisper.loading import require_attention
+    from whisperbench.whisper.own import factory_of
 
     for key in plan.checkpoints.values():
         reason = key.precision.why_not(facts.compute_capability)
@@ -142,3 +146,5 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
         require_installed(key.precision)
         require_compiler(key.precision, on_host=facts.on_host)
         require_attention(key, facts.compute_capability)
+    for name in plan.profile.transcribers:
+        factory_of(name)

@@ -94,7 +94,12 @@ class Recorder:
     def cell(
         self, key: CheckpointKey, audio: Audio | DataSet, batch_size: int, tokens: int | None
     ) -> Cell:
-        """Describe a cell in full."""
+        """Describe a cell in full.
+
+        One whose transcriber has no fixed token count was decoded at natural length.
+        """
+        from whisperbench.whisper.backend_choice import BACKENDS
+
         facts = self._prepared.facts
         checkpoint = self._prepared.checkpoints[key.model.name]
         saved = checkpoint.blueprint.dtype if checkpoint.blueprint is not None else ""
@@ -110,7 +115,7 @@ class Recorder:
             audio_s=audio.seconds,
             language=audio.language,
             batch_size=batch_size,
-            tokens=tokens,
+            tokens=tokens if BACKENDS[key.precision.backend].fixed_count else None,
         )
 
 

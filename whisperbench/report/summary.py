@@ -24,6 +24,7 @@ from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
 from whisperbench.report.standing import spread, subjects_of
+from whisperbench.report.what_ran import what_ran_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
@@ -74,6 +75,7 @@ def details(run: Run, look: Look = PLAIN) -> str:
         parts += ["", _table(place, rows, run.info.reference)]
     parts += (*_legend(run), *_heard(run), *_not_believed(run), *_compiled_anew(run))
     parts += (*quality_section(run), *memory_section(run), *cost_section(run))
+    parts += what_ran_section(run)
     parts += _fates(run)
     return replace(look, width=max(WIDTH, look.width)).written(*parts)
 
@@ -266,11 +268,17 @@ def _fates(run: Run) -> list[str]:
         if run.info.is_elsewhere(entry)
         else DESELECTED
         if entry.reason == DESELECTED
+        else "not offered"
+        if entry.not_offered
         else entry.outcome
         for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]
+    return [
+        *run.info.unmeasured(),
+        *(f"not offered: {line}" for line in run.info.not_offered()),
+        f"{counted(len(manifest), 'benchmark')} asked for: {counts}",
+    ]
 
 
 FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}

@@ -25,8 +25,9 @@ from whisperbench.results.metric_row import (
     Stage,
 )
 
-Value = float | Sequence[float]
-"""Of a metric: one figure, or the samples that its median is taken of."""
+Value = float | Sequence[float] | None
+"""Of a metric: one figure, or the samples that its median is taken of; None where a transcriber
+does not offer it, and it is left out."""
 
 
 def _rows() -> Iterator[MetricRow]:
@@ -274,10 +275,14 @@ def figures(
     """
     if strange := (conditions or {}).keys() - set(CONDITIONS):
         raise ValueError(f"no metric depends on {', '.join(sorted(strange))}")
-    return tuple(_figure(name, value, conditions or {}) for name, value in values.items())
+    return tuple(
+        _figure(name, value, conditions or {})
+        for name, value in values.items()
+        if value is not None
+    )
 
 
-def _figure(name: str, value: Value, conditions: Mapping[str, str]) -> Metric:
+def _figure(name: str, value: float | Sequence[float], conditions: Mapping[str, str]) -> Metric:
     row = METRICS.get(name)
     if row is None:
         raise ValueError(f"{name}: METRICS in results/metrics.py has no such metric; add its row")

@@ -38,6 +38,28 @@ class Backend(Protocol):
         """
         ...
 
+    @property
+    def in_torch(self) -> bool:
+        """Whether its models are modules of torch, so that torch counts their memory.
+
+        Their layers have hooks then, given ids can be put through them, and they take the
+        attention that is asked for.
+        """
+        ...
+
+    @property
+    def fixed_count(self) -> bool:
+        """Whether it can decode a fixed number of tokens."""
+        ...
+
+    @property
+    def files(self) -> str:
+        """What makes the files that it loads of a checkpoint's, as "package.module:function".
+
+        `loading.Conversion` has its type; empty where it loads the checkpoint's own.
+        """
+        ...
+
     def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         """Return what transformers' `from_pretrained` is told beside the usual.
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
+from whisperbench.units import SAMPLE_RATE_HZ
 from whisperbench.whisper.compiled_decoder import (
     CompiledDecoder,
     CompiledStep,
     compile_config,
     forced,
 )
-from whisperbench.whisper.languages import language_of, require_languages
-from whisperbench.whisper.transcriber import Features, TokenStep, Transcriber, Transcription
+from whisperbench.whisper.transcriber import Features, TokenStep, Transcription
 from whisperbench.whisper.transformers_config import settings_for
+from whisperbench.whisper.windowed import WindowedTranscriber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from whisperbench.asked.clips import Audio
     from whisperbench.whisper.transformers_loading import TransformersModel
 
-_WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
 
-
-class TransformersTranscriber(Transcriber):
+class TransformersTranscriber(WindowedTranscriber):
     """A model that transformers has loaded, and a batch of clips."""
 
     loaded: TransformersModel
@@ -40,43 +38,12 @@ class TransformersTranscriber(Transcriber):
     def __init__(
         self, loaded: TransformersModel, batch: Sequence[Audio], *, bounded: bool = False
     ) -> None:
-        """Bind them.
-
-        Args:
-            loaded: the model; it may be closed while this object lives on.
-            batch: clips that are transcribed at once: copies of one, or several of one language
-                of which all or none are longer than 30 s. Their language is fixed, so that no
-                detection pass is measured.
-            bounded: whether a transcription that does not end is ended. What one token takes is
-                measured for it, before the first transcription of the model and batch size.
-
-        Raises:
-            InputError: the model does not know the language.
-        """
-        self.loaded = loaded
-        self.audio = batch[0]
-        self.batch_size = len(batch)
-        self._bounded = bounded
-        self.language = language_of(self.audio.clip)
+        """Bind them, as `WindowedTranscriber` does."""
+        super().__init__(loaded, batch, bounded=bounded)
         self._known_settings: dict[int | None, GenerationConfig] = {}
         self._compiling: CompileConfig | None = None
         if loaded.key.precision.compiled:
             self._compiling = compile_config(on_host=loaded.accelerator.on_host)
-        require_languages(loaded.key.model.name, loaded.tokens.known_languages, [self.audio.clip])
-        self._samples = [audio.samples for audio in batch]
-        self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
-
-    @property
-    def windows(self) -> int:
-        """How many windows of 30 s the longest clip of the batch takes."""
-        return len(self._starts)
-
-    def front_end(self, window: int = 0) -> Features:
-        """Make the features of one 30 s window, padded to it, and move them to the device."""
-        start = self._starts[window]
-        return self._features(
-            [samples[start : start + _WINDOW_SAMPLES] for samples in self._samples]
-        )
 
     def encode(self, features: Features) -> Any:
         """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
@@ -135,18 +102,6 @@ class TransformersTranscriber(Transcriber):
         # Which tokens fill the cache makes no difference to the work.
         ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
         return CompiledStep(self._compiled_decoder(self.front_end(), ids), ids)
-
-    def prompt(self) -> torch.Tensor:
-        """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
-        import torch
-
-        ids = self.loaded.tokens.prompt(self.language)
-        return torch.tensor([ids] * self.batch_size, device=self.loaded.accelerator.torch_device)
-
-    def token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text, without special tokens."""
-        ids: list[int] = self.loaded.processor.tokenizer(text, add_special_tokens=False).input_ids
-        return ids
 
     def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
         """Put given ids, the prompt among them, through the model at once.

@@ -64,7 +64,7 @@ def values_of(watched: Observation, last: Done | Failed) -> dict[str, float]:
     figures |= {peak("", level).name: max(values) for level, values in whole.items()}
     if watched.trace.reserved_bytes is not None:
         figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
-    if isinstance(last, Done):
+    if isinstance(last, Done) and last.weight_bytes is not None:
         figures["weight_mib"] = mib(last.weight_bytes)
     return figures
 

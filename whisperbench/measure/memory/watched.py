@@ -21,6 +21,7 @@ from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
 from whisperbench.results.ran import Ran
+from whisperbench.whisper.backend_choice import BACKENDS
 
 Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
 PHASES: tuple[Phase, ...] = ("start", "context", "load", "settle", "first call", "steady call")
@@ -43,7 +44,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The cell is through, and its output was what it had to be."""
 
-    weight_bytes: int
+    weight_bytes: int | None
+    """None where the transcriber does not tell."""
     ran: Ran
 
 
@@ -87,7 +89,18 @@ class ResidentPeak:
 class Reporter:
     """Tells the watching process about phases, and keeps torch's peaks apart by phase."""
 
-    def __init__(self, connection: Connection[Any, Any], accelerator: Accelerator) -> None:
+    def __init__(
+        self, connection: Connection[Any, Any], accelerator: Accelerator, *, in_torch: bool = True
+    ) -> None:
+        """Begin.
+
+        Args:
+            connection: to the watching process.
+            accelerator: what the cell runs on.
+            in_torch: whether torch allocates the cell's memory. Otherwise its count says nothing
+                of the cell, and is absent.
+        """
+        self._in_torch = in_torch
         self._connection = connection
         self._accelerator = accelerator
         self._peak = ResidentPeak() if accelerator.on_host else None
@@ -115,7 +128,8 @@ class Reporter:
 
     def levels(self) -> AllocatorLevels | None:
         """Ask torch for its count. Before the context is made there is none."""
-        return None if self.phase == "start" else self._accelerator.levels()
+        counted = self._in_torch and self.phase != "start"
+        return self._accelerator.levels() if counted else None
 
     def _reset_peaks(self) -> None:
         if self._peak is not None:
@@ -126,7 +140,8 @@ class Reporter:
 
 def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     """Go through all phases of a cell; the last message is `Done` or `Failed`."""
-    reporter = Reporter(connection, request.accelerator)
+    in_torch = BACKENDS[request.precision.backend].in_torch
+    reporter = Reporter(connection, request.accelerator, in_torch=in_torch)
     last: Done | Failed
     try:
         last = _go_through(reporter, request)
@@ -190,5 +205,5 @@ def _go_through(reporter: Reporter, request: CellRequest) -> Done:
                 done = transcriber.transcribe(request.tokens)
             accelerator.synchronize()
             reporter.end_phase()
-        transcriber.require_fixed(done, request.tokens)
+        transcriber.require_done(done, request.tokens)
     return Done(weight_bytes=loaded.weight_bytes, ran=what_ran(loaded, generated=True))

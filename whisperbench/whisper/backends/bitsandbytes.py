@@ -31,6 +31,9 @@ class BitsAndBytes:
     saves_as: str = "bitsandbytes"
     packages: tuple[str, ...] = ("bitsandbytes",)
     holders: Mapping[str, Collection[str]] = field(default_factory=_holders)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         """Return the quantization_config."""

@@ -26,6 +26,7 @@ class TorchAo:
     factory: str = "whisperbench.whisper.transformers_loading:load"
     saves_as: str = "torchao"
     packages: tuple[str, ...] = ("torchao",)
+    in_torch: bool = True
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def loading_options(

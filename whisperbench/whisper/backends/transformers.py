@@ -21,6 +21,9 @@ class Unquantized:
     saves_as: str = ""
     packages: tuple[str, ...] = ()
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(
         self,
