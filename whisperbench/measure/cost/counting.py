@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
-    from whisperbench.whisper.transcriber import Transcriber
+    from whisperbench.whisper.transcriber import Features, Transcriber
 
 UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 2
@@ -89,16 +89,10 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     if transcriber.loaded.key.precision.compiled:
         for _ in range(COMPILED_WARM_UPS):
             check()
-    # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
-    # freed counts, if it was allocated under the profiler: so the call that goes before must be
-    # the same one.
-    first = tokens if accelerator.profiles_memory else 1
     with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
         unprofiled = _unprofiled(execute, encoder, accelerator)
         calls = count_calls(execute, encoder)
-        counted = profiled(
-            execute, lambda: transcriber.generate(features, first), encoder, accelerator
-        )
+        counted = _profiled(execute, transcriber, features, tokens)
     seen = seen_in(counted.parts, on_gpu=counted.on_gpu)._asdict() if counted.parts else {}
     ran = what_ran(transcriber.loaded, generated=True, **seen)
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
@@ -133,6 +127,25 @@ def _unprofiled(
     found = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
     require_same_requests(*found[-2:])
     return found
+
+
+def _profiled(
+    execute: Callable[[], object], transcriber: Transcriber, features: Features, tokens: int
+) -> Profiled:
+    """Profile a few executions, after one that warms the profiler up.
+
+    bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
+    freed counts, if it was allocated under the profiler: so the call that goes before must be the
+    same one.
+    """
+    accelerator = transcriber.loaded.accelerator
+    first = tokens if accelerator.profiles_memory else 1
+    return profiled(
+        execute,
+        lambda: transcriber.generate(features, first),
+        transcriber.encoder(),
+        accelerator,
+    )
 
 
 def _values(
