@@ -40,6 +40,7 @@ from whisperbench.results.passes import (
     Part,
     QualityResult,
 )
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import ManifestEntry, Run, Verdict
 from whisperbench.results.run_file import read_run
 
@@ -102,8 +103,22 @@ def make_file() -> Tree:
         attempts_not_believed="attempt 1, p50 2.00 s: the GPU was slowed down",
     )
     heard = make_measurement(rtfx=27.25, wer=0.05)
+    ran = Ran(
+        weights={"int8": 1_200_000, "float16": 400_000},
+        computes_in="int8",
+        layers={"Linear8bitLt of int8": 50, "Linear of float16": 1},
+        emulated="bfloat16",
+        compiled_graphs=1,
+        compiled_calls=3,
+        threads=2,
+        attention=("cudnn", "flash"),
+        products={"bitsandbytes::int8_linear_matmul": 66},
+        kernels={"8-bit matrix products": 66},
+        graph_launches=3,
+    )
     timed = LatencyResult(
         conditions=conditions,
+        ran=ran,
         transcripts=("ask not", "été 你好 ‍🙂"),
         energy=Energy(window_s=2.5, calls=12, attempts_not_believed="attempt 1: shared"),
     )

@@ -33,6 +33,8 @@ class Side:
 
     aten_ops: float = 100.0
     gpu_ms: float = 10.0
+    kernels: float | None = None
+    """Per stage; None where they were not counted."""
     peak_mib: float = 1000.0
     token_s: tuple[float, ...] = (1.0, 1.0, 1.0)
     """Of each pair."""
@@ -49,8 +51,11 @@ class Side:
     def counts(self) -> bytes:
         """Write the run of what one execution decides."""
         cell = make_cell("int8", model=self.model, tokens=4)
+        counts = {"aten_ops": self.aten_ops}
+        if self.kernels is not None:
+            counts["kernels"] = self.kernels
         rows = {
-            COST: make_cost(cell, {"aten_ops": self.aten_ops}, gpu_ms=self.gpu_ms),
+            COST: make_cost(cell, counts, gpu_ms=self.gpu_ms),
             MEMORY: make_memory(cell, {"peak_process_mib": self.peak_mib}, verdicts=self.verdicts),
         }
         return self._file(rows)

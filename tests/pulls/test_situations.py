@@ -62,6 +62,24 @@ class Situation:
     """Of the judging command."""
 
 
+def again(last_ms: float = 10.0, *, times: int = 4, files: Mapping[str, bytes | None] = {}) -> Left:
+    """Make a comparison whose head's GPU time is 10.09 ms against 10, with further executions.
+
+    Args:
+        last_ms: the head's GPU time in the last of them.
+        times: how many they are.
+        files: that are otherwise.
+    """
+    base, slower = Side(kernels=50), Side(kernels=50, gpu_ms=10.09)
+    last = Side(kernels=50, gpu_ms=last_ms)
+    found: dict[str, bytes | None] = {}
+    found |= {f"again-{n:02}-base.json": base.counts() for n in range(1, times + 1)}
+    found |= {f"again-{n:02}-head.json": slower.counts() for n in range(1, times)}
+    found[f"again-{times:02}-head.json"] = last.counts()
+    found |= files
+    return Left(base=base, head=slower, compared={"again": times}, files=found)
+
+
 def zipped(name: str, size: int = 2) -> Callable[[Path], Path]:
     """Make an artifact of one zip file, with one more file in it."""
 
@@ -323,6 +341,27 @@ SITUATIONS: Mapping[str, Situation] = {
         said="the head ran on another machine than the base: device key was nvidia-h200-sm90",
         left=Left(head=Side(machine=ANOTHER)),
     ),
+    "clean pass, of GPU time that differed alone and was as before later": Situation(
+        state="success", said="", left=again()
+    ),
+    "GPU time that differed alone, each time": Situation(
+        state="failure", said="gpu_time_ms", left=again(10.09)
+    ),
+    "fewer executions than GPU time takes": Situation(
+        state="error",
+        said="2 executions after the first are none, or not all 4",
+        left=again(times=2),
+    ),
+    "an execution again of which one side is absent": Situation(
+        state="error",
+        said="again-04-head.json is absent",
+        left=again(files={"again-04-head.json": None}),
+    ),
+    "an execution again on another device": Situation(
+        state="error",
+        said="the base of again 1 ran on another machine",
+        left=again(files={"again-01-base.json": Side(machine=ANOTHER).counts()}),
+    ),
     "a pair on another device": Situation(
         state="error",
         said="the head of pair 2 ran on another machine",
@@ -351,7 +390,7 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "more pairs than were measured": Situation(
         state="error",
-        said="pair 3 is there, and 2 pairs were measured",
+        said="pair 3 is there, and 2 were measured",
         left=Left(compared={"pairs": 2}),
     ),
     "a pair under another power limit": Situation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from whisperbench.errors import InputError
@@ -24,7 +24,11 @@ class Precision:
     """What loads it and makes its layers: a module of `whisper.backends`, by its name."""
     options: Mapping[str, object] = field(default_factory=dict)
     """What the backend is told. Of bitsandbytes: keyword arguments of BitsAndBytesConfig; of
+    torchao: `config`, the name of a class of configurations, and keyword arguments of that; of
     CTranslate2: the type that it computes in; of people's own code: where it is."""
+    compiled: bool = False
+    """Whether torch.compile compiles the decoder's step, as transformers' generate() does it with a
+    static cache. The encoder and the pass over the prompt are not compiled."""
     as_saved: bool = False
     """Whether dtype, backend and options are those that the checkpoint was saved with."""
     min_capability: tuple[int, int] = (0, 0)
@@ -65,11 +69,36 @@ class Precision:
         return None
 
 
+_BF16 = "older GPUs only emulate bfloat16, which says nothing of its cost"
+_COMPILED = "the decoder's step compiled by torch.compile, with a static cache"
+
 # On a CPU the quantized precisions keep fp32 around the int8 and nf4 layers: every CPU runs it
 # at full speed, while fp16 is emulated, and it is what a user of an fp32 checkpoint gets.
 _INT8_TENSOR_CORES = "LLM.int8() multiplies on int8 tensor cores, which came with Turing"
 _CT2_INT8 = "CTranslate2 has no int8 kernels for it"
 _CT2_FLOAT16 = "CTranslate2 would compute in 32-bit floats"
+
+
+def _of_torchao(name: str, config: str, summary: str) -> Iterator[Precision]:
+    """Yield a configuration of torchao, as it is and compiled.
+
+    Around its layers it keeps bfloat16 on a GPU: they multiply by int8 weights that are not scaled
+    yet, whose products go beyond what fp16 holds. It changes torch.compile's settings to what suits
+    its layers, which the process keeps; it is told not to where nothing is compiled.
+    """
+    for compiled in (False, True):
+        yield Precision(
+            name=f"{name}-compiled" if compiled else name,
+            summary=f"{summary}, {_COMPILED}" if compiled else summary,
+            dtype="bfloat16",
+            host_dtype="float32",
+            backend="torchao",
+            options={"config": config, "set_inductor_config": compiled},
+            compiled=compiled,
+            min_capability=(8, 0),
+            below_capability=_BF16,
+        )
+
 
 PRECISIONS: dict[str, Precision] = {
     row.name: row
@@ -90,7 +119,7 @@ PRECISIONS: dict[str, Precision] = {
             summary="bfloat16",
             dtype="bfloat16",
             min_capability=(8, 0),
-            below_capability="older GPUs only emulate bfloat16, which says nothing of its cost",
+            below_capability=_BF16,
         ),
         Precision(
             name="int8",
@@ -123,6 +152,33 @@ PRECISIONS: dict[str, Precision] = {
             options={"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
             min_capability=(6, 0),
             below_capability="bitsandbytes' 4-bit kernels are not built for it",
+        ),
+        Precision(
+            name="fp32-compiled",
+            summary=f"32-bit floats, {_COMPILED}",
+            dtype="float32",
+            compiled=True,
+            looks_at_bf16=False,
+        ),
+        Precision(
+            name="fp16-compiled",
+            summary=f"16-bit floats, {_COMPILED}",
+            dtype="float16",
+            compiled=True,
+        ),
+        Precision(
+            name="bf16-compiled",
+            summary=f"bfloat16, {_COMPILED}",
+            dtype="bfloat16",
+            compiled=True,
+            min_capability=(8, 0),
+            below_capability=_BF16,
+        ),
+        *_of_torchao("ao-int8wo", "Int8WeightOnlyConfig", "torchao: int8 weights alone"),
+        *_of_torchao(
+            "ao-int8dq",
+            "Int8DynamicActivationInt8WeightConfig",
+            "torchao: int8 weights, and activations made int8 at each call",
         ),
         Precision(
             name="ct2-float32",

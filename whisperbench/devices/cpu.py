@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,11 @@ class CpuAccelerator:
         storages = {}
         for thing in gc.get_objects():
             if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
-                storage = thing.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
+                # What wraps other tensors, as a weight of torchao's, or stands for one while
+                # torch.compile reads a program, has no storage. Those inside are found themselves.
+                with suppress(RuntimeError):
+                    storage = thing.untyped_storage()
+                    storages[storage.data_ptr()] = storage.nbytes()
         return sum(storages.values())
 
     def levels(self) -> AllocatorLevels | None:

@@ -132,6 +132,7 @@ def _require_known_languages(plan: Plan, checkpoints: Mapping[str, Checkpoint]) 
 def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     """Refuse what the device cannot run: an error with the reason, never a skip."""
     from whisperbench.whisper.backend_choice import require_installed
+    from whisperbench.whisper.compiling import require_compiler
     from whisperbench.whisper.loading import require_attention
     from whisperbench.whisper.own import factory_of
 
@@ -143,6 +144,7 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
                 "--precision"
             )
         require_installed(key.precision)
+        require_compiler(key.precision, on_host=facts.on_host)
         require_attention(key, facts.compute_capability)
     for name in plan.profile.transcribers:
         factory_of(name)

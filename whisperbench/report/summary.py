@@ -24,6 +24,7 @@ from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
 from whisperbench.report.standing import spread, subjects_of
+from whisperbench.report.what_ran import what_ran_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
@@ -32,7 +33,7 @@ from whisperbench.units import counted, format_figure, format_seconds
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
 
-_ENERGY = "energy_j_per_audio_s"
+_ENERGY, _COMPILING = "energy_j_per_audio_s", "compile_s"
 
 _TIMED = (LatencyResult, StartupResult)
 """Passes whose benchmarks stand in the first tables; the others have tables of their own."""
@@ -72,8 +73,9 @@ def details(run: Run, look: Look = PLAIN) -> str:
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         parts += ["", _table(place, rows, run.info.reference)]
-    parts += (*_legend(run), *_heard(run), *_not_believed(run))
+    parts += (*_legend(run), *_heard(run), *_not_believed(run), *_compiled_anew(run))
     parts += (*quality_section(run), *memory_section(run), *cost_section(run))
+    parts += what_ran_section(run)
     parts += _fates(run)
     return replace(look, width=max(WIDTH, look.width)).written(*parts)
 
@@ -112,13 +114,14 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
     table.add_column("benchmark", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    speed, rate, weights, energy = (
-        METRICS[name].headings["latency"]
-        for name in ("rtfx", "tokens_per_s", "weight_mib", _ENERGY)
+    speed, rate, weights = (
+        METRICS[name].headings["latency"] for name in ("rtfx", "tokens_per_s", "weight_mib")
     )
     headings = ["p50", "spread", f"× {reference}", speed, rate, weights, f"× {reference}"]
-    with_energy = any(row.metric(_ENERGY) is not None for row in rows)
-    for heading in (*headings, energy) if with_energy else headings:
+    seen = [
+        name for name in (_ENERGY, _COMPILING) if any(row.metric(name) is not None for row in rows)
+    ]
+    for heading in (*headings, *(METRICS[name].headings["latency"] for name in seen)):
         table.add_column(heading, justify="right", no_wrap=True)
     bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
     for row, following in zip(rows, [*rows[1:], None], strict=True):
@@ -127,7 +130,7 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
             _tokens(row),
             row.cell.precision,
             *_figures(row, bases.get(_comparable(row))),
-            *([_figure(_value(row, _ENERGY))] if with_energy else []),
+            *(_figure(_value(row, name)) for name in seen),
             end_section=following is not None and _comparable(row) != _comparable(following),
         )
     return table
@@ -209,6 +212,11 @@ def _legend(run: Run) -> list[str]:
         )
     if _ENERGY in names:
         lines.append("J/s is the energy in joules of a second of audio, by the GPU's own counter.")
+    if _COMPILING in names:
+        lines.append(
+            "compile s is what torch.compile took before anything was timed, in seconds; p50 is "
+            "without it."
+        )
     if "rtfx_fixed_tokens" in names:
         lines.append(
             "RTFx* is taken with the fixed token count, as random weights have no natural length."
@@ -235,6 +243,20 @@ def _not_believed(run: Run) -> list[str]:
         f"{row.found.conditions.attempts_not_believed}"
         for row in run.measurements
         if row.found.conditions.attempts_not_believed is not None
+    ]
+
+
+def _compiled_anew(run: Run) -> list[str]:
+    """Say why torch.compile has compiled a function again, before anything was timed."""
+    found = {
+        name_of(row.cell, with_clip=False): row.found.compilation.compiled_anew
+        for row in run.measurements
+        if isinstance(row.found, _TIMED) and row.found.compilation is not None
+    }
+    return [
+        f"compiled again: {name}: {printable(reason)}"
+        for name, reasons in found.items()
+        for reason in reasons
     ]
 
 

@@ -63,14 +63,16 @@ def _of_time() -> Iterator[MetricRow]:
             derived=True,
             headings={"latency": heading},
         )
-    yield MetricRow(
-        name="energy_j_per_audio_s",
-        unit="J/s",
-        kind="wall",
-        made_by=("latency",),
-        headings={"latency": "J/s"},
-    )
+    timed: tuple[Pass, ...] = ("latency", "startup")
+    yield _timed("energy_j_per_audio_s", "J/s", timed[:1], "J/s")
+    yield _timed("compile_s", "s", timed, "compile s")
     yield MetricRow(name="overhead_ratio", unit="1", kind="wall", made_by=("latency",))
+
+
+def _timed(name: str, unit: str, made_by: tuple[Pass, ...], heading: str) -> MetricRow:
+    return MetricRow(
+        name=name, unit=unit, kind="wall", made_by=made_by, headings={"latency": heading}
+    )
 
 
 _SHOWN_PEAKS: Mapping[tuple[PeakPhase, Level], str] = {
@@ -158,6 +160,11 @@ def _of_cost(stage: Stage) -> Iterator[MetricRow]:
         ("event_syncs", "cudaEvent"),
     ):
         yield count(name, "waits", MadeOf(kind="sync", prefix=prefix))
+    # Only what torch.compile has captured is launched as a graph.
+    for name, prefix in (("launches", "cudaGraphLaunch"), ("captures", "cudaStreamBeginCapture")):
+        of_them = MadeOf(kind="graph", prefix=prefix)
+        heading = "graphs" if name == "launches" else None
+        yield count(f"graph_{name}", heading, of_them, only_if_seen=True)
     yield count("aten_ops", "aten ops", MadeOf(kind="op", prefix="aten::"), can_be_zero=False)
     yield count("other_ops", "other", MadeOf(kind="op", without="aten::"))
     yield count("allocations", "allocs", MadeOf(kind="allocation"), can_be_zero=False)

@@ -12,7 +12,7 @@ from whisperbench.results.scalars import Amount, Count, Figure, Line
 from whisperbench.text.signs import Sign
 from whisperbench.text.words import Score, pooled
 
-PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
+PartKind = Literal["op", "kernel", "copy", "memset", "sync", "graph", "allocation"]
 Bound = Literal["memory", "arithmetic"]
 """What the least time of a stage is spent on."""
 
@@ -87,6 +87,21 @@ class Energy(
     attempts_not_believed: Line | None = None
 
 
+class Compilation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What torch.compile had done in a process by the end of a benchmark."""
+
+    functions: Count
+    """That it was given to compile; one counts again where it had to be compiled anew."""
+    graphs: Count
+    """That it has made of them. A function of which it made none runs as it is."""
+    seconds: Amount
+    """That it took. The benchmark's own figures are without them."""
+    compiled_anew: tuple[Line, ...] = ()
+    """Why functions were compiled anew, before anything was timed."""
+
+
 class _Found(
     msgspec.Struct,
     frozen=True,
@@ -119,6 +134,8 @@ class LatencyResult(_Found, frozen=True, kw_only=True, tag="latency"):
     energy: Energy | None = None
     turns: Turns | None = None
     """None where it ran alone."""
+    compilation: Compilation | None = None
+    """None where nothing was compiled."""
 
 
 class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
@@ -128,6 +145,8 @@ class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
     """The quickest import of torch and transformers, which comes before what is timed."""
     dropped_page_cache: bool
     """Whether the system was able to forget the checkpoint's files before each round."""
+    compilation: Compilation | None = None
+    """Of the last round; None where nothing was compiled."""
 
 
 class MemoryPhase(
@@ -236,8 +255,8 @@ class QualityResult(_Found, frozen=True, kw_only=True, tag="quality"):
 class NumericsResult(_Found, frozen=True, kw_only=True, tag="numerics"):
     """Of tokens that were forced through a precision and through 32-bit floats."""
 
-    worst_layer: Line
-    """After which the hidden states differ most."""
+    worst_layer: Line | None = None
+    """After which the hidden states differ most; None where layers cannot be looked into."""
 
 
 Found = LatencyResult | StartupResult | MemoryResult | CostResult | QualityResult | NumericsResult

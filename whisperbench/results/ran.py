@@ -25,6 +25,8 @@ class Ran(
     """The dtype that the device has no arithmetic of and emulates; None where it has."""
     compiled_graphs: Count | None = None
     """Graphs that torch.compile made for the model; None where it was not asked to make any."""
+    compiled_calls: Count | None = None
+    """How often what torch.compile has made was called; a graph that is not called ran eagerly."""
     attention: tuple[Line, ...] | None = None
     """Implementations of attention, by the names that measure/cost/seen.py gives them."""
     products: dict[Line, Count] | None = None

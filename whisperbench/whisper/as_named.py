@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.whisper.tensor_parts import held
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ def _of_linear(module: Any, expected: Layers) -> Iterator[str]:
     if layer != expected.name:
         yield f"a {layer}, not a {expected.name}"
         return
-    weight = module.weight
+    weight = held(module.weight)
     if weight.dtype != _dtype(expected.dtype):
         yield f"{layer}.weight is {_name(weight.dtype)}, not {expected.dtype}"
         return
@@ -82,7 +83,7 @@ def layers_of(model: torch.nn.Module) -> dict[str, int]:
     from torch import nn
 
     found = Counter(
-        f"{type(module).__name__} of {_name(module.weight.dtype)}"
+        f"{type(module).__name__} of {_name(held(module.weight).dtype)}"
         for module in model.modules()
         if isinstance(module, nn.Linear)
     )

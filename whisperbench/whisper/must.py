@@ -40,9 +40,10 @@ class Must:
     computes_in: tuple[str, ...] = ()
     """Types that the layers may multiply in."""
     products: str = ""
-    """Pattern of ops, one of which multiplies in each layer that `layers` is on."""
+    """Pattern of how the names of ops begin, one of which multiplies in each layer that `layers` is
+    on."""
     never: Mapping[str, str] = field(default_factory=dict)
-    """Patterns of ops that multiply otherwise, and what it means that one ran."""
+    """Such patterns of ops that multiply otherwise, and what it means that one ran."""
     kernels: tuple[str, ...] = ()
     """Families of a GPU's kernels, of each of which some must have run."""
     may_be_emulated: bool = False
@@ -82,6 +83,8 @@ def departures(must: Must, attention: str, ran: Ran) -> Iterator[str]:
         yield f"the device has no arithmetic in {ran.emulated} and emulates it"
     if must.compiled and ran.compiled_graphs == 0:
         yield "torch.compile made no graph, so it ran eagerly"
+    elif must.compiled and ran.compiled_calls == 0:
+        yield "what torch.compile made was never called, so it ran eagerly"
     if ran.attention is not None and (allowed := ATTENTION.get(attention)):
         others = [name for name in ran.attention if name not in allowed]
         if others or not ran.attention:
@@ -99,11 +102,11 @@ def _of_products(must: Must, ran: Ran) -> Iterator[str]:
     if ran.products is None:
         return
     for pattern, meaning in must.never.items():
-        if any(re.search(pattern, name) for name in ran.products):
+        if any(re.match(pattern, name) for name in ran.products):
             yield meaning
     if not must.products:
         return
-    found = sum(n for name, n in ran.products.items() if re.search(must.products, name))
+    found = sum(n for name, n in ran.products.items() if re.match(must.products, name))
     least = _quantized(must, ran)
     if found < least:
         seen = ", ".join(f"{n} {name}" for name, n in ran.products.items()) or "none"

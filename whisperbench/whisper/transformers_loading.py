@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import ModelError, one_line
@@ -11,6 +11,7 @@ from whisperbench.results.ran import Ran
 from whisperbench.whisper.as_named import layers_of, require_as_named
 from whisperbench.whisper.backend_choice import Chosen, choose
 from whisperbench.whisper.checkpoints import open_folder, require_precision
+from whisperbench.whisper.compiling import FromNothing, seen
 from whisperbench.whisper.processors import load_processor
 from whisperbench.whisper.residency import is_out_of_memory, memory_errors
 from whisperbench.whisper.transformers_config import generation_settings, model_config
@@ -46,6 +47,8 @@ class TransformersModel:
     """Bytes of the weights as loaded, by torch's name of their dtype. Calls may add more."""
     must: Must
     """What must be true of it."""
+    compiler: FromNothing | None = None
+    """torch.compile, kept for this model; None where nothing is compiled."""
     paces: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
@@ -74,6 +77,7 @@ class TransformersModel:
             computes_in=self.accelerator.computes_in(self.matrix_dtypes()[0]),
             layers=layers_of(self.model),
             emulated=dtype if self.accelerator.emulates(dtype) else None,
+            compiled_graphs=seen().graphs if self.compiler is not None else None,
         )
 
     def transcriber(
@@ -83,17 +87,35 @@ class TransformersModel:
         return TransformersTranscriber(self, batch, bounded=bounded)
 
     def close(self) -> None:
-        """Let go of the model. The handle is of no use afterwards."""
+        """Let go of the model and of what was compiled. The handle is of no use afterwards."""
         del self.model, self.processor
+        if self.compiler is not None:
+            self.compiler.end()
 
 
 def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -> TransformersModel:
     """Load a checkpoint in a precision onto a device; `loading.load_model` says what it raises."""
-    import torch
-
     from whisperbench.whisper.quiet import quieten
 
     quieten()
+    # Before the weights: to quantize them, torchao changes the compiler's settings.
+    compiler = FromNothing() if key.precision.compiled else None
+    try:
+        loaded = _load(checkpoint, key, accelerator)
+    except BaseException:
+        if compiler is not None:
+            compiler.end()
+        raise
+    loaded.compiler = compiler
+    return loaded
+
+
+def _load(
+    checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator
+) -> TransformersModel:
+    """Load the weights, and check them."""
+    import torch
+
     device = accelerator.torch_device
     what = f"loading {key.model.name} in {key.precision.name} on {device}"
     with memory_errors(what, accelerator):
@@ -129,7 +151,10 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         processor=processor,
         tokens=blueprint.tokens,
         weights_by_dtype=bytes_by_dtype(model.modules()),
-        must=chosen.backend.must(chosen.options, name, on_host=accelerator.on_host),
+        must=replace(
+            chosen.backend.must(chosen.options, name, on_host=accelerator.on_host),
+            compiled=key.precision.compiled,
+        ),
     )
     loaded.ran()  # refuses what is not as named
     return loaded

@@ -10,7 +10,13 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from whisperbench.units import SAMPLE_RATE_HZ
-from whisperbench.whisper.transcriber import Features, Transcription
+from whisperbench.whisper.compiled_decoder import (
+    CompiledDecoder,
+    CompiledStep,
+    compile_config,
+    forced,
+)
+from whisperbench.whisper.transcriber import Features, TokenStep, Transcription
 from whisperbench.whisper.transformers_config import settings_for
 from whisperbench.whisper.windowed import WindowedTranscriber
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
-    from transformers import GenerationConfig
+    from transformers import CompileConfig, GenerationConfig
 
     from whisperbench.asked.clips import Audio
     from whisperbench.whisper.transformers_loading import TransformersModel
@@ -35,6 +41,9 @@ class TransformersTranscriber(WindowedTranscriber):
         """Bind them, as `WindowedTranscriber` does."""
         super().__init__(loaded, batch, bounded=bounded)
         self._known_settings: dict[int | None, GenerationConfig] = {}
+        self._compiling: CompileConfig | None = None
+        if loaded.key.precision.compiled:
+            self._compiling = compile_config(on_host=loaded.accelerator.on_host)
 
     def encode(self, features: Features) -> Any:
         """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
@@ -83,14 +92,27 @@ class TransformersTranscriber(WindowedTranscriber):
         )
         return cast("torch.Tensor", made)
 
-    def token_step(self, at: int) -> TransformersStep:
+    def token_step(self, at: int) -> TokenStep:
         """Prepare the decoding of one token after `at` others."""
-        return TransformersStep(self, at)
-
-    def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
-        """Put given ids, the prompt among them, through the model at once."""
         import torch
 
+        if self._compiling is None:
+            return TransformersStep(self, at)
+        prompt = self.prompt()
+        # Which tokens fill the cache makes no difference to the work.
+        ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
+        return CompiledStep(self._compiled_decoder(self.front_end(), ids), ids)
+
+    def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
+        """Put given ids, the prompt among them, through the model at once.
+
+        Where the decoder's step is compiled, those after the prompt go through it one by one.
+        """
+        import torch
+
+        if self._compiling is not None:
+            first = self.prompt().shape[1]
+            return forced(self._compiled_decoder(features, ids[:, :first]), ids, first)
         with torch.no_grad():
             made = self.loaded.model(input_features=features.mel, decoder_input_ids=ids)
         return cast("torch.Tensor", made.logits)
@@ -102,9 +124,13 @@ class TransformersTranscriber(WindowedTranscriber):
     def layers(self) -> Mapping[str, torch.nn.Module]:
         """Return each half's layers but the last, and the norm behind that one.
 
+        Compiled layers cannot be looked into, and are not offered.
+
         Their outputs are transformers' `output_hidden_states`, which cannot be used: it leaves
         hooks in the model, and their calls would count in what the model costs from then on.
         """
+        if self._compiling is not None:
+            raise self._lacks("hidden states of layers, which are compiled")
         found = {}
         for half in ("encoder", "decoder"):
             stack = getattr(self.loaded.model.model, half)
@@ -134,8 +160,15 @@ class TransformersTranscriber(WindowedTranscriber):
                 language=self.language,
                 count=tokens,
                 walks=tokens is None and len(self._starts) > 1,
+                compiling=self._compiling,
             )
         return self._known_settings[tokens]
+
+    def _compiled_decoder(self, features: Features, ids: torch.Tensor) -> CompiledDecoder:
+        """Encode a window, and put its first tokens through the decoder."""
+        return CompiledDecoder(
+            self.loaded.model, self.encode(features), features, ids, self._settings(None)
+        )
 
 
 class TransformersStep:

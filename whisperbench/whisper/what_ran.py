@@ -27,6 +27,8 @@ def what_ran(loaded: LoadedModel, *, generated: bool, **seen: Any) -> Ran:
         InvalidMeasurementError: it is not what the row says; with all that ran instead.
     """
     ran = msgspec.structs.replace(loaded.ran(), **seen)
+    if not loaded.must.compiled:
+        ran = msgspec.structs.replace(ran, compiled_calls=None)
     if not generated:
         ran = msgspec.structs.replace(ran, compiled_graphs=None)
     if wrong := list(departures(loaded.must, loaded.key.attention, ran)):

@@ -28,6 +28,7 @@ from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, of_stage
 from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
+from whisperbench.whisper.compiling import as_written, nothing_compiled
 from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 2
 """Executions that nothing looks into: the wall time is their median, and on a GPU the last two are
 held against each other by what they ask its allocator for."""
+
+COMPILED_WARM_UPS = 2
+"""Executions of what is compiled that come before: its calls are compiled, run once as they are,
+then captured as CUDA graphs, and launched as such from then on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +80,24 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         transcriber.require_count(transcriber.generate(features, tokens), tokens)
 
     # The first execution loads modules, tunes, and fills what is cached. So it gives what that does
-    # not change: least work, which follows from shapes.
-    with transcriber.bound(tokens):
+    # not change: least work, which follows from shapes. What is compiled has no layers to look at.
+    with transcriber.bound(tokens), as_written():
         work = count_work(check, encoder)
+    if transcriber.loaded.key.precision.compiled:
+        for _ in range(COMPILED_WARM_UPS):
+            check()
     rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
-    unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
-    require_same_requests(*unprofiled[-2:])
-    calls = count_calls(execute, encoder)
-    # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
-    # freed counts, if it was allocated under the profiler: so the call that goes before must be
-    # the same one.
-    first = tokens if accelerator.profiles_memory else 1
-    counted = profiled(execute, lambda: transcriber.generate(features, first), encoder, accelerator)
+    with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
+        unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
+        require_same_requests(*unprofiled[-2:])
+        calls = count_calls(execute, encoder)
+        # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what
+        # is freed counts, if it was allocated under the profiler: so the call that goes before must
+        # be the same one.
+        first = tokens if accelerator.profiles_memory else 1
+        counted = profiled(
+            execute, lambda: transcriber.generate(features, first), encoder, accelerator
+        )
     seen = seen_in(counted.parts, on_gpu=counted.on_gpu)._asdict() if counted.parts else {}
     ran = what_ran(transcriber.loaded, generated=True, **seen)
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])

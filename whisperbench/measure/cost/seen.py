@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from whisperbench.results.families import family_of
-from whisperbench.results.passes import Part
+from whisperbench.results.passes import Part, PartKind
 
 ATTENTION_OPS: Mapping[str, str] = {
     "flash on a CPU": r"aten::_scaled_dot_product_flash_attention_for_cpu$",
@@ -32,6 +32,10 @@ ATTENTION_KERNELS: Mapping[str, str] = {
 
 _PRODUCT = re.compile(r"(mm|::linear|_linear|matmul|MatMul\w*|(gemm|gemv|dequantize)_4bit)$")
 _SOFTMAX = "aten::softmax"
+_GRAPH = "cudaGraphLaunch"
+_REGION = "Torch-Compiled Region"
+_COMPILED = (_REGION, "## Call CompiledFxGraph")
+"""How the ops begin that torch.compile marks: its call, and in it the one of inductor's graph."""
 
 
 class Seen(NamedTuple):
@@ -40,6 +44,8 @@ class Seen(NamedTuple):
     attention: tuple[str, ...]
     products: dict[str, int]
     kernels: dict[str, int] | None
+    graph_launches: int | None
+    compiled_calls: int
 
 
 def seen_in(parts: Iterable[Part], *, on_gpu: bool) -> Seen:
@@ -58,7 +64,13 @@ def seen_in(parts: Iterable[Part], *, on_gpu: bool) -> Seen:
         attention=_attention(found),
         products=_products(found),
         kernels=dict(families.most_common()) if on_gpu else None,
+        graph_launches=_count(found, "graph", _GRAPH) if on_gpu else None,
+        compiled_calls=_count(found, "op", _REGION),
     )
+
+
+def _count(parts: Iterable[Part], kind: PartKind, begins: str) -> int:
+    return sum(part.count for part in parts if part.kind == kind and part.name.startswith(begins))
 
 
 def _attention(parts: Sequence[Part]) -> tuple[str, ...]:
@@ -68,7 +80,7 @@ def _attention(parts: Sequence[Part]) -> tuple[str, ...]:
             names |= {name for name, op in ATTENTION_OPS.items() if re.match(op, part.name)}
             if part.name == _SOFTMAX and not part.op and "Attention" in part.module:
                 names.add("eager")
-        elif part.kind == "kernel" and not part.op:
+        elif part.kind == "kernel" and (not part.op or part.op.startswith(_COMPILED)):
             kernels = ATTENTION_KERNELS.items()
             names |= {name for name, kernel in kernels if re.search(kernel, part.name)}
     return tuple(sorted(names))
@@ -80,6 +92,8 @@ def _products(parts: Iterable[Part]) -> dict[str, int]:
     for part in parts:
         if part.kind == "op" and _PRODUCT.search(part.name):
             library = "" if part.op.startswith("aten::") else part.op
+            if library.startswith(_COMPILED):  # whose name has a digest
+                library = "a compiled graph"
             within = library and part.name.startswith("aten::")
             found[f"{part.name} in {library}" if within else part.name] += part.count
     return dict(found.most_common())

@@ -24,6 +24,7 @@ from whisperbench.asked.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.reach import recorded_child
+from whisperbench.results.passes import Compilation
 from whisperbench.results.ran import Ran
 
 TIMEOUT_S = 900.0
@@ -43,6 +44,8 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the system was asked to forget the files first, so that loading reads the disk."""
     ran: Ran
     """What was loaded, and called."""
+    compilation: Compilation | None = None
+    """By the end of the first call; None where nothing was compiled."""
 
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +124,7 @@ def _sample(request: CellRequest) -> StartupSample:
     import transformers  # noqa: F401
 
     from whisperbench.whisper.backend_choice import BACKENDS, installed
+    from whisperbench.whisper.compiling import compiled_so_far
     from whisperbench.whisper.loading import load_model, loaded_files
     from whisperbench.whisper.residency import memory_errors
     from whisperbench.whisper.what_ran import what_ran
@@ -129,8 +133,10 @@ def _sample(request: CellRequest) -> StartupSample:
         if backend.in_torch or name == request.precision.backend:
             for package in installed(backend):
                 importlib.import_module(package)
-    imported = clock()
     key, checkpoint = request.key(), request.checkpoint()
+    if key.precision.compiled:
+        importlib.import_module("torch._inductor.utils")
+    imported = clock()
     dropped = _drop_page_cache(checkpoint.folder)
     converted = loaded_files(checkpoint, key.precision)
     if converted != checkpoint.folder:
@@ -146,6 +152,7 @@ def _sample(request: CellRequest) -> StartupSample:
         transcription = transcriber.transcribe(request.tokens)
         accelerator.synchronize()
         call_ended = clock()
+        compilation = compiled_so_far()
         # Checked after it was timed: before, it would not have been the first call.
         transcriber.require_done(transcription, request.tokens)
     return StartupSample(
@@ -153,6 +160,7 @@ def _sample(request: CellRequest) -> StartupSample:
         load_s=load_ended - load_started,
         first_call_s=call_ended - call_started,
         dropped_page_cache=dropped,
+        compilation=compilation,
         ran=what_ran(loaded, generated=True),
     )
 

@@ -59,4 +59,5 @@ class Startup:
             ran=self.samples()[0].ran,
             import_s=min(sample.import_s for sample in self.samples()),
             dropped_page_cache=all(sample.dropped_page_cache for sample in self.samples()),
+            compilation=self.samples()[-1].compilation,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import time
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -174,6 +175,7 @@ def _go_through(reporter: Reporter, request: CellRequest) -> Done:
     import torch
 
     from whisperbench.asked.clips import load_audio
+    from whisperbench.whisper.compiling import nothing_compiled
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
     from whisperbench.whisper.what_ran import what_ran
@@ -197,8 +199,10 @@ def _go_through(reporter: Reporter, request: CellRequest) -> Done:
 
     with memory_errors(f"transcribing with {request}", accelerator):
         transcriber = loaded.transcriber([audio] * request.batch_size)
-        for _call in ("first", "steady"):
-            done = transcriber.transcribe(request.tokens)
+        for steady in (False, True):
+            what = f"the second transcription with {request}"
+            with nothing_compiled(what) if steady else nullcontext():
+                done = transcriber.transcribe(request.tokens)
             accelerator.synchronize()
             reporter.end_phase()
         transcriber.require_done(done, request.tokens)
