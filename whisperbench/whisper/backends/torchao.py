@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import DeviceError
@@ -45,8 +45,8 @@ class TorchAo:
 
         told = dict(options)
         name = str(told.pop("config"))
-        made = getattr(quantization, name, None)
-        if made is None or "version" not in {each.name for each in fields(made)}:
+        made: Any = getattr(quantization, name, None)
+        if "version" not in getattr(made, "__dataclass_fields__", {}):
             raise DeviceError(
                 f"torchao {torchao.__version__} makes no {_WEIGHT} by {name}; install a newer one: "
                 "pip install 'whisperbench[torchao]'"
