@@ -26,8 +26,10 @@ class TorchAo:
     factory: str = "whisperbench.whisper.transformers_loading:load"
     saves_as: str = "torchao"
     packages: tuple[str, ...] = ("torchao",)
-    in_torch: bool = True
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(
         self,
