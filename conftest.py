@@ -3,6 +3,7 @@
 pytest_plugins = [
     "whisperbench.plugin",
     "fixtures.device",
+    "fixtures.durations",
     "fixtures.audio",
     "fixtures.models",
     "fixtures.fresh",

@@ -31,6 +31,7 @@ from whisperbench.report.verdict_formats import FORMATS
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import (
     ClipScore,
+    Compilation,
     DeviceConditions,
     Energy,
     LatencyResult,
@@ -41,6 +42,7 @@ from whisperbench.results.passes import (
     Part,
     QualityResult,
 )
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import ManifestEntry, Run, Verdict
 from whisperbench.results.run_file import read_run
 
@@ -103,10 +105,27 @@ def make_file() -> Tree:
         attempts_not_believed="attempt 1, p50 2.00 s: the GPU was slowed down",
     )
     heard = make_measurement(rtfx=27.25, wer=0.05)
+    ran = Ran(
+        weights={"int8": 1_200_000, "float16": 400_000},
+        computes_in="int8",
+        layers={"Linear8bitLt of int8": 50, "Linear of float16": 1},
+        emulated="bfloat16",
+        compiled_graphs=1,
+        compiled_calls=3,
+        threads=2,
+        attention=("cudnn", "flash"),
+        products={"bitsandbytes::int8_linear_matmul": 66},
+        kernels={"8-bit matrix products": 66},
+        graph_launches=3,
+    )
     timed = LatencyResult(
         conditions=conditions,
+        ran=ran,
         transcripts=("ask not", "été 你好 ‍🙂"),
         energy=Energy(window_s=2.5, calls=12, attempts_not_believed="attempt 1: shared"),
+        compilation=Compilation(
+            functions=3, graphs=2, seconds=41.5, compiled_anew=("0/0: size mismatch",)
+        ),
     )
     quality = QualityResult(
         clips=(clip, msgspec.structs.replace(clip, name="yes")),

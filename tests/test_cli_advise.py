@@ -1,4 +1,4 @@
-"""The commands `advise` and `badge`, and `show` as a table of figures."""
+"""The commands `contenders`, `advise` and `badge`, and `show` as a table of figures."""
 
 from __future__ import annotations
 
@@ -81,6 +81,10 @@ def test_its_exit_code_says_whether_anything_will_do(
         (("advise", "bad.json"), "bad.json: not a whisperbench run"),
         (("advise", "cpu.json", "--card", "t4"), "cpu.json: was measured on a CPU"),
         (("advise", "run.json", "times.json"), "times.json: has transcribe of dummy:large-v3 fp16"),
+        (("contenders", "none.json"), "none.json: No such file"),
+        (("contenders", "bad.json"), "bad.json: not a whisperbench run"),
+        (("contenders", "run.json", "cpu.json"), "cpu.json: is of cpu-"),
+        (("contenders", "run.json", "times.json"), "times.json: has transcribe of dummy:large-v3"),
         (("badge", "run.json", "-o", "b.png"), "-o b.png: a badge is an SVG"),
         (("badge", "cpu.json", "-o", "b.svg"), "cpu.json: has not both int8"),
         (("badge", "run.json", "-o", "bad.json/b.svg"), "bad.json/b.svg: cannot be written"),
@@ -97,6 +101,27 @@ def test_bad_input_is_one_line(
     (line,) = err.splitlines()
     assert line.startswith(f"whisperbench: {said}")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_contenders_are_told_in_every_format(command: Callable[..., Said]) -> None:
+    """The rows of an H200: nf4 beats int8 there, and a program reads who stands."""
+    code, out, err = command("contenders", "run.json")
+    assert (code, err) == (0, "")
+    assert "nf4 beats int8" in " ".join(out.split())
+    assert "| int8 | 6.19 s |" in command("contenders", "run.json", "--format", "markdown")[1]
+    (found,) = json.loads(command("contenders", "run.json", "--format", "json")[1])
+    assert {row["precision"] for row in found["rows"] if row["stands"]} == {"fp32", "fp16", "nf4"}
+    assert command("contenders", "run.json", "--format", "new")[0] == 2
+
+
+def test_contenders_are_drawn(command: Callable[..., Said], tmp_path: Path) -> None:
+    """Their picture is a file for light pages and one for dark ones, and Markdown shows it."""
+    code, out, err = command(
+        "contenders", "run.json", "--format", "markdown", "--pictures", "drawn"
+    )
+    assert (code, "picture" in err) == (0, True)
+    assert (tmp_path / "drawn" / "time-memory-light.svg").exists()
+    assert 'src="drawn/time-memory-light.svg"' in out
 
 
 def test_the_badge_is_written(command: Callable[..., Said], tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def command(installed: Path, tmp_path: Path) -> Command:
         (("show", "base.json"), 0, "1 benchmark asked for: 1 measured"),
         (("score", "clips.jsonl"), 0, "1 clip, 1 word"),
         (("advise", "timed.json", "--card", "t4"), 3, "on an NVIDIA T4"),
+        (("contenders", "timed.json"), 0, "And what should I take instead?"),
         (("compare", "base.json", "base.json"), 0, NO_SUITE),
         (("compare", "base.json", "head.json"), 1, "encoder_aten_ops: 100 to 101 (+1.00 %)"),
         (("baseline", "show", "base.json"), 0, "1 benchmark asked for: 1 measured"),

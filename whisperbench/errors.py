@@ -49,7 +49,7 @@ class ModelError(WhisperbenchError):
 
 
 class NotOfferedError(WhisperbenchError):
-    """A part of a transcription that a transcriber does not offer."""
+    """A part of a transcription that a transcriber does not offer: named, and no failure."""
 
     exit_code = ExitCode.INVALID
 

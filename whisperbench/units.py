@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 MIB = 2**20
 """Bytes in a MiB: the only memory unit of the suite."""
 
@@ -12,9 +14,13 @@ WINDOW_S = 30.0
 """Seconds of audio that Whisper's encoder sees at a time; shorter audio is padded to it."""
 
 
-def mib(size_bytes: float) -> float:
-    """Convert bytes to MiB."""
-    return size_bytes / MIB
+@overload
+def mib(size_bytes: float) -> float: ...
+@overload
+def mib(size_bytes: float | None) -> float | None: ...
+def mib(size_bytes: float | None) -> float | None:
+    """Convert bytes to MiB; what is not known stays so."""
+    return None if size_bytes is None else size_bytes / MIB
 
 
 def format_seconds(seconds: float) -> str:

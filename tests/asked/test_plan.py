@@ -267,3 +267,20 @@ def test_only_the_profile_s_own_model_has_precisions_on_request(suite: Suite) ->
     for named in ({"precision": ["fp32,bf16"]}, {"model": ["nano"]}, {"language": ["de"]}):
         assert not make_plan(suite, "cpu", named).on_request
     assert not make_plan(suite, "cuda", {}).on_request
+
+
+def test_durations_are_rows_of_their_manifest(suite: Suite) -> None:
+    """A profile that names another speech is refused, and so is a clip that is called like one."""
+    profile = suite.profile["cpu"]
+    assert [*make_plan(suite, "cpu", {}).speech] == [*profile.durations]
+    odd = msgspec.structs.replace(profile, durations=("speech-2s",))
+    with pytest.raises(InputError, match="no speech is called speech-2s; choose from speech-1s"):
+        make_plan(msgspec.structs.replace(suite, profile={"cpu": odd}), "cpu", {})
+
+
+def test_a_clip_is_not_called_like_a_speech(suite: Suite, tmp_path: Path) -> None:
+    """One of the two would hide the other."""
+    clip = tmp_path / "speech-1s.wav"
+    clip.write_bytes(b"RIFF")
+    with pytest.raises(InputError, match="speech-1s is what the suite calls a speech; rename it"):
+        make_plan(suite, "cpu", {"clip": [str(clip)]})

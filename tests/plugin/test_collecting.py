@@ -70,7 +70,8 @@ def test_what_is_asked_first_is_answered_first() -> None:
     ]
     own = [line.partition("::")[0] for line in rest if "dummy:tiny-int8" in line]
     assert [name for name, _ in groupby(own)] == [
-        *("benchmarks/test_cost.py", "benchmarks/test_stages.py", "benchmarks/test_quality.py")
+        *("benchmarks/test_cost.py", "benchmarks/test_stages.py"),
+        *("benchmarks/test_durations.py", "benchmarks/test_quality.py"),
     ]
 
 
@@ -81,16 +82,17 @@ def collected(*arguments: str) -> set[str]:
 
 
 def test_the_default_leaves_out_what_one_option_brings_back() -> None:
-    """Start-up, the soak, nano in bf16 and nf4: --all, -k and --precision measure them."""
+    """Start-up, durations, soak, nano in bf16 and nf4: --all, -k, --precision measure them."""
     default, everything = collected(), collected("--all")
     left_out = everything - default
     assert default < everything
     assert {line.partition("[")[0].partition("::")[2] for line in left_out} == {
-        *("test_load", "test_first_call", "test_soak", "test_quality", "test_numerics")
+        *("test_load", "test_first_call", "test_durations", "test_soak"),
+        *("test_quality", "test_numerics"),
     }
-    fresh = ("test_startup", "test_soak")
+    files = ("test_startup", "test_durations", "test_soak")
     assert all(
-        any(name in line for name in fresh) or id_of(line)[1] in ("bf16", "nf4")
+        any(name in line for name in files) or id_of(line)[1] in ("bf16", "nf4")
         for line in left_out
     )
     assert collected("-k", "test_load") == {line for line in left_out if "test_load" in line}
@@ -126,7 +128,7 @@ def test_what_is_heard_is_not_timed() -> None:
     asked = {(id_of(line)[0], line.partition("::")[2].partition("[")[0]) for line in lines}
     assert {test for model, test in asked if model == "nano"} == {"test_quality", "test_numerics"}
     timed = {test for model, test in asked if model == "dummy:tiny"}
-    assert len(timed) == 10
+    assert len(timed) == 11
     assert "test_quality" not in timed
 
 

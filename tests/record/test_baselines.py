@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from scripts.check_kills import check_promote
@@ -18,6 +19,7 @@ from whisperbench.cli import app
 from whisperbench.errors import InputError, RegressedError, WhisperbenchError
 from whisperbench.judge.comparison import hold_against, refusal
 from whisperbench.record import baselines as baseline
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import Machine, ManifestEntry, Run
 from whisperbench.results.run_file import read_run
 from whisperbench.results.schema import decode_run
@@ -170,6 +172,22 @@ def test_what_does_not_belong_together_is_no_baseline(
     with pytest.raises(WhisperbenchError, match=reason) as caught:
         baseline.merge(paths)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_processes_that_ran_otherwise_are_no_baseline(write: Write) -> None:
+    """One whose attention was another one than the other's would stand for both."""
+
+    def run(attention: str) -> Run:
+        row = make_cost(make_cell(tokens=4), {"aten_ops": 100}, gpu_ms=10.0)
+        ran = Ran(weights={"float16": 8}, computes_in="float16", attention=(attention,))
+        return make_run(replace(row, found=replace(row.found, ran=ran)))
+
+    paths = [write("a.json", run("flash")), write("b.json", run("math"))]
+    with pytest.raises(
+        WhisperbenchError,
+        match="another thing ran in one process than in the other: attention was ",
+    ):
+        baseline.merge(paths)
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a\nb", "x" * 200])

@@ -27,6 +27,8 @@ FIGURES = {
     "int8": (6.19, 1547.0, 2650.0),
     "int8-t0": (2.72, 1547.0, 2650.0),
     "nf4": (1.17, 932.0, 1952.0),
+    "fp16-compiled": (0.21, 2944.0, 4020.0),
+    "ao-int8wo-compiled": (0.62, 1560.0, 2700.0),
 }
 """Seconds of a transcription, MiB of weights, MiB of the peak."""
 
@@ -355,6 +357,35 @@ CASES: dict[str, Callable[[], Run]] = {
     ),
     "nothing creeps": lambda: make_run(
         timed("fp16"), timed("int8"), soaked("fp16"), soaked("int8")
+    ),
+    "one contender beats all": lambda: make_run(
+        *(timed(name) for name in ("fp16", "int8", "fp16-compiled")),
+        held("fp16"),
+        held("int8", 4000.0),
+        held("fp16-compiled", 3970.0),
+        *(heard(name) for name in ("fp16", "int8", "fp16-compiled")),
+    ),
+    "compiled fp16 is the quickest": lambda: make_run(
+        *(timed(name) for name in ("fp16", "int8", "nf4", "fp16-compiled")),
+        *(held(name) for name in ("fp16", "int8", "nf4", "fp16-compiled")),
+        *(heard(name) for name in ("fp16", "int8", "fp16-compiled")),
+        heard("nf4", "It so.", "The harbour.", wrong=(2, 1), growth=(-0.01, 0.03)),
+    ),
+    "compiled fp16 is the quickest and nothing is smaller": lambda: make_run(
+        *(timed(name) for name in ("fp16", "int8", "fp16-compiled")),
+        held("fp16"),
+        held("int8", 3990.0),
+        held("fp16-compiled", 4090.0),
+    ),
+    "memory without the time": lambda: make_run(
+        *(timed(name) for name in ("fp16", "int8", "nf4", "ao-int8wo-compiled")),
+        *(held(name) for name in ("fp16", "int8", "nf4", "ao-int8wo-compiled")),
+    ),
+    "the quickest ran out of memory": lambda: make_run(
+        *(timed(name) for name in ("fp16", "int8", "nf4")),
+        ran_out("fp16"),
+        held("int8"),
+        held("nf4"),
     ),
     "two models": two_models,
     "nothing": make_run,

@@ -362,7 +362,7 @@ def test_larger_batches_are_proposed_as_far_as_memory_goes() -> None:
 def test_a_gpu_that_waits_is_named() -> None:
     """Where the cost pass saw it idle, 8 bits' time is said to be the host's for the most part."""
     cost = make_cost(make_cell("int8", model=MODEL), {"aten_ops": 9}, gpu_ms=0.7, wall_ms=10.0)
-    said = " ".join(one(make_h200(cost)).sentences)
+    said = " ".join(one(make_h200(cost, precisions=("fp16", "int8"))).sentences)
     assert "the GPU worked in 7 % of its decoding there" in said
 
 
@@ -433,7 +433,8 @@ def test_cards_are_told_by_key_and_memory() -> None:
 def test_what_a_t4_runs() -> None:
     """By the registry of precisions: LLM.int8() needs 7.5, which it has; bfloat16 needs 8.0."""
     refused = {name for name, row in PRECISIONS.items() if row.why_not(T4.capability)}
-    assert refused == {"bf16"}
+    assert refused == {name for name, row in PRECISIONS.items() if row.dtype == "bfloat16"}
+    assert refused.isdisjoint({"fp32", "fp16", "int8", "int8-t0", "nf4"})
 
 
 @pytest.mark.parametrize("precision", ["as-saved", "fp99"])
@@ -537,3 +538,71 @@ def test_what_takes_more_of_everything_is_not_offered() -> None:
     found = one(make_h200(), Wanted(vram_mib=3000.0, max_latency_ratio=9.0))
     assert order(found)[:2] == [("yes", "nf4", 1), ("yes", "int8", 1)]
     assert "in place of" not in " ".join(found.sentences)
+
+
+def make_words(precision: str, *wrong: int) -> Measurement:
+    """Make up what a precision hears of four clips of 50 words each."""
+    clips = tuple(
+        ClipScore(
+            name=f"clip {place}",
+            words=50,
+            word_edits=edits,
+            characters=250,
+            character_edits=edits,
+            tokens=60,
+            signs=(),
+        )
+        for place, edits in enumerate(wrong)
+    )
+    share = sum(wrong) / 200
+    values = {"wer": share, "wer_over_reference": share}
+    return Measurement(
+        benchmark="quality",
+        cell=make_cell(precision, model=MODEL, clip="clips", tokens=None),
+        metrics=tuple(
+            Metric(name=name, unit="1", kind="quality", better="lower", value=value)
+            for name, value in values.items()
+        ),
+        found=QualityResult(clips=clips, transcripts=(), over_reference=(share, share)),
+    )
+
+
+def test_what_is_beaten_is_not_recommended() -> None:
+    """As quick and a little smaller, but surely worse in words: the other one is taken, and why."""
+    run = make_run(
+        make_timed("fp16", 1.0),
+        make_timed("bf16", 1.0),
+        make_held("fp16", 3000, 3100, 4000),
+        make_held("bf16", 2980, 3080, 3980),
+        make_words("fp16", 0, 0, 0, 0),
+        make_words("bf16", 5, 4, 6, 5),
+        machine=make_h200().machine,
+    )
+    found = one(run)
+    assert [precision for _, precision, _ in order(found)] == ["fp16", "bf16"]
+    assert found.rows[1].reasons == ("fp16 beats it in words",)
+    assert "fp16 beats bf16: it is as good in time" in " ".join(found.sentences)
+
+
+def test_what_is_beaten_by_what_will_not_do_may_be_taken() -> None:
+    """A winner that misses a condition does not stand in the way of the one that it beats."""
+    run = make_run(
+        make_timed("fp16", 1.0),
+        make_timed("nf4", 0.5),
+        make_held("fp16", 3000, 3100, 4000),
+        make_held("nf4", 1200, 1300, 2000),
+        make_words("fp16", 0, 0, 0, 0),
+        make_words("nf4", 1, 0, 0, 0),
+        machine=make_h200().machine,
+    )
+    assert order(one(run))[0][1] == "nf4"
+    assert one(run).rows[1].beaten_by == "nf4"
+    strict = one(run, Wanted(max_wer_increase=0.0))
+    assert [precision for _, precision, _ in order(strict)] != ["nf4", "fp16"]
+    assert strict.rows[0].beaten_by is None
+
+
+def test_on_another_card_nothing_is_beaten() -> None:
+    """Times do not carry over, and so neither does who beats whom."""
+    rows = one(make_h200(), Wanted(card=T4)).rows
+    assert [row.beaten_by for row in rows] == [None] * len(rows)

@@ -22,10 +22,11 @@ from whisperbench.devices.device import DeviceFacts
 from whisperbench.errors import DeviceError, InvalidMeasurementError, ModelError
 from whisperbench.results.records import Measurement
 from whisperbench.results.run_file import read_run
-from whisperbench.whisper.as_named import Expected, require_as_named
+from whisperbench.whisper.as_named import require_as_named
 from whisperbench.whisper.backend_choice import BACKENDS
 from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
+from whisperbench.whisper.must import Layers
 
 EIGHT: dict[str, Any] = {"load_in_8bit": True}
 FOUR: dict[str, Any] = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
@@ -89,7 +90,7 @@ def test_saved_weights_are_measured_as_they_are(
         layer
     }
     assert loaded.dtype == dtype == loaded.model.model.encoder.conv1.weight.dtype
-    assert loaded.weight_bytes / 2**20 == pytest.approx(mib, abs=0.1)
+    assert sum(loaded.weights_by_dtype.values()) / 2**20 == pytest.approx(mib, abs=0.1)
 
 
 def test_plain_weights_as_saved_are_their_own_dtype() -> None:
@@ -101,7 +102,8 @@ def test_plain_weights_as_saved_are_their_own_dtype() -> None:
 def test_as_saved_is_what_the_weights_are(tmp_path: Path, said: object) -> None:
     """Whatever config.json says of their dtype."""
     folder = change(NANO_FOLDER, tmp_path / "mine", dtype=said, torch_dtype=said)
-    assert load(folder, "as-saved").weight_bytes / 2**20 == pytest.approx(14.2, abs=0.05)
+    weights = load(folder, "as-saved").weights_by_dtype
+    assert sum(weights.values()) / 2**20 == pytest.approx(14.2, abs=0.05)
 
 
 def change(folder: Path, to: Path, **fields: object) -> Path:
@@ -153,10 +155,12 @@ def test_a_device_that_cannot_run_what_was_saved_says_so(saved: Path) -> None:
     require_measurable(resolve_checkpoint(ModelSpec.parse("nano")), PRECISIONS["as-saved"], facts)
 
 
-def expected_of(row: Precision) -> tuple[Expected, str]:
+def expected_of(row: Precision) -> tuple[Layers, str]:
     """Return what a row's backend expects of its layers on a CPU, and the dtype of all else."""
     dtype = row.dtype_on(on_host=True, saved="")
-    return BACKENDS[row.backend].expected(row.options, dtype), dtype
+    layers = BACKENDS[row.backend].must(row.options, dtype, on_host=True).layers
+    assert layers is not None
+    return layers, dtype
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ from whisperbench.whisper.transcriber import Transcriber
         ("int8", 8, "int8", "float32"),
         ("int8-t0", 8, "int8", "float32"),
         ("nf4", 4, "float16", "float32"),
+        ("fp16-compiled", None, "float16", "float16"),
+        ("ao-int8wo", 8, "bfloat16", "float32"),
+        ("ao-int8dq", 8, "int8", "float32"),
     ],
 )
 def test_what_a_precision_multiplies_in(
@@ -59,7 +62,9 @@ def test_a_checkpoint_that_was_saved_quantized_has_its_own_backend() -> None:
     saved = {"load_in_8bit": True, "llm_int8_threshold": 0.0}
     chosen = choose(PRECISIONS["as-saved"], saved)
     assert (chosen.backend, chosen.saved) == (BACKENDS["bitsandbytes"], True)
-    assert chosen.backend.expected(chosen.options, "float16").settings == {"state.threshold": 0.0}
+    layers = chosen.backend.must(chosen.options, "float16", on_host=False).layers
+    assert layers is not None
+    assert layers.settings == {"state.threshold": 0.0}
     assert choose(PRECISIONS["as-saved"], None).backend == BACKENDS["transformers"]
     with pytest.raises(ModelError, match="saved quantized by gptq: no backend"):
         choose(PRECISIONS["as-saved"], {"quant_method": "gptq"})

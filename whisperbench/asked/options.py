@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.asked.precisions import PRECISIONS, own_precision
 from whisperbench.asked.suite import FEWEST_CALLS, MAX_TOKENS, Attention
 from whisperbench.errors import InputError, require_plain
 from whisperbench.text.languages import language_code
@@ -83,6 +83,14 @@ OPTIONS = (
         "`as-saved`: as the checkpoint was saved",
         several=True,
         field="precisions",
+    ),
+    Option(
+        name="transcriber",
+        metavar="MODULE:FACTORY[,...]",
+        takes="your own code, measured beside the precisions: docs/transcribers.md",
+        several=True,
+        field="transcribers",
+        read=lambda text: own_precision(text).name,
     ),
     Option(
         name="clip",

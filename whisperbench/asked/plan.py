@@ -11,9 +11,10 @@ import msgspec
 
 from whisperbench.asked.checkout import CLIPS_FOLDER
 from whisperbench.asked.clips import Clip, find_clip, read_manifest
+from whisperbench.asked.durations import Speech, read_durations
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.options import OPTIONS, listed, only
-from whisperbench.asked.precisions import Precision, precision_named
+from whisperbench.asked.precisions import Precision, own_precision, precision_named
 from whisperbench.asked.recordings import find_clips, require_words
 from whisperbench.asked.suite import Attention, Profile, Suite
 from whisperbench.errors import InputError, printable
@@ -59,6 +60,8 @@ class Plan:
     """Ids of those that the default run leaves out."""
     clips: Mapping[str, Clip]
     """By name; each with the language that it is transcribed in."""
+    speech: Mapping[str, Speech]
+    """Of several durations, by name: what a benchmark is given that asks for it."""
     heard: tuple[Clip, ...]
     """Those that the quality pass hears; each with its text and language."""
     heard_name: str
@@ -95,6 +98,9 @@ def apply_options(profile: Profile, options: Mapping[str, Sequence[str]]) -> Pro
             changes[row.field] = row.read(text)
     if "clips" in changes:
         changes["quality_clips"] = changes["clips"]
+    # Random weights have no end of text, and people's own code decodes to it.
+    if "transcribers" in changes and "models" not in changes:
+        changes["models"] = profile.quality_models or profile.models
     # A profile's own model for words is small, and heard in more precisions than one that is timed.
     if "models" in changes:
         changes |= {"quality_models": None, **_AS_TIMED}
@@ -130,11 +136,10 @@ def _keys(
     profile: Profile, models: Sequence[str], precisions: Sequence[str]
 ) -> dict[str, CheckpointKey]:
     """Span checkpoints, by id."""
+    rows = [*map(precision_named, precisions), *map(own_precision, profile.transcribers)]
     keys = (
-        CheckpointKey(
-            model=ModelSpec.parse(model), precision=precision_named(precision), attention=attention
-        )
-        for model, attention, precision in product(models, profile.attention, precisions)
+        CheckpointKey(model=ModelSpec.parse(model), precision=row, attention=attention)
+        for model, attention, row in product(models, profile.attention, rows)
     )
     return {key.id: key for key in keys}
 
@@ -196,9 +201,28 @@ def make_plan(
             if key_id not in timed and key.precision.name in profile.quality_on_request
         ),
         clips={clip.name: clip for clip in clips},
+        speech=_speech(profile, clips),
         heard=tuple(heard),
         heard_name=heard_name,
     )
+
+
+def _speech(profile: Profile, clips: Sequence[Clip]) -> dict[str, Speech]:
+    """Find the profile's durations.
+
+    Raises:
+        InputError: there is no such row, or a clip has the name of one.
+    """
+    known = read_durations(CLIPS_FOLDER)
+    for name in profile.durations:
+        if name not in known:
+            raise InputError(
+                f"suite.toml: durations: no speech is called {name}; choose from {', '.join(known)}"
+            )
+    for clip in clips:
+        if clip.name in profile.durations:
+            raise InputError(f"--clip: {clip.name} is what the suite calls a speech; rename it")
+    return {name: known[name] for name in profile.durations}
 
 
 def in_turns(plan: Plan) -> Plan:

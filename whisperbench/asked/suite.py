@@ -39,9 +39,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: str
     models: Annotated[tuple[str, ...], NonEmpty]
     precisions: Annotated[tuple[str, ...], NonEmpty]
+    transcribers: tuple[str, ...] = ()
+    """People's own transcribers, as in "package.module:factory", which are measured beside them."""
     reference: str
     """The precision that ratios are taken against."""
     clips: Annotated[tuple[str, ...], NonEmpty]
+    durations: tuple[str, ...] = ()
+    """Speech that test_durations times: rows of fixtures/clips/durations.toml."""
     quality_clips: Annotated[tuple[str, ...], NonEmpty]
     """Clips that are heard for their words; --clip and --data name others."""
     quality_models: Annotated[tuple[str, ...], NonEmpty] | None = None

@@ -1,4 +1,4 @@
-"""Commands that make something of results for others: advise and badge."""
+"""Commands that make something of results for others: contenders, advise and badge."""
 
 from __future__ import annotations
 
@@ -9,8 +9,43 @@ from typing import Annotated
 
 import typer
 
+from whisperbench.cli.pictures import PicturesFolder, draw_into
 from whisperbench.cli.program import Command, app, with_formats
 from whisperbench.errors import ExitCode, InputError, printable
+
+
+def _contender_formats() -> Iterable[str]:
+    from whisperbench.report.contenders_text import FORMATS
+
+    return FORMATS
+
+
+@app.command(cls=with_formats(_contender_formats))
+def contenders(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN.json...",
+            help="Files of runs of one device. Passes and precisions may be in several files.",
+        ),
+    ],
+    written: Annotated[str, typer.Option("--format", help="The format of the table.")] = "text",
+    pictures: PicturesFolder = None,
+) -> None:
+    """Hold precisions and runtimes against each other: which are beaten in time, memory and words.
+
+    docs/contenders.md has the rule.
+    """
+    from whisperbench.report.contenders_text import FORMATS, contenders_of
+    from whisperbench.report.joined import joined
+    from whisperbench.results.run_file import read_run
+
+    found = [(printable(path), read_run(path)) for path in runs]
+    typer.echo(FORMATS[written](contenders_of(found)))
+    if pictures is not None:
+        from whisperbench.report.charts.all import Pictured
+
+        draw_into(pictures, Pictured(run=joined(found), runs=len(found)), written)
 
 
 def _formats() -> Iterable[str]:

@@ -29,10 +29,14 @@ def list_known() -> None:
     typer.echo("  owner/name[@<40-hex revision>]  from the hub")
     typer.echo("  PATH  a folder; one that is called nano is ./nano")
     typer.echo("--precision")
+    width = max(map(len, PRECISIONS))
     for row in PRECISIONS.values():
         capability = ".".join(map(str, row.min_capability))
-        where = "" if row.min_capability == (0, 0) else f"; GPUs from {capability} on"
-        typer.echo(f"  {row.name:<8} {row.summary}{where}")
+        alone = " alone" if row.needs_gpu else ""
+        where = "" if row.min_capability == (0, 0) else f"; GPUs{alone} from {capability} on"
+        typer.echo(f"  {row.name:<{width}} {row.summary}{where}")
+    typer.echo("--transcriber")
+    typer.echo("  MODULE:FACTORY  your own code: docs/transcribers.md")
     typer.echo("--clip")
     for clip in read_manifest(CLIPS_FOLDER).values():
         typer.echo(f"  {clip.name:<9} {clip.seconds:5.1f} s  {(clip.text or '')[:72]}")

@@ -8,7 +8,8 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from whisperbench.errors import (
     one_line,
 )
 from whisperbench.output import Output
+from whisperbench.paths import ASKED_FROM_VARIABLE
 
 if TYPE_CHECKING:
     from whisperbench.report.look import Look
@@ -147,6 +149,8 @@ def main() -> None:
             err=True,
         )
         sys.exit(ExitCode.USAGE)
+    with suppress(OSError):  # a folder that is gone
+        os.environ.setdefault(ASKED_FROM_VARIABLE, str(Path.cwd()))
     out, err = Output(sys.stdout), sys.stderr and Output(sys.stderr)
     with redirect_stdout(out), redirect_stderr(err):
         code = _run()

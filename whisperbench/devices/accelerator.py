@@ -108,6 +108,22 @@ class Accelerator(Protocol):
         """Return how many threads torch takes for the host's part of an op."""
         ...
 
+    def computes_in(self, dtype: str) -> str:
+        """Return what products of matrices of a dtype are computed in: as a rule, that dtype.
+
+        Args:
+            dtype: torch's name of it.
+        """
+        ...
+
+    def emulates(self, dtype: str) -> bool:
+        """Whether it has no arithmetic in a dtype, so that torch computes in another one.
+
+        Args:
+            dtype: torch's name of it.
+        """
+        ...
+
     @property
     def profiles_memory(self) -> bool:
         """Whether its allocations are counted by the profiler, and not by `take_requests`."""

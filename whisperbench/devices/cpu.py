@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,11 @@ class CpuAccelerator:
         storages = {}
         for thing in gc.get_objects():
             if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
-                storage = thing.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
+                # What wraps other tensors, as a weight of torchao's, or stands for one while
+                # torch.compile reads a program, has no storage. Those inside are found themselves.
+                with suppress(RuntimeError):
+                    storage = thing.untyped_storage()
+                    storages[storage.data_ptr()] = storage.nbytes()
         return sum(storages.values())
 
     def levels(self) -> AllocatorLevels | None:
@@ -72,6 +76,30 @@ class CpuAccelerator:
         import torch
 
         return torch.get_num_threads()
+
+    def computes_in(self, dtype: str) -> str:
+        """Return the dtype itself."""
+        return dtype
+
+    def emulates(self, dtype: str) -> bool:
+        """Whether the CPU lacks instructions for products of 16-bit floats."""
+        import torch
+
+        if platform.machine().lower() not in _X86:
+            return False  # torch does not tell
+        asked = _NATIVE.get(dtype)
+        return asked is not None and not any(
+            getattr(torch.cpu, name, lambda: False)() for name in asked
+        )
+
+
+_X86 = ("x86_64", "amd64")
+
+_NATIVE = {
+    "bfloat16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+    "float16": ("_is_amx_fp16_supported",),
+}
+"""What torch.cpu is asked whether an x86 CPU multiplies in a dtype; an older torch has not all."""
 
 
 def instruction_set(*, with_bf16: bool) -> str:

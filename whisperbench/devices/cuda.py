@@ -111,6 +111,31 @@ class CudaAccelerator:
 
         return torch.get_num_threads()
 
+    def computes_in(self, dtype: str) -> str:
+        """Return "tf32" of 32-bit floats where torch was told to multiply in it."""
+        import torch
+
+        if dtype != "float32" or torch.cuda.get_device_capability(self.torch_device) < _TF32:
+            return dtype
+        matmul = torch.backends.cuda.matmul
+        told = getattr(matmul, "fp32_precision", None)  # from torch 2.9 on
+        if told is None:
+            told = "tf32" if matmul.allow_tf32 else "ieee"
+        elif told == "none":
+            told = getattr(torch.backends, "fp32_precision", told)
+        return "tf32" if told == "tf32" else dtype
+
+    def emulates(self, dtype: str) -> bool:
+        """Whether it is bfloat16 on a GPU before Ampere: torch calls it supported there, too."""
+        import torch
+
+        capability = torch.cuda.get_device_capability(self.torch_device)
+        return dtype == "bfloat16" and capability < _BF16
+
+
+_BF16 = _TF32 = (8, 0)
+"""The compute capability of Ampere, which both came with."""
+
 
 def torch_facts(torch_name: str) -> DeviceFacts:
     """Return what torch knows of a GPU. Makes no context on it.

@@ -18,9 +18,11 @@ from whisperbench.errors import (
 )
 from whisperbench.judge.compare import Gate
 from whisperbench.judge.rules import differ, spread_of
+from whisperbench.judge.what_ran import changes
 from whisperbench.results.environment import instruction_set_key
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import Machine, Measurement, Run
 from whisperbench.results.sameness import ONE_MACHINE, STACK, differing
 from whisperbench.results.schema import SCHEMA, decode_run
@@ -200,12 +202,27 @@ def _merged(rows: list[dict[str, Any]]) -> dict[str, Any]:
             raise InputError(
                 f"{rows[0]['fullname']}: the runs did not measure the same; record them together"
             )
+        _require_same_ran(first.found.ran, other.found.ran, rows[0]["fullname"])
     metrics = tuple(
         _merged_metric([row.metrics[place] for row in found], rows[0]["fullname"])
         for place in range(len(first.metrics))
     )
     own = msgspec.to_builtins(msgspec.structs.replace(first, metrics=metrics))
     return rows[middle] | {"extra_info": rows[middle]["extra_info"] | {"whisperbench": own}}
+
+
+def _require_same_ran(first: Ran | None, other: Ran | None, benchmark: str) -> None:
+    """Refuse two processes of one benchmark of which one says what ran and it is not the other's.
+
+    Raises:
+        InvalidMeasurementError: with what ran otherwise.
+    """
+    if first is None or other is None:
+        return
+    if found := list(changes(first, other, same_device=True)):
+        raise InvalidMeasurementError(
+            f"{benchmark}: another thing ran in one process than in the other: {found[0].sentence}"
+        )
 
 
 def _merged_metric(metrics: list[Metric], benchmark: str) -> Metric:

@@ -11,6 +11,7 @@ from whisperbench.asked.suite import Tolerance, matches
 from whisperbench.errors import InputError
 from whisperbench.judge.causes import causes_of
 from whisperbench.judge.rules import Allowed, by_growth, by_statistics, doubted, percent, verdict_on
+from whisperbench.judge.what_ran import judge_what_ran
 from whisperbench.results.figure import Metric
 from whisperbench.results.kinds import KINDS, Rule
 from whisperbench.results.passes import CostResult
@@ -130,6 +131,9 @@ class Gate:
                 yield self._judge(base, head, old, metric)
         for metric in known.values():
             yield verdict_on("missing", "the head has no such figure", metric)
+        ran = judge_what_ran(base, head, self._base.machine, self._machine)
+        if ran is not None and not differing:
+            yield ran
         for which, row in (("base", base), ("head", head)):
             if isinstance(row.found, CostResult) and row.found.not_counted is not None:
                 sentence = f"by the {which}: {row.found.not_counted}"

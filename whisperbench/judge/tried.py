@@ -58,11 +58,15 @@ class Tried:
         self.pairs.add(*runs)
         ran: set[str] = set()
         failed: dict[str, list[str]] = {}
+        # What neither side offers is no failure; what one of them does, the other misses.
+        base, head = (
+            {row.benchmark for row in run.info.manifest if row.not_offered} for run in runs
+        )
         for side, run, names in zip(SIDES, runs, ids, strict=True):
             # What ran out of memory is over a limit, and may be without a figure all the same.
             figures = set(names)
             for entry in run.info.manifest:
-                if entry.deselected:
+                if entry.deselected or entry.benchmark in base & head:
                     continue
                 ran.add(entry.benchmark)
                 if entry.benchmark not in figures:

@@ -31,7 +31,10 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What it runs on, likewise."""
     clip: Clip
     batch_size: int
-    tokens: int
+    tokens: int | None
+    """Of the fixed count; None: to the end of text, where the transcriber has no fixed count."""
+    fingerprint: str = ""
+    """What tells the checkpoint from another of the same name; empty: it is digested again."""
     blueprint: Blueprint | None = None
     """What the checkpoint's small files say, so that it need not be read again."""
 
@@ -51,6 +54,6 @@ class CellRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Checkpoint(
             spec=self.key().model,
             folder=Path(self.folder),
-            fingerprint="",
+            fingerprint=self.fingerprint,
             blueprint=self.blueprint,
         )

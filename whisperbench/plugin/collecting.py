@@ -12,6 +12,7 @@ import pytest
 
 from whisperbench.plugin.needs import (
     BOTH_LENGTHS,
+    DURATIONS,
     EARLY_ANSWER,
     FRESH_PROCESS,
     IDLE_DEVICE,
@@ -78,7 +79,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         metafunc.parametrize(checkpoint, asked or [UNASKED], indirect=True, scope="session")
     if "audio" in names:
-        metafunc.parametrize("audio", list(plan.clips), indirect=True, scope="session")
+        clips = plan.speech if DURATIONS in needs else plan.clips
+        metafunc.parametrize("audio", list(clips), indirect=True, scope="session")
     if "batch_size" in names:
         sizes = plan.profile.batch_sizes
         metafunc.parametrize("batch_size", sizes, ids=[f"b{size}" for size in sizes])
@@ -95,9 +97,11 @@ def _is_asked(needs: frozenset[str], plan: Plan, key: CheckpointKey) -> bool:
 
     Random weights hear nothing, nor can be said how well where no text is written down; 32-bit
     floats do not differ from themselves, nor can weights that were saved quantized be had in them;
-    and what is there for its words alone is not timed.
+    a profile may name no durations; and what is there for its words alone is not timed.
     """
     if OTHER_PRECISION in needs and (key.precision.name == "fp32" or key.precision.as_saved):
+        return False
+    if DURATIONS in needs and not plan.speech:
         return False
     if WORDS in needs:
         return key.id in plan.listening and key.model.trained and bool(plan.heard)

@@ -19,6 +19,7 @@ FRESH_PROCESS = "a fresh process"
 IDLE_DEVICE = "an idle device"
 OTHERS_BESIDE = "its other precisions"
 EARLY_ANSWER = "an early answer"
+DURATIONS = "speech of several durations"
 
 NEEDS = {
     WORDS: "a trained model and clips with a text; it runs for the checkpoints that are heard for "
@@ -33,6 +34,8 @@ NEEDS = {
     "it with: one shard has them all",
     EARLY_ANSWER: "to run before the other benchmarks that hold a model, for it answers what is "
     "asked first: each checkpoint is loaded for it, and again for the others",
+    DURATIONS: "speech of each of the profile's durations in place of its clips; its argument "
+    "`audio` is one of them",
     IDLE_DEVICE: "a device that this process has not touched: it runs before all others "
     "in place of after them",
 }

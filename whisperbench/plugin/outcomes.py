@@ -14,6 +14,7 @@ from whisperbench.errors import (
     DeviceError,
     IncomparableError,
     InvalidMeasurementError,
+    NotOfferedError,
     OutOfMemoryError,
     OverLimitError,
     RegressedError,
@@ -88,12 +89,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             fate.setup_s, fate.took_s = call.duration, 0.0
         elif fate.took_s is not None:
             fate.took_s += call.duration
-        if report.failed:
+        if isinstance(failure, NotOfferedError):
+            fate.outcome, fate.reason, fate.not_offered = "skipped", reason_of(failure), True
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, fate.reason)
+        elif report.failed:
             fate.outcome, fate.reason = failed_as(failure), reason_of(failure)
+            fate.not_offered = False
         elif report.skipped:
             fate.outcome, fate.reason = "skipped", reason_of(failure)
         elif report.when == "call":
-            fate.outcome, fate.reason = "measured", ""
+            fate.outcome, fate.reason, fate.not_offered = "measured", "", False
     return report  # type: ignore[return-value]
 
 
@@ -136,6 +142,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
                 outcome=fate.outcome,
                 reason=fate.reason,
                 shard=fate.shard,
+                not_offered=fate.not_offered,
                 setup_s=_seconds(fate.setup_s),
                 took_s=_seconds(fate.took_s),
             )

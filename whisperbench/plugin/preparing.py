@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whisperbench.asked.clips import load_audio
+from whisperbench.asked.checkout import CLIPS_FOLDER
+from whisperbench.asked.clips import load_audio, read_manifest
+from whisperbench.asked.durations import compose
 from whisperbench.asked.recordings import check_clips
 from whisperbench.devices.choosing import key_of, open_accelerator, open_device
 from whisperbench.errors import DeviceError, require_plain
 from whisperbench.measure.fresh import dismiss, make_ready
 from whisperbench.plugin.collecting import checkpoint_of
-from whisperbench.plugin.needs import IDLE_DEVICE, WORDS, needs_of
+from whisperbench.plugin.needs import DURATIONS, IDLE_DEVICE, WORDS, needs_of
 from whisperbench.plugin.options import usage_errors
 from whisperbench.plugin.parts import part, partner_of
 from whisperbench.plugin.session import Prepared, Session, is_benchmark, session_of
 from whisperbench.plugin.terminal import announcer, show_progress, uncaptured
 
 if TYPE_CHECKING:
+    from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import Plan
     from whisperbench.asked.recordings import DataSet
     from whisperbench.devices.device import DeviceFacts
@@ -38,6 +41,7 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         facts = device.facts()
         _require_runnable(plan, facts)
         audio = {name: load_audio(clip) for name, clip in plan.clips.items()}
+        speech = _compose_speech(plan, items)
         data = _read_data(config, plan, items)
         # Of what is deselected, a checkpoint that is not there spoils nothing.
         used = {checkpoint_of(item) for item in items}
@@ -65,6 +69,7 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         facts=facts,
         device_key=key_of(facts),
         audio=audio,
+        speech=speech,
         data=data,
         checkpoints=checkpoints,
         remarks=tuple(said),
@@ -72,6 +77,14 @@ def prepare(config: pytest.Config, session: Session, items: Sequence[pytest.Item
         if session.channel is not None
         else None,
     )
+
+
+def _compose_speech(plan: Plan, items: Iterable[pytest.Item]) -> dict[str, Audio]:
+    """Put the speech of several durations together, where a benchmark asks for it."""
+    if not any(is_benchmark(item) and DURATIONS in needs_of(item) for item in items):
+        return {}
+    clips = read_manifest(CLIPS_FOLDER)
+    return {name: compose(speech, clips) for name, speech in plan.speech.items()}
 
 
 def _read_data(config: pytest.Config, plan: Plan, items: Iterable[pytest.Item]) -> DataSet | None:
@@ -93,6 +106,7 @@ def _resolve_checkpoints(
 ) -> dict[str, Checkpoint]:
     """Find the checkpoints of what runs, by model name; refuse what the device cannot hold."""
     from whisperbench.whisper.checkpoints import require_measurable, resolve_checkpoint
+    from whisperbench.whisper.loading import loaded_files
 
     announce = announcer(config)
     keys = [key for key_id, key in plan.checkpoints.items() if key_id in used]
@@ -108,6 +122,8 @@ def _resolve_checkpoints(
         require_plain(str(checkpoint.folder), f"--model {name}")
     for key in keys:
         require_measurable(checkpoints[key.model.name], key.precision, facts)
+    for key in keys:
+        loaded_files(checkpoints[key.model.name], key.precision, announce)
     return checkpoints
 
 
@@ -129,7 +145,9 @@ def _require_known_languages(plan: Plan, checkpoints: Mapping[str, Checkpoint]) 
 def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
     """Refuse what the device cannot run: an error with the reason, never a skip."""
     from whisperbench.whisper.backend_choice import require_installed
+    from whisperbench.whisper.compiling import require_compiler
     from whisperbench.whisper.loading import require_attention
+    from whisperbench.whisper.own import factory_of
 
     for key in plan.checkpoints.values():
         reason = key.precision.why_not(facts.compute_capability)
@@ -139,4 +157,7 @@ def _require_runnable(plan: Plan, facts: DeviceFacts) -> None:
                 "--precision"
             )
         require_installed(key.precision)
+        require_compiler(key.precision, on_host=facts.on_host)
         require_attention(key, facts.compute_capability)
+    for name in plan.profile.transcribers:
+        factory_of(name)

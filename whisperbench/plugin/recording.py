@@ -14,7 +14,7 @@ import pytest
 
 from whisperbench.plugin.progress import teller
 from whisperbench.results.metrics import Value, figures
-from whisperbench.results.passes import Found
+from whisperbench.results.passes import Found, LatencyResult
 from whisperbench.results.records import Cell, Measurement, Verdict
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from whisperbench.asked.plan import CheckpointKey
     from whisperbench.asked.recordings import DataSet
     from whisperbench.plugin.session import Prepared
+    from whisperbench.whisper.loading import LoadedModel
     from whisperbench.whisper.transcriber import Transcriber
 
 
@@ -39,6 +40,8 @@ class Recorder:
         self._prepared = prepared
         self._body = body
         self._require_kept = require_kept
+        self._loaded: LoadedModel | None = None
+        """Of the cell that was described last, where it is in this process."""
 
     def __call__(
         self,
@@ -62,8 +65,15 @@ class Recorder:
 
         Raises:
             RegressedError: it is worse than the baseline, or cannot be held against it.
+            InvalidMeasurementError: what ran is not what the precision's row says.
             ValueError: a metric has no row.
         """
+        if found.ran is None and self._loaded is not None:
+            from whisperbench.whisper.what_ran import what_ran
+
+            # Of what was timed, a transcript has gone through the whole path.
+            generated = isinstance(found, LatencyResult) and bool(found.transcripts)
+            found = msgspec.structs.replace(found, ran=what_ran(self._loaded, generated=generated))
         measurement = Measurement(
             benchmark=benchmark,
             cell=cell,
@@ -77,13 +87,19 @@ class Recorder:
         self._require_kept(measurement)
 
     def cell_of(self, transcriber: Transcriber, tokens: int | None) -> Cell:
-        """Describe the cell of a transcription path in full."""
+        """Describe the cell of a transcription path in full; what ran of it is recorded."""
+        self._loaded = transcriber.loaded
         return self.cell(transcriber.loaded.key, transcriber.audio, transcriber.batch_size, tokens)
 
     def cell(
         self, key: CheckpointKey, audio: Audio | DataSet, batch_size: int, tokens: int | None
     ) -> Cell:
-        """Describe a cell in full."""
+        """Describe a cell in full.
+
+        One whose transcriber has no fixed token count was decoded at natural length.
+        """
+        from whisperbench.whisper.backend_choice import BACKENDS
+
         facts = self._prepared.facts
         checkpoint = self._prepared.checkpoints[key.model.name]
         saved = checkpoint.blueprint.dtype if checkpoint.blueprint is not None else ""
@@ -99,7 +115,7 @@ class Recorder:
             audio_s=audio.seconds,
             language=audio.language,
             batch_size=batch_size,
-            tokens=tokens,
+            tokens=tokens if BACKENDS[key.precision.backend].fixed_count else None,
         )
 
 

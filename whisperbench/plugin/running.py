@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 
+NOTHING_OFFERED = (
+    "ERROR: nothing was measured: the transcribers of this run offer nothing that its benchmarks "
+    "need; name other benchmarks, or other precisions"
+)
 ONE_PROCESS = "exclusive process"
 """The compute mode in which a GPU lets one process alone have a context."""
 
@@ -100,8 +104,11 @@ def _finish(session: pytest.Session) -> None:
     hush_tables(session.config, ours.fates)
     whole = write_result(session.config, ours, ours.result)
     keep_times(ours)
-    # What was asked for and not measured is not a pass.
-    if session.exitstatus == pytest.ExitCode.OK and (not whole or ours.unmeasured()):
+    if ours.saw_nothing():
+        ours.outcome.append(NOTHING_OFFERED)
+    # What was asked for and not measured is not a pass, nor is a run that saw nothing.
+    unseen = not whole or ours.unmeasured() or ours.saw_nothing()
+    if session.exitstatus == pytest.ExitCode.OK and unseen:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -48,6 +48,8 @@ class Prepared:
     device_key: str
     audio: dict[str, Audio]
     """By clip name."""
+    speech: dict[str, Audio]
+    """Of several durations, by name, where a benchmark asks for it."""
     data: DataSet | None
     """The clips that are heard for their words, where that is asked for and any has a text."""
     checkpoints: dict[str, Checkpoint]
@@ -66,6 +68,8 @@ class Fate:
     """Its place in the matrix, as its id shows it."""
     outcome: Outcome = "skipped"
     reason: str = "did not run: the session ended before it"
+    not_offered: bool = False
+    """Whether its transcriber does not offer what it needs."""
     shard: int | None = None
     """The number of its shard, where the run is split."""
     setup_s: float | None = None
@@ -115,12 +119,21 @@ class Session:
         return self.shard is None or fate.shard in (None, self.shard.index)
 
     def unmeasured(self) -> bool:
-        """Whether something of this process was neither measured nor deselected."""
-        return any(
-            fate.outcome != "measured" and fate.reason != DESELECTED
-            for fate in self.fates.values()
-            if self.is_own(fate)
-        )
+        """Whether something of this process was neither measured nor deselected.
+
+        What a transcriber does not offer is no fault.
+        """
+        return any(fate.outcome != "measured" and not fate.not_offered for fate in self._asked())
+
+    def saw_nothing(self) -> bool:
+        """Whether a whole run measured nothing, for no transcriber of it offers what is needed."""
+        asked = self._asked()
+        whole = self.shard is None and PART_VARIABLE not in os.environ
+        return whole and bool(asked) and all(fate.not_offered for fate in asked)
+
+    def _asked(self) -> list[Fate]:
+        own = (fate for fate in self.fates.values() if self.is_own(fate))
+        return [fate for fate in own if fate.reason != DESELECTED]
 
 
 _SESSION = pytest.StashKey[Session]()

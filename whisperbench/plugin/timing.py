@@ -23,6 +23,7 @@ from whisperbench.plugin.parts import part
 from whisperbench.plugin.replay import replay
 from whisperbench.plugin.terminal import announcer
 from whisperbench.results.passes import DeviceConditions, Energy, Found, LatencyResult
+from whisperbench.whisper.compiling import compiled_so_far, nothing_compiled
 
 if TYPE_CHECKING:
     from whisperbench.measure.latency.energy import EnergyWindow
@@ -71,7 +72,8 @@ class Timing:
             before: run ahead of each round, untimed.
 
         Raises:
-            InvalidMeasurementError: the GPU was slowed down or shared at every attempt.
+            InvalidMeasurementError: the GPU was slowed down or shared at every attempt, or
+                torch.compile compiled something in a timed round.
         """
         synchronize = self._prepared.accelerator.synchronize
         made: list[T] = []
@@ -97,7 +99,8 @@ class Timing:
                 one_round()
             while self._partner is not None and self._partner.settling:
                 one_round()
-            taken = self._take(one_round, rounds, enough=self._enough)
+            with nothing_compiled(f"the timed rounds of {group}"):
+                taken = self._take(one_round, rounds, enough=self._enough)
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, group, taken.samples_s)
         return made[0]
@@ -207,6 +210,7 @@ class Timing:
             transcripts=tuple(transcripts),
             energy=self._energy,
             turns=partner.turns(len(self.samples_s)) if partner is not None else None,
+            compilation=compiled_so_far(),
         )
 
     def in_conditions(self, found: FoundT) -> FoundT:

@@ -14,10 +14,10 @@ from whisperbench.report.fitness import (
     Wanted,
     Weighed,
     elsewhere,
-    ranked,
     room_mib,
     weigh,
 )
+from whisperbench.report.ranking import ranked
 from whisperbench.report.unmeasured import not_carried, to_measure
 from whisperbench.results.records import Run, unusual
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from whisperbench.report.candidates import Choice
+from whisperbench.report.case import listed
 from whisperbench.report.fitness import (
     ALIKE,
     Wanted,
@@ -12,12 +13,9 @@ from whisperbench.report.fitness import (
     elsewhere,
     needed_mib,
     room_mib,
-    speed,
 )
+from whisperbench.report.ranking import speed
 from whisperbench.units import format_figure, format_seconds
-
-FEWER_BITS = ("int8", "int8-t0", "nf4")
-"""Precisions whose price is named beside what is advised."""
 
 
 def sentences_of(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Iterator[str]:
@@ -45,6 +43,7 @@ def sentences_of(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> Ite
     yield from _room(best, choice, wanted)
     yield from _one_call(best, rows, choice, wanted)
     yield from _prices(best, rows, choice)
+    yield from _beaten(best, rows)
     yield from _threshold(best, rows, choice, wanted)
 
 
@@ -126,6 +125,7 @@ def _one_call(
         for row in rows
         if row.answer == best.answer
         and row.candidate.latency_s is not None
+        and not row.beaten_by
         # On another card only the batch size can be told from, and not the precision.
         and (elsewhere(choice, wanted) is None or row.candidate.precision == choice.reference)
     ]
@@ -148,11 +148,9 @@ def _prices(best: Weighed, rows: Sequence[Weighed], choice: Choice) -> Iterator[
     """Say what each precision of fewer bits saves and costs against the one that is advised."""
     for row in rows:
         each, base = row.candidate, best.candidate
-        if each.precision not in FEWER_BITS or each.batch_size != base.batch_size:
+        if each.precision == base.precision or each.batch_size != base.batch_size:
             continue
-        if each.precision == base.precision or row.answer == "no":
-            continue
-        if _is_worse(row, best):
+        if row.answer == "no" or row.beaten_by or not _is_smaller(row, best):
             continue
         facts = [*_saved(row, best)]
         if each.latency_s and base.latency_s:
@@ -164,12 +162,24 @@ def _prices(best: Weighed, rows: Sequence[Weighed], choice: Choice) -> Iterator[
             yield f"{each.precision} in place of {base.precision}: {'; '.join(facts)}."
 
 
-def _is_worse(row: Weighed, best: Weighed) -> bool:
-    """Whether it takes both as much memory and as much time, as far as is known."""
+def _is_smaller(row: Weighed, best: Weighed) -> bool:
+    """Whether it takes less memory, or where that is not known has fewer bytes of weights."""
     known = [(row.need_mib, best.need_mib), (row.candidate.weight_mib, best.candidate.weight_mib)]
     own, other = next((pair for pair in known if None not in pair), (None, None))
-    more_memory = own is not None and other is not None and own >= other
-    return more_memory and speed(row) <= speed(best)
+    return own is not None and other is not None and own < other
+
+
+def _beaten(best: Weighed, rows: Sequence[Weighed]) -> Iterator[str]:
+    """Say which are beaten at the batch size of what is advised, and by what."""
+    losers: dict[str, list[str]] = {}
+    for row in rows:
+        if row.beaten_by and row.candidate.batch_size == best.candidate.batch_size:
+            losers.setdefault(row.beaten_by, []).append(row.candidate.precision)
+    for winner, names in losers.items():
+        yield (
+            f"{winner} beats {listed(names)}: it is as good in time, memory and words as far as "
+            "they were measured, and surely better in one of them."
+        )
 
 
 def _saved(row: Weighed, best: Weighed) -> Iterator[str]:

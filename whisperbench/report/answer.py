@@ -11,8 +11,9 @@ from math import isnan
 from string import Formatter
 from typing import Any
 
-from whisperbench.report.answer_rules import COMPARISON, RULES, Rule
+from whisperbench.report.answer_rules import COMPARISON, RULES
 from whisperbench.report.case import Case, case_of
+from whisperbench.report.rule import Rule
 from whisperbench.report.standing import Subject
 from whisperbench.results.records import Run
 from whisperbench.units import format_figure, format_mib, format_seconds

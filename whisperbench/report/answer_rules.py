@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import isnan
 
+from whisperbench.report.advice_rules import ADVICE
 from whisperbench.report.case import Case
+from whisperbench.report.rule import Rule
 
 GREW = 1.5
 """From this ratio on a count is a reason for a longer time."""
@@ -21,17 +21,6 @@ COMPARISON = "comparison"
 def always(_case: Case) -> bool:
     """Let a sentence speak wherever its figures were measured."""
     return True
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A sentence, and when it is true."""
-
-    topic: str
-    """Of the rules of one topic the first that applies speaks."""
-    when: Callable[[Case], bool]
-    sentence: str
-    """With figures of the case by name, each with how it is written: a key of `WRITTEN`."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -245,86 +234,7 @@ RULES: tuple[Rule, ...] = (
         "at its beginning.",
     ),
     Rule("other words", always, "Of {this.words:count} words, {differing} wrong."),
-    Rule(
-        "advice",
-        lambda case: case.this.ran_out and not case.base.ran_out,
-        "So take {base.precision}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.base.ran_out and not case.this.ran_out,
-        "So take {this.precision} here.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.worse_words,
-        "So take {base.precision} where the words matter and {base.peak_mib:size} of {room} is "
-        "free.",
-    ),
-    Rule("advice", lambda case: case.worse_words, "So take {base.precision} where words matter."),
-    Rule(
-        "advice",
-        lambda case: case.base.over_memory and not case.this.over_memory,
-        "So take {this.precision}: the peak of {base.precision} is {base.peak_mib:size}, over "
-        "the limit of {base.limit_mib:size}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.this.over_memory and not case.base.over_memory,
-        "So take {base.precision}: the peak of {this.precision} is {this.peak_mib:size}, over "
-        "the limit of {this.limit_mib:size}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.this.over_memory,
-        "So neither fits: the peak of {this.precision} is {this.peak_mib:size} and that of "
-        "{base.precision} is {base.peak_mib:size}, over limits of {this.limit_mib:size} and "
-        "{base.limit_mib:size}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.slower and case.saved_peak > 0 and case.nf4_is_better,
-        "So take {base.precision} unless less than {base.peak_mib:size} of {room} is free, and "
-        "then nf4, which needs {nf4.peak_mib:size} and takes {nf4_times:times} times as long as "
-        "{base.precision}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.slower and case.saved_peak > 0,
-        "So take {base.precision} unless less than {base.peak_mib:size} of {room} is free; "
-        "{this.precision} needs {this.peak_mib:size}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.slower and case.saved_peak <= 0,
-        "So take {base.precision}: {this.precision} costs time here and saves no memory while "
-        "it works.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.slower and case.saved_weights > 0,
-        "So take {base.precision} unless its {base.weight_mib:size} of weights are too much for "
-        "{room}.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.no_slower and case.saved_peak < 0,
-        "So take {this.precision} unless less than {this.peak_mib:size} of {room} is free.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.no_slower and case.saved_weights > 0 and isnan(case.this.wer),
-        "So take {this.precision} if its words suit you, which this run did not measure: it saves "
-        "memory and costs no time.",
-    ),
-    Rule(
-        "advice",
-        lambda case: case.no_slower and case.saved_weights > 0,
-        "So take {this.precision}: it saves memory and costs no time.",
-    ),
-    Rule(
-        "advice", lambda case: case.slower and case.saved_weights <= 0, "So take {base.precision}."
-    ),
+    *ADVICE,
     Rule("lost", always, "{lost} not measured; the end of this report says why."),
     Rule(
         "further",

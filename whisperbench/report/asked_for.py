@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from math import nan
 
-from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.asked.precisions import OWN_NAME, PRECISIONS
 from whisperbench.results.records import ManifestEntry, Run, Verdict
 
 _WORST_FIRST = ("invalid", "failed", "regressed", "over-limit", "not-comparable", "skipped")
@@ -20,14 +20,15 @@ _NOT_SDPA = ("eager", "flash_attention_2")
 class AskedFor:
     """The benchmarks that a run was asked for.
 
-    What -k or -m took away, or belongs to another shard, nobody wanted here.
+    What -k or -m took away, or belongs to another shard, nobody wanted here; and what a transcriber
+    does not offer has no outcome.
     """
 
     def __init__(self, run: Run) -> None:
         self._entries = [
             entry
             for entry in run.info.manifest
-            if not entry.deselected and not run.info.is_elsewhere(entry)
+            if not (entry.deselected or entry.not_offered or run.info.is_elsewhere(entry))
         ]
         self._clips = {row.cell.clip for row in run.measurements}
         self._of_model: dict[tuple[str, str], list[tuple[str, ManifestEntry]]] = {}
@@ -74,7 +75,7 @@ def over_limit(verdicts: Iterable[Verdict], metrics: str) -> float:
 @cache
 def _of_model(model: str) -> re.Pattern[str]:
     names = "|".join(sorted(map(re.escape, PRECISIONS), key=len, reverse=True))
-    return re.compile(rf"{re.escape(model)}-({names})(?=-|$)(.*)")
+    return re.compile(rf"{re.escape(model)}-({names}|{OWN_NAME})(?=-|$)(.*)")
 
 
 def _precision_of(entry: ManifestEntry, model: str, attention: str) -> str | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from whisperbench.errors import InputError, printable
-from whisperbench.report.candidates import Candidate, Choice, choices_of
+from whisperbench.report.candidate import Candidate
+from whisperbench.report.candidates import Choice, choices_of
 from whisperbench.results.records import Run
 
 GREY, RED, BLUE = "#555", "#b3261e", "#0b5cad"

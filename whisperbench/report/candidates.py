@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import median
 
-import msgspec
+from msgspec.structs import replace
 
 from whisperbench.errors import InputError
+from whisperbench.judge.frontier import Contender, Noise, Placed, frontier, noise_of
+from whisperbench.report.candidate import Candidate
+from whisperbench.report.standing import spread
 from whisperbench.results.metric_row import LEVELS, PEAK_PHASES, Level
 from whisperbench.results.metrics import peak
 from whisperbench.results.passes import CostResult, QualityResult
@@ -20,49 +24,6 @@ Work = tuple[str, int | None]
 
 Place = tuple[str, str, str]
 """Device key, model and attention: what candidates have in common that are weighed together."""
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A precision at a batch size. What was not measured is None."""
-
-    precision: str
-    batch_size: int
-    latency_s: float | None = None
-    """p50 of a call, which transcribes the whole batch."""
-    latency_ratio: float | None = None
-    """The same over the call of the reference precision at its smallest batch size."""
-    processes: int = 1
-    """How many processes it was timed in."""
-    audio_per_s: float | None = None
-    """Seconds of audio of the whole batch that are transcribed in a second of wall time."""
-    weight_mib: float | None = None
-    allocated_mib: float | None = None
-    """Peak of torch's tensors;"""
-    reserved_mib: float | None = None
-    """of the tensors and torch's cache;"""
-    peak_mib: float | None = None
-    """of all that the process holds, or where that is hidden of the device's growth."""
-    driver_mib: float | None = None
-    """What the driver keeps of the device for itself."""
-    wer_increase: float | None = None
-    """Word error rate over that of the reference precision, as a difference; 0.01 is one point."""
-    wer_interval: tuple[float, float] | None = None
-    """Bounds of it: of 95 in 100 such sets of clips."""
-    words: int | None = None
-    """Words that were compared; None of the reference precision itself."""
-    busy_share: float | None = None
-    """Share of the decoding in which the GPU worked, by the cost pass."""
-    over_limit: tuple[str, ...] = ()
-    """Metrics that were over a limit of suite.toml where it was measured."""
-    out_of_memory: bool = False
-    """Whether the device that was measured had too little memory."""
-
-    @property
-    def outside_mib(self) -> float | None:
-        """What the process holds outside of torch: the context and libraries."""
-        if self.peak_mib is None or self.reserved_mib is None:
-            return None
-        return max(0.0, self.peak_mib - self.reserved_mib)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +80,9 @@ def choices_of(runs: Sequence[tuple[str, Run]]) -> list[Choice]:
                     "of the two out"
                 )
             found.setdefault((key, cell.model, cell.attention), []).append(row)
-    choices = [_choice(machines[place[0]][1], place, rows) for place, rows in found.items()]
+    choices = [
+        _choice(machines[place[0]][1], place, rows, len(runs)) for place, rows in found.items()
+    ]
     kept = [choice for choice in choices if choice is not None]
     if not kept:
         raise InputError(
@@ -129,7 +92,7 @@ def choices_of(runs: Sequence[tuple[str, Run]]) -> list[Choice]:
     return kept
 
 
-def _choice(run: Run, place: Place, rows: Sequence[Measurement]) -> Choice | None:
+def _choice(run: Run, place: Place, rows: Sequence[Measurement], processes: int) -> Choice | None:
     """Make the candidates of a place; None where nothing was timed or watched."""
     timed = [row for row in rows if row.benchmark == "transcribe" and row.metric("latency_s")]
     held = [row for row in rows if row.benchmark == "memory"]
@@ -141,15 +104,17 @@ def _choice(run: Run, place: Place, rows: Sequence[Measurement]) -> Choice | Non
     of_reference = [batch for precision, batch in times if precision == run.info.reference]
     base = times[run.info.reference, min(of_reference)] if of_reference else None
     keys = dict.fromkeys((row.cell.precision, row.cell.batch_size) for row in (*timed, *held))
+    candidates = [
+        _candidate(key, rows, times.get(key), _figure(base, "latency_s"), run.info.reference)
+        for key in keys
+    ]
+    noise = noise_of(on_host=run.machine.on_host, processes=processes)
     return Choice(
         machine=run.machine,
         model=place[1],
         attention=place[2],
         reference=run.info.reference,
-        candidates=[
-            _candidate(key, rows, times.get(key), _figure(base, "latency_s"), run.info.reference)
-            for key in keys
-        ],
+        candidates=_held_against_each_other(candidates, times, rows, noise),
         work=work,
         audio_s=timed[0].cell.audio_s if timed else None,
         held_tokens=max((row.cell.tokens or 0 for row in held), default=0) or None,
@@ -199,6 +164,53 @@ def _candidate(
     )
 
 
+def _held_against_each_other(
+    candidates: Sequence[Candidate],
+    times: Mapping[tuple[str, int], Measurement],
+    rows: Sequence[Measurement],
+    noise: Noise,
+) -> list[Candidate]:
+    """Say of each candidate which others of its batch size beat it."""
+    found: dict[tuple[str, int], Placed] = {}
+    for batch_size in dict.fromkeys(each.batch_size for each in candidates):
+        contenders = [
+            _contender(each, times.get((each.precision, batch_size)), rows)
+            for each in candidates
+            if each.batch_size == batch_size
+        ]
+        places = frontier(contenders, noise)
+        for place in places.placed if places is not None else ():
+            found[place.contender.name, batch_size] = place
+    return [
+        replace(each, beaten_by=dict(found[key].beaten_by))
+        if (key := (each.precision, each.batch_size)) in found
+        else each
+        for each in candidates
+    ]
+
+
+def _contender(
+    candidate: Candidate, timed: Measurement | None, rows: Sequence[Measurement]
+) -> Contender:
+    heard = _heard(
+        [row for row in rows if row.cell.precision == candidate.precision], candidate.batch_size
+    )
+    found = heard.found if heard is not None else None
+    return Contender(
+        name=candidate.precision,
+        time_s=candidate.latency_s if candidate.latency_s is not None else nan,
+        spread=_spread(timed),
+        memory_mib=candidate.peak_mib if candidate.peak_mib is not None else nan,
+        wer=wer if (wer := _figure(heard, "wer")) is not None else nan,
+        scores=found.clips if isinstance(found, QualityResult) else (),
+    )
+
+
+def _spread(row: Measurement | None) -> float:
+    metric = row.metric("latency_s") if row is not None else None
+    return spread(metric.samples) if metric is not None and metric.samples else nan
+
+
 def _peaks(level: Level) -> tuple[str, ...]:
     """Name the peaks of a level: of the whole pass, and of its phases."""
     return (peak("", level).name, *(peak(phase, level).name for phase in PEAK_PHASES))
@@ -227,15 +239,20 @@ def _words(
 
     They are those of this batch size, or where it was not heard those of the smallest.
     """
-    heard = {row.cell.batch_size: row for row in rows if isinstance(row.found, QualityResult)}
-    if not heard:
+    row = _heard(rows, batch_size)
+    if row is None:
         return None, None, None
-    row = heard.get(batch_size, heard[min(heard)])
     if row.cell.precision == reference:
         return 0.0, (0.0, 0.0), None
     found = row.found
     assert isinstance(found, QualityResult)  # noqa: S101 - chosen by it
     return _figure(row, "wer_over_reference"), found.over_reference, found.score.words
+
+
+def _heard(rows: Sequence[Measurement], batch_size: int) -> Measurement | None:
+    """Return where words were heard: at a batch size, or else at the smallest."""
+    heard = {row.cell.batch_size: row for row in rows if isinstance(row.found, QualityResult)}
+    return heard.get(batch_size, heard[min(heard)]) if heard else None
 
 
 def _busy(rows: Sequence[Measurement], batch_size: int) -> float | None:

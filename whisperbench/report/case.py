@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import TypedDict
 
+from whisperbench.judge.frontier import is_quicker, is_smaller, noise_of
+from whisperbench.report.placing import contender_of, frontier_of, winner_of, work_of
 from whisperbench.report.standing import Standing, Subject, over
 from whisperbench.results.records import Machine
 from whisperbench.units import counted
 
 QUANTIZED = ("int8", "int8-t0", "nf4")
-"""Precisions that an answer can be about: the first of them that was measured."""
+"""Precisions that an answer can be about: the first of them that was measured. Where none was, it
+is about the first other one whose name says fewer bits."""
+
+NOBODY = Standing(precision="")
+"""Where no precision is what is asked for."""
+
+_FEWER_BITS = ("int8", "int4", "nf4", "fp8", "fp4")
 
 ALIKE = 0.05
 """Two times are alike that differ by less than this share, or by less than their spreads add up
@@ -27,7 +36,6 @@ class Case:
     this: Standing
     """Of the quantized precision that the answer is about; without a name where there is none."""
     t0: Standing
-    nf4: Standing
     measured: str
     """The precisions, in words."""
     work: str
@@ -42,6 +50,19 @@ class Case:
     """Further cells of the model, in words."""
     lost: str
     """Benchmarks of the two precisions that were not measured, in words."""
+    contenders: int = 0
+    """How many precisions were placed among each other; 0 where there is no choice."""
+    winner: Standing = NOBODY
+    """Of three or more contenders the one that beats all others; without a name where none does."""
+    saver: Standing = NOBODY
+    """The one that takes the least memory of those that no other beats, that are as quick as the
+    reference, and that take less memory than it."""
+    quickest: Standing = NOBODY
+    """The quickest of those that no other beats, where it is quicker than the reference."""
+    smaller: Standing = NOBODY
+    """The smallest of those that no other beats, where it is smaller than the reference."""
+    better: Standing = NOBODY
+    """The first that beats the precision that the answer is about."""
 
     @property
     def times(self) -> float:
@@ -59,9 +80,34 @@ class Case:
         return _times(self.t0, self.base) if self.this is not self.t0 else nan
 
     @property
-    def nf4_times(self) -> float:
-        """The same of one in nf4."""
-        return _times(self.nf4, self.base) if self.this is not self.nf4 else nan
+    def others(self) -> float:
+        """How many contenders there are beside one."""
+        return float(self.contenders - 1)
+
+    @property
+    def winner_times(self) -> float:
+        """The same of the contender that beats all others."""
+        return _times(self.winner, self.base)
+
+    @property
+    def saver_times(self) -> float:
+        """The same of the one that saves memory and costs no time."""
+        return _times(self.saver, self.base)
+
+    @property
+    def saver_saved(self) -> float:
+        """MiB at the peak that it saves."""
+        return self.base.peak_mib - self.saver.peak_mib
+
+    @property
+    def quickest_times(self) -> float:
+        """The same of the quickest contender."""
+        return _times(self.quickest, self.base)
+
+    @property
+    def smaller_times(self) -> float:
+        """The same of the smallest one."""
+        return _times(self.smaller, self.base)
 
     @property
     def _ratio(self) -> float:
@@ -137,12 +183,6 @@ class Case:
         """Whether it is shown to hear worse, or hears worse than a limit allows."""
         return self.this.over_words or self.growth_low > 0
 
-    @property
-    def nf4_is_better(self) -> bool:
-        """Whether nf4 needs less memory and less time than the precision that is told of."""
-        words = isnan(self.nf4.wer) or self.nf4.wer <= self.this.wer
-        return words and self.nf4_times < self.times and self.nf4.peak_mib < self.this.peak_mib
-
 
 def case_of(subject: Subject, machine: Machine, further: int) -> Case:
     """Put a subject's precisions beside each other.
@@ -153,7 +193,7 @@ def case_of(subject: Subject, machine: Machine, further: int) -> Case:
         further: how many further subjects there are of the model.
     """
     base = subject.of(subject.reference)
-    known = [each for each in map(subject.of, QUANTIZED) if each.measured or each.lost]
+    known = [each for each in _quantized(subject) if each.measured or each.lost]
     best = sorted(known, key=lambda each: not each.measured)
     this = best[0] if best else Standing(precision="")
     others = [each for each in subject.standings if each.precision != subject.reference]
@@ -167,7 +207,6 @@ def case_of(subject: Subject, machine: Machine, further: int) -> Case:
         base=base,
         this=this,
         t0=subject.of("int8-t0"),
-        nf4=subject.of("nf4"),
         measured=listed([each.precision for each in subject.standings if each.measured]),
         work=f"for {tokens}{clip}" if tokens else f"for all of {clip}",
         room="memory" if machine.on_host else "the card",
@@ -177,7 +216,61 @@ def case_of(subject: Subject, machine: Machine, further: int) -> Case:
         lost=f"{counted(lost, 'benchmark')} of {which} {'was' if lost == 1 else 'were'}"
         if lost
         else "",
+        **_choice(subject, base, this, on_host=machine.on_host),
     )
+
+
+def _quantized(subject: Subject) -> Iterable[Standing]:
+    """Yield the quantized precisions, those first that an answer is about first."""
+    yield from map(subject.of, QUANTIZED)
+    for each in subject.standings:
+        # People's own code is called as in package.module:factory, whatever it computes in.
+        fewer = ":" not in each.precision and any(bits in each.precision for bits in _FEWER_BITS)
+        if fewer and each.precision not in (*QUANTIZED, subject.reference):
+            yield each
+
+
+class _Chosen(TypedDict, total=False):
+    contenders: int
+    winner: Standing
+    saver: Standing
+    quickest: Standing
+    smaller: Standing
+    better: Standing
+
+
+def _choice(subject: Subject, base: Standing, this: Standing, *, on_host: bool) -> _Chosen:
+    """Find what may be taken in place of the reference and of what the answer is about."""
+    found = frontier_of(subject, on_host=on_host)
+    work = work_of([each for each in subject.standings if each.measured])
+    if found is None or work is None:
+        return {}
+    chosen: _Chosen = {"contenders": len(found.placed)}
+    stand = [subject.of(each.name) for each in found.standing]
+    # What hears worse, or is over a limit, is no advice.
+    sound = [
+        each
+        for each in stand
+        if not (each.over_memory or each.over_words or each.wer_growth[0] > 0) and each is not base
+    ]
+    if (winner := winner_of(found)) is not None and subject.of(winner.name) in sound:
+        chosen["winner"] = subject.of(winner.name)
+    noise = noise_of(on_host=on_host)
+    smaller = [each for each in sound if is_smaller(each.peak_mib, base.peak_mib, noise)]
+    as_quick = [each for each in smaller if _times(each, base) <= 1 + noise.time]
+    reference = contender_of(base, work)
+    quicker = [each for each in sound if is_quicker(contender_of(each, work), reference, noise)]
+    if as_quick:
+        chosen["saver"] = min(as_quick, key=lambda each: each.peak_mib)
+    if quicker:
+        chosen["quickest"] = min(quicker, key=lambda each: each.latency_s)
+    if smaller:
+        chosen["smaller"] = min(smaller, key=lambda each: each.peak_mib)
+    place = found.of(this.precision)
+    beating = [each for each in sound if place is not None and each.precision in place.beaten_by]
+    if beating:
+        chosen["better"] = beating[0]
+    return chosen
 
 
 def listed(names: Sequence[str]) -> str:

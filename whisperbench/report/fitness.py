@@ -6,7 +6,7 @@ nothing of the place that is asked about, is `unknown`, and never a yes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,12 +15,14 @@ import msgspec
 from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.asked.suite import ATTENTION_CAPABILITY
 from whisperbench.judge.limits import HEADROOM_MIB, HEADROOM_RATIO, HOST_HEADROOM_RATIO
-from whisperbench.report.candidates import Candidate, Choice
+from whisperbench.report.candidate import Candidate
+from whisperbench.report.candidates import Choice
 from whisperbench.report.cards import Card
 from whisperbench.results.metrics import METRICS
 
 Answer = Literal["yes", "unknown", "no"]
-_ORDER: tuple[Answer, ...] = ("yes", "unknown", "no")
+ORDER: tuple[Answer, ...] = ("yes", "unknown", "no")
+"""The best first."""
 
 ALIKE = 0.1
 """Times that differ by less are taken for equal: fresh processes of unchanged code differ by 2 to
@@ -63,6 +65,8 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is no, or unknown: clauses. Of a yes, why there is doubt about what is not asked."""
     need_mib: float | None = None
     """What it takes of the memory, where that is known or can be told from another card."""
+    beaten_by: str | None = None
+    """A precision that beats it at its batch size, and will do as well as it."""
 
 
 @dataclass(frozen=True)
@@ -250,48 +254,3 @@ def _upper(candidate: Candidate) -> float | None:
     if low < high or candidate.words is None:
         return high
     return high + 3 / candidate.words if candidate.words else None
-
-
-def ranked(choice: Choice, rows: Sequence[Weighed], wanted: Wanted) -> list[Weighed]:
-    """Order candidates: by answer, then by the audio that is transcribed in a second.
-
-    Of those that are as quick as the quickest, but for what processes of unchanged code differ by,
-    the one of the least memory comes first. On another card than was measured no time holds: there
-    the reference precision comes first, because nothing shows that another is quicker.
-    """
-    rows = sorted(rows, key=_rank)
-    if elsewhere(choice, wanted) is not None:
-        return sorted(
-            rows,
-            key=lambda row: (
-                _ORDER.index(row.answer),
-                row.candidate.precision != choice.reference,
-            ),
-        )
-    same = [
-        row
-        for row in rows
-        if row.answer == rows[0].answer
-        and row.need_mib is not None
-        and speed(row) >= speed(rows[0]) / (1 + ALIKE)
-    ]
-    if rows[0].need_mib is None or not same:
-        return rows
-    best = min(same, key=lambda row: row.need_mib or 0.0)
-    return [best, *(row for row in rows if row is not best)]
-
-
-def speed(row: Weighed) -> float:
-    """Return the seconds of audio that are transcribed in a second; 0 where it is not known."""
-    return row.candidate.audio_per_s or 0.0
-
-
-def _rank(row: Weighed) -> tuple[object, ...]:
-    each = row.candidate
-    return (
-        _ORDER.index(row.answer),
-        -speed(row),
-        row.need_mib if row.need_mib is not None else float("inf"),
-        each.precision,
-        each.batch_size,
-    )

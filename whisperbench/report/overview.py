@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whisperbench.report.look import Look
+from whisperbench.report.placing import beaten_by, frontier_of
 from whisperbench.report.standing import Standing, Subject, over
 from whisperbench.results.records import Machine
 from whisperbench.units import format_figure, format_seconds
@@ -32,6 +33,7 @@ _BUSY = "GPU\nbusy"
 _PEAK = "peak and\nlimit, MiB"
 _WER = "WER\n%"
 _SPREAD = "spread\n%"
+_BEATEN = "beaten\nby"
 
 _BAD = ("invalid", "failed", "regressed", "over limit", "skipped", "not comparable")
 
@@ -104,6 +106,7 @@ def _title(subject: Subject) -> str:
 
 def _columns(subject: Subject, machine: Machine, bar: int) -> list[_Column]:
     base = subject.of(subject.reference)
+    frontier = frontier_of(subject, on_host=machine.on_host)
 
     def ratio(each: Standing) -> str:
         alike = each.tokens == base.tokens or (isnan(each.tokens) and isnan(base.tokens))
@@ -135,6 +138,7 @@ def _columns(subject: Subject, machine: Machine, bar: int) -> list[_Column]:
         _Column("", filled, right=False, rank=5),
         _Column(_WER, lambda each: _text(each.wer, _percent)),
         _Column(_BUSY, lambda each: _text(each.gpu_busy, _whole_percent), rank=3),
+        _Column(_BEATEN, lambda each: beaten_by(frontier, each.precision), right=False, rank=1),
         _Column("verdict", _verdict, right=False),
     ]
 
@@ -198,6 +202,8 @@ def _legend(subjects: Sequence[Subject], shown: set[str], left_out: set[str]) ->
         yield "WER is the word error rate."
     if _BUSY in shown:
         yield "GPU busy is the share of the time of decoding in which the GPU works."
+    if _BEATEN in shown:
+        yield "Beaten by: another one is as good in all and surely better in one; +1 is one more."
     if any(each.verdict == "ok" for each in standings):
         yield "The verdict ok says that no limit of benchmarks/suite.toml is exceeded."
     if any(each.verdict == "none" and each.measured for each in standings):

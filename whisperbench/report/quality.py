@@ -226,5 +226,5 @@ def _computed(rows: list[Row[NumericsResult]]) -> Table:
     table = _table(*headings, "worst layer", left=["worst layer"])
     for row in rows:
         figures = (_text(row, metric) for metric in metrics)
-        table.add_row(row.cell.precision, *figures, row.found.worst_layer)
+        table.add_row(row.cell.precision, *figures, row.found.worst_layer or "")
     return table

@@ -11,7 +11,14 @@ from math import isnan, nan
 from statistics import median, quantiles
 
 from whisperbench.report.asked_for import AskedFor, lost, over_limit, worst
-from whisperbench.results.passes import CostResult, MemoryResult, NumericsResult, QualityResult
+from whisperbench.report.what_ran import in_words
+from whisperbench.results.passes import (
+    ClipScore,
+    CostResult,
+    MemoryResult,
+    NumericsResult,
+    QualityResult,
+)
 from whisperbench.results.records import ManifestEntry, Measurement, Run, unusual
 
 _TIMED = (
@@ -41,6 +48,10 @@ class Standing:
     """Half the interquartile range of its rounds, as a share of the p50."""
     tokens: float = nan
     """The fixed token count of that transcription."""
+    natural_s: float = nan
+    """p50 of a transcription at its natural length;"""
+    natural_spread: float = nan
+    """and the spread of its rounds."""
     token_s: float = nan
     """p50 of one decoded token."""
     rtfx: float = nan
@@ -72,6 +83,8 @@ class Standing:
     clips: float = nan
     texts: tuple[str, ...] = ()
     """What was heard of each clip."""
+    scores: tuple[ClipScore, ...] = ()
+    """How each clip was heard."""
     wer_growth: tuple[float, float] = (nan, nan)
     """Bounds of the error rate over the reference's."""
     over_words: bool = False
@@ -82,6 +95,8 @@ class Standing:
     """What memory grows by with each call of a soak, the most that is over a limit."""
     drift: float = nan
     """How many times as long a call takes at the end of a soak, where that is over a limit."""
+    ran: str = ""
+    """What ran, in a few words; empty where no pass says it."""
     lost: int = 0
     """How many of its benchmarks were asked for and not measured."""
 
@@ -191,9 +206,6 @@ def _standing(
     fixed = [row for row in transcribed if row.cell.tokens is not None]
     natural = [row for row in transcribed if row.cell.tokens is None]
     timed = (fixed or natural)[:1]
-    samples = [
-        metric.samples for row in timed if (metric := row.metric("latency_s")) and metric.samples
-    ]
     rtfx = _first(natural, "rtfx")
     peaks = [row for row in rows if isinstance(row.found, MemoryResult)]
     limits = [
@@ -208,7 +220,9 @@ def _standing(
         precision=precision,
         measured=bool(rows),
         latency_s=_first(timed, "latency_s"),
-        spread=spread(samples[0]) if samples else nan,
+        spread=_spread(timed),
+        natural_s=_first(natural[:1], "latency_s"),
+        natural_spread=_spread(natural[:1]),
         tokens=float(fixed[0].cell.tokens or nan) if fixed else nan,
         token_s=_first([row for row in rows if row.benchmark == "token"], "latency_s"),
         rtfx=_first(fixed, "rtfx_fixed_tokens") if isnan(rtfx) else rtfx,
@@ -225,6 +239,7 @@ def _standing(
         verdict=worst(told, entries),
         creep_kib=over_limit(told, "creep_"),
         drift=over_limit(told, "drift_"),
+        ran=in_words([row.found.ran for row in rows if row.found.ran is not None]),
         lost=lost(entries),
     )
     return _with_words(_with_cost(found, rows), words)
@@ -260,6 +275,7 @@ def _with_words(found: Standing, rows: Iterable[Measurement]) -> Standing:
                 words=float(score.words) or nan,
                 clips=float(len(row.found.clips)) or nan,
                 texts=row.found.transcripts,
+                scores=row.found.clips,
                 wer_growth=row.found.over_reference or (nan, nan),
             )
     return found
@@ -276,6 +292,12 @@ def spread(samples: Sequence[float]) -> float:
         return nan
     low, middle, high = quantiles(samples, n=4, method="inclusive")
     return over((high - low) / 2, middle)
+
+
+def _spread(rows: Iterable[Measurement]) -> float:
+    """Return the spread of the rounds of the first that has any."""
+    latencies = (row.metric("latency_s") for row in rows)
+    return next((spread(each.samples) for each in latencies if each and each.samples), nan)
 
 
 def _figure(row: Measurement, name: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import median
@@ -18,13 +18,16 @@ from rich.text import Text
 
 from whisperbench.errors import printable
 from whisperbench.report.answer import paragraphs, title
+from whisperbench.report.contenders import QUESTION, instead, title_of
 from whisperbench.report.cost import cost_section
+from whisperbench.report.durations import BENCHMARK, duration_section
 from whisperbench.report.look import PLAIN, Look
 from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
 from whisperbench.report.soak import soak_section
-from whisperbench.report.standing import spread, subjects_of
+from whisperbench.report.standing import Subject, spread, subjects_of
+from whisperbench.report.what_ran import what_ran_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
 from whisperbench.results.records import DESELECTED, Cell, Machine, Measurement, Place, Run, name_of
@@ -33,7 +36,7 @@ from whisperbench.units import counted, format_figure, format_seconds
 WIDTH = 100
 """Columns of a report: what fits a CI log and a divided screen."""
 
-_ENERGY = "energy_j_per_audio_s"
+_ENERGY, _COMPILING = "energy_j_per_audio_s", "compile_s"
 
 _TIMED = (LatencyResult, StartupResult)
 """Passes whose benchmarks stand in the first tables; the others have tables of their own."""
@@ -51,9 +54,21 @@ def summarise(run: Run, look: Look = PLAIN) -> str:
         for name, text in answers:
             parts += ["", *_wrapped(f"{printable(name)}: {text}", min(look.width, 100))]
         parts += ["", *overview(subjects, run.machine, look)]
+        parts += _contenders(subjects, run.machine, look)
         parts += ["", Text("Details", style="bold")]
     head = look.written(*parts)
     return f"{head}\n\n{details(run, look)}" if head else details(run, look)
+
+
+def _contenders(subjects: Sequence[Subject], machine: Machine, look: Look) -> list[RenderableType]:
+    """Answer what to take in place of 8-bit, where there is a choice."""
+    found = list(instead(subjects, machine))
+    if not found:
+        return []
+    lines: list[RenderableType] = ["", Text(QUESTION, style="bold")]
+    for subject, told in found:
+        lines += ["", *_wrapped(f"{title_of(subject)}: {' '.join(told)}", min(look.width, 100))]
+    return lines
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -69,13 +84,15 @@ def details(run: Run, look: Look = PLAIN) -> str:
     parts: list[RenderableType] = [*_head(run.machine)]
     parts += (f"note: {remark}" for remark in run.info.remarks)
     places: dict[Place, list[Measurement]] = {}
-    for row in _ordered(row for row in run.measurements if isinstance(row.found, _TIMED)):
+    for row in _ordered(row for row in run.measurements if _has_a_row(row)):
         places.setdefault(row.cell.place, []).append(row)
     for place, rows in places.items():
         parts += ["", _table(place, rows, run.info.reference)]
-    parts += (*_legend(run), *_heard(run), *_not_believed(run))
+    parts += (*_legend(run), *_heard(run), *_not_believed(run), *_compiled_anew(run))
+    parts += duration_section(run)
     parts += (*quality_section(run), *memory_section(run), *soak_section(run))
     parts += cost_section(run)
+    parts += what_ran_section(run)
     parts += _fates(run)
     return replace(look, width=max(WIDTH, look.width)).written(*parts)
 
@@ -83,6 +100,11 @@ def details(run: Run, look: Look = PLAIN) -> str:
 def p50(samples: tuple[float, ...]) -> float | None:
     """Return the median, or None of nothing."""
     return median(samples) if samples else None
+
+
+def _has_a_row(row: Measurement) -> bool:
+    """Whether a measurement stands in the first tables."""
+    return isinstance(row.found, _TIMED) and row.benchmark != BENCHMARK
 
 
 def _head(machine: Machine) -> list[str]:
@@ -114,13 +136,14 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
     table.add_column("benchmark", no_wrap=True)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    speed, rate, weights, energy = (
-        METRICS[name].headings["latency"]
-        for name in ("rtfx", "tokens_per_s", "weight_mib", _ENERGY)
+    speed, rate, weights = (
+        METRICS[name].headings["latency"] for name in ("rtfx", "tokens_per_s", "weight_mib")
     )
     headings = ["p50", "spread", f"× {reference}", speed, rate, weights, f"× {reference}"]
-    with_energy = any(row.metric(_ENERGY) is not None for row in rows)
-    for heading in (*headings, energy) if with_energy else headings:
+    seen = [
+        name for name in (_ENERGY, _COMPILING) if any(row.metric(name) is not None for row in rows)
+    ]
+    for heading in (*headings, *(METRICS[name].headings["latency"] for name in seen)):
         table.add_column(heading, justify="right", no_wrap=True)
     bases = {_comparable(row): row for row in rows if row.cell.precision == reference}
     for row, following in zip(rows, [*rows[1:], None], strict=True):
@@ -129,7 +152,7 @@ def _table(place: Place, rows: list[Measurement], reference: str) -> Table:
             _tokens(row),
             row.cell.precision,
             *_figures(row, bases.get(_comparable(row))),
-            *([_figure(_value(row, _ENERGY))] if with_energy else []),
+            *(_figure(_value(row, name)) for name in seen),
             end_section=following is not None and _comparable(row) != _comparable(following),
         )
     return table
@@ -194,23 +217,29 @@ def _figure(value: float | None) -> str:
 
 
 def _legend(run: Run) -> list[str]:
-    if not any(isinstance(row.found, _TIMED) for row in run.measurements):
+    rows = [row for row in run.measurements if _has_a_row(row)]
+    if not rows:
         return []
     lines = [
         "p50 is the median of one process's rounds; spread is half their interquartile range.",
         "Other processes differ by more. Each round of load and of first call is a fresh process.",
     ]
-    timed = {row.cell.precision for row in run.measurements if isinstance(row.found, _TIMED)}
+    timed = {row.cell.precision for row in rows}
     if run.info.reference not in timed:
         reference = run.info.reference
         lines.append(f"The columns × {reference} are empty because {reference} was not timed.")
-    names = {metric.name for row in run.measurements for metric in row.metrics}
+    names = {metric.name for row in rows for metric in row.metrics}
     if "rtfx" in names:
         lines.append(
             "RTFx is seconds of audio transcribed in a second, at the transcript's natural length."
         )
     if _ENERGY in names:
         lines.append("J/s is the energy in joules of a second of audio, by the GPU's own counter.")
+    if _COMPILING in names:
+        lines.append(
+            "compile s is what torch.compile took before anything was timed, in seconds; p50 is "
+            "without it."
+        )
     if "rtfx_fixed_tokens" in names:
         lines.append(
             "RTFx* is taken with the fixed token count, as random weights have no natural length."
@@ -221,7 +250,7 @@ def _legend(run: Run) -> list[str]:
 def _heard(run: Run) -> list[str]:
     """Quote the first words of each natural-length transcript."""
     lines = []
-    for row in run.measurements:
+    for row in filter(_has_a_row, run.measurements):
         transcripts = row.found.transcripts if isinstance(row.found, LatencyResult) else ()
         if row.cell.tokens is None and transcripts:
             words = printable(transcripts[0])  # a model may write anything
@@ -240,6 +269,20 @@ def _not_believed(run: Run) -> list[str]:
     ]
 
 
+def _compiled_anew(run: Run) -> list[str]:
+    """Say why torch.compile has compiled a function again, before anything was timed."""
+    found = {
+        name_of(row.cell, with_clip=False): row.found.compilation.compiled_anew
+        for row in run.measurements
+        if isinstance(row.found, _TIMED) and row.found.compilation is not None
+    }
+    return [
+        f"compiled again: {name}: {printable(reason)}"
+        for name, reasons in found.items()
+        for reason in reasons
+    ]
+
+
 def _fates(run: Run) -> list[str]:
     """Count what was measured, and name what was not; deselection is only counted."""
     manifest = run.info.manifest
@@ -248,11 +291,17 @@ def _fates(run: Run) -> list[str]:
         if run.info.is_elsewhere(entry)
         else DESELECTED
         if entry.reason == DESELECTED
+        else "not offered"
+        if entry.not_offered
         else entry.outcome
         for entry in manifest
     )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    return [*run.info.unmeasured(), f"{counted(len(manifest), 'benchmark')} asked for: {counts}"]
+    return [
+        *run.info.unmeasured(),
+        *(f"not offered: {line}" for line in run.info.not_offered()),
+        f"{counted(len(manifest), 'benchmark')} asked for: {counts}",
+    ]
 
 
 FORMATS: dict[str, Callable[[Run], str]] = {"text": summarise}

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from whisperbench.asked.models import DUMMY_PREFIX
 from whisperbench.asked.precisions import PRECISIONS
-from whisperbench.report.candidates import Candidate, Choice
+from whisperbench.report.candidate import Candidate
+from whisperbench.report.candidates import Choice
 from whisperbench.report.cards import Card
 from whisperbench.report.fitness import (
     DOUBT,

@@ -18,6 +18,7 @@ STACK = (
     "torch",
     "transformers",
     "bitsandbytes",
+    "ctranslate2",
     "accelerate",
     "tokenizers",
     "safetensors",

@@ -43,7 +43,7 @@ program of ours does."""
 class MadeOf:
     """Which parts of a cost make a count up: they are named as the causes of a change."""
 
-    kind: Literal["op", "kernel", "copy", "memset", "sync", "allocation", "call"]
+    kind: Literal["op", "kernel", "copy", "memset", "sync", "graph", "allocation", "call"]
     prefix: str = ""
     """Of their names."""
     without: str | None = None

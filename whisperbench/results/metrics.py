@@ -25,8 +25,9 @@ from whisperbench.results.metric_row import (
     Stage,
 )
 
-Value = float | Sequence[float]
-"""Of a metric: one figure, or the samples that its median is taken of."""
+Value = float | Sequence[float] | None
+"""Of a metric: one figure, or the samples that its median is taken of; None where a transcriber
+does not offer it, and it is left out."""
 
 
 def _rows() -> Iterator[MetricRow]:
@@ -63,14 +64,17 @@ def _of_time() -> Iterator[MetricRow]:
             derived=True,
             headings={"latency": heading},
         )
-    yield MetricRow(
-        name="energy_j_per_audio_s",
-        unit="J/s",
-        kind="wall",
-        made_by=("latency",),
-        headings={"latency": "J/s"},
-    )
+    timed: tuple[Pass, ...] = ("latency", "startup")
+    yield _timed("energy_j_per_audio_s", "J/s", timed[:1], "J/s")
+    yield _timed("compile_s", "s", timed, "compile s")
+    yield MetricRow(name="window_share", unit="1", kind="wall", made_by=("latency",), derived=True)
     yield MetricRow(name="overhead_ratio", unit="1", kind="wall", made_by=("latency",))
+
+
+def _timed(name: str, unit: str, made_by: tuple[Pass, ...], heading: str) -> MetricRow:
+    return MetricRow(
+        name=name, unit=unit, kind="wall", made_by=made_by, headings={"latency": heading}
+    )
 
 
 _SHOWN_PEAKS: Mapping[tuple[PeakPhase, Level], str] = {
@@ -152,12 +156,14 @@ def _of_cost(stage: Stage) -> Iterator[MetricRow]:
         rare = direction not in ("htod", "dtoh", "dtod")
         yield count(f"copies_{direction}", "copies", of_them, only_if_seen=rare)
         yield count(f"copy_bytes_{direction}", None, of_them, unit="B", only_if_seen=rare)
-    for name, prefix in (
-        ("stream_syncs", "cudaStream"),
-        ("device_syncs", "cudaDevice"),
-        ("event_syncs", "cudaEvent"),
-    ):
-        yield count(name, "waits", MadeOf(kind="sync", prefix=prefix))
+    for of in ("stream", "device", "event"):
+        waits = MadeOf(kind="sync", prefix=f"cuda{of.capitalize()}")
+        yield count(f"{of}_syncs", "waits", waits)
+    # Only what torch.compile has captured is launched as a graph.
+    launches = MadeOf(kind="graph", prefix="cudaGraphLaunch")
+    yield count("graph_launches", "graphs", launches, only_if_seen=True)
+    captures = MadeOf(kind="graph", prefix="cudaStreamBeginCapture")
+    yield count("graph_captures", None, captures, only_if_seen=True)
     yield count("aten_ops", "aten ops", MadeOf(kind="op", prefix="aten::"), can_be_zero=False)
     yield count("other_ops", "other", MadeOf(kind="op", without="aten::"))
     yield count("allocations", "allocs", MadeOf(kind="allocation"), can_be_zero=False)
@@ -170,15 +176,10 @@ def _of_cost(stage: Stage) -> Iterator[MetricRow]:
     )
     yield count("allocated_peak_mib", unit="MiB", can_be_zero=False)
     # Least work follows from shapes alone.
-    yield count("weight_mib_read", unit="MiB", can_be_zero=False, conditions=())
-    yield count("gflop", unit="GFLOP", can_be_zero=False, conditions=())
-    yield count(
-        "gpu_time_ms",
-        "GPU",
-        MadeOf(kind="kernel", by_time=True),
-        unit="ms",
-        kind="device_time",
-    )
+    for name, unit in (("weight_mib_read", "MiB"), ("gflop", "GFLOP")):
+        yield count(name, unit=unit, can_be_zero=False, conditions=())
+    by_time = MadeOf(kind="kernel", by_time=True)
+    yield count("gpu_time_ms", "GPU", by_time, unit="ms", kind="device_time")
 
 
 def _of_words() -> Iterator[MetricRow]:
@@ -289,10 +290,14 @@ def figures(
     """
     if strange := (conditions or {}).keys() - set(CONDITIONS):
         raise ValueError(f"no metric depends on {', '.join(sorted(strange))}")
-    return tuple(_figure(name, value, conditions or {}) for name, value in values.items())
+    return tuple(
+        _figure(name, value, conditions or {})
+        for name, value in values.items()
+        if value is not None
+    )
 
 
-def _figure(name: str, value: Value, conditions: Mapping[str, str]) -> Metric:
+def _figure(name: str, value: float | Sequence[float], conditions: Mapping[str, str]) -> Metric:
     row = METRICS.get(name)
     if row is None:
         raise ValueError(f"{name}: METRICS in results/metrics.py has no such metric; add its row")

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from whisperbench.results.metric_row import Stage
+from whisperbench.results.ran import Ran
 from whisperbench.results.scalars import Amount, Count, Figure, Line, Positive
 from whisperbench.results.soak_course import Creep, SoakCourse
 from whisperbench.text.signs import Sign
 from whisperbench.text.words import Score, pooled
 
-PartKind = Literal["op", "kernel", "copy", "memset", "sync", "allocation"]
+PartKind = Literal["op", "kernel", "copy", "memset", "sync", "graph", "allocation"]
 Bound = Literal["memory", "arithmetic"]
 """What the least time of a stage is spent on."""
 
@@ -87,6 +88,21 @@ class Energy(
     attempts_not_believed: Line | None = None
 
 
+class Compilation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What torch.compile had done in a process by the end of a benchmark."""
+
+    functions: Count
+    """That it was given to compile; one counts again where it had to be compiled anew."""
+    graphs: Count
+    """That it has made of them. A function of which it made none runs as it is."""
+    seconds: Amount
+    """That it took. The benchmark's own figures are without them."""
+    compiled_anew: tuple[Line, ...] = ()
+    """Why functions were compiled anew, before anything was timed."""
+
+
 class _Found(
     msgspec.Struct,
     frozen=True,
@@ -98,6 +114,8 @@ class _Found(
     """What all passes say."""
 
     conditions: DeviceConditions = DeviceConditions()
+    ran: Ran | None = None
+    """None in files that are older than this."""
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +135,8 @@ class LatencyResult(_Found, frozen=True, kw_only=True, tag="latency"):
     energy: Energy | None = None
     turns: Turns | None = None
     """None where it ran alone."""
+    compilation: Compilation | None = None
+    """None where nothing was compiled."""
 
 
 class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
@@ -126,6 +146,8 @@ class StartupResult(_Found, frozen=True, kw_only=True, tag="startup"):
     """The quickest import of torch and transformers, which comes before what is timed."""
     dropped_page_cache: bool
     """Whether the system was able to forget the checkpoint's files before each round."""
+    compilation: Compilation | None = None
+    """Of the last round; None where nothing was compiled."""
 
 
 class MemoryPhase(
@@ -234,8 +256,8 @@ class QualityResult(_Found, frozen=True, kw_only=True, tag="quality"):
 class NumericsResult(_Found, frozen=True, kw_only=True, tag="numerics"):
     """Of tokens that were forced through a precision and through 32-bit floats."""
 
-    worst_layer: Line
-    """After which the hidden states differ most."""
+    worst_layer: Line | None = None
+    """After which the hidden states differ most; None where layers cannot be looked into."""
 
 
 class SoakResult(_Found, frozen=True, kw_only=True, tag="soak"):

@@ -178,6 +178,9 @@ class ManifestEntry(
     """Seconds that its fixtures took, such as loading the checkpoint;"""
     took_s: Amount | None = None
     """and seconds that it took besides. None where it did not run, and in older files."""
+    not_offered: bool = False
+    """Whether its transcriber does not offer what it needs, which the reason names: it could not
+    be measured, and nothing has failed. A baseline that has its figures misses them."""
 
     @property
     def deselected(self) -> bool:
@@ -221,10 +224,15 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Whether a benchmark belongs to another shard than this file's."""
         return self.shard is not None and entry.shard not in (None, self.shard.index)
 
+    def not_offered(self) -> list[str]:
+        """Name what transcribers do not offer, and so was not measured, without having failed."""
+        return [f"{each.benchmark}: {each.reason}" for each in self.manifest if each.not_offered]
+
     def unmeasured(self) -> list[str]:
         """Name what was asked for and not measured, with the reasons; deselection is none.
 
-        A shard is no whole run: what belongs to the others was not measured, which is one line.
+        Nor is what a transcriber does not offer. A shard is no whole run: what belongs to the
+        others was not measured, which is one line.
         """
         elsewhere = sum(map(self.is_elsewhere, self.manifest))
         found = [
@@ -232,6 +240,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             for entry in self.manifest
             if entry.outcome not in ("measured", "regressed", "not-comparable")
             and not entry.deselected
+            and not entry.not_offered
             and not self.is_elsewhere(entry)
         ]
         if elsewhere:

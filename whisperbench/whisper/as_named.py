@@ -1,42 +1,30 @@
-"""Whether what was loaded is what its precision's name says: layers, dtypes and bytes."""
+"""Whether a model in memory is what its precision's name says: layers, dtypes and bytes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import InvalidMeasurementError
+from whisperbench.whisper.tensor_parts import held
 
 if TYPE_CHECKING:
     import torch
+
+    from whisperbench.whisper.must import Layers
 
 UNQUANTIZED = "proj_out"
 """The linear layer that no precision quantizes: its weights are the embedding's, too."""
 
 
-class Expected(NamedTuple):
-    """What must be true of the linear layers of a precision."""
-
-    layer: str
-    """Name of their class."""
-    dtype: str
-    """torch dtype of their weights."""
-    bits: int
-    """That a weight takes."""
-    settings: Mapping[str, object]
-    """Attributes of each layer, by their path from it, and their values."""
-    left_out: frozenset[str] = frozenset()
-    """Names, or ends of names, of linear layers that stay as they were."""
-
-
-def require_as_named(what: str, model: torch.nn.Module, expected: Expected, dtype: str) -> None:
+def require_as_named(what: str, model: torch.nn.Module, expected: Layers, dtype: str) -> None:
     """Refuse a model that is not what its precision says.
 
     Args:
         what: the model and its precision, for the error.
         model: as it was loaded.
-        expected: what its backend says of its layers.
+        expected: what its backend says of its layers (`Must.layers`).
         dtype: torch dtype of what is not quantized.
 
     Raises:
@@ -53,7 +41,7 @@ def require_as_named(what: str, model: torch.nn.Module, expected: Expected, dtyp
         )
 
 
-def _differences(model: torch.nn.Module, expected: Expected, dtype: str) -> Iterator[str]:
+def _differences(model: torch.nn.Module, expected: Layers, dtype: str) -> Iterator[str]:
     """Name what is otherwise, once a layer; alike where it is the same."""
     from torch import nn
 
@@ -70,12 +58,12 @@ def _differences(model: torch.nn.Module, expected: Expected, dtype: str) -> Iter
                 yield f"{type(module).__name__}.{key} is {_name(tensor.dtype)}, not {dtype}"
 
 
-def _of_linear(module: Any, expected: Expected) -> Iterator[str]:
+def _of_linear(module: Any, expected: Layers) -> Iterator[str]:
     layer = type(module).__name__
-    if layer != expected.layer:
-        yield f"a {layer}, not a {expected.layer}"
+    if layer != expected.name:
+        yield f"a {layer}, not a {expected.name}"
         return
-    weight = module.weight
+    weight = held(module.weight)
     if weight.dtype != _dtype(expected.dtype):
         yield f"{layer}.weight is {_name(weight.dtype)}, not {expected.dtype}"
         return
@@ -86,8 +74,27 @@ def _of_linear(module: Any, expected: Expected) -> Iterator[str]:
         found = module
         for part in path.split("."):
             found = getattr(found, part, None)
-        if found != value:
+        if (found := _plain(found)) != value:
             yield f"{layer}'s {path} is {found!r}, not {value!r}"
+
+
+def layers_of(model: torch.nn.Module) -> dict[str, int]:
+    """Count the linear layers of a model by their class and the dtype of their weights."""
+    from torch import nn
+
+    found = Counter(
+        f"{type(module).__name__} of {_name(held(module.weight).dtype)}"
+        for module in model.modules()
+        if isinstance(module, nn.Linear)
+    )
+    return dict(found.most_common())
+
+
+def _plain(found: Any) -> Any:
+    """Return a dtype by its name, and all else as it is."""
+    import torch
+
+    return _name(found) if isinstance(found, torch.dtype) else found
 
 
 def _dtype(name: str) -> torch.dtype:

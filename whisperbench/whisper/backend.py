@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from whisperbench.whisper.as_named import Expected
+    from whisperbench.whisper.must import Must
 
 
 class Backend(Protocol):
@@ -38,6 +38,28 @@ class Backend(Protocol):
         """
         ...
 
+    @property
+    def in_torch(self) -> bool:
+        """Whether its models are modules of torch, so that torch counts their memory.
+
+        Their layers have hooks then, given ids can be put through them, and they take the
+        attention that is asked for.
+        """
+        ...
+
+    @property
+    def fixed_count(self) -> bool:
+        """Whether it can decode a fixed number of tokens."""
+        ...
+
+    @property
+    def files(self) -> str:
+        """What makes the files that it loads of a checkpoint's, as "package.module:function".
+
+        `loading.Conversion` has its type; empty where it loads the checkpoint's own.
+        """
+        ...
+
     def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         """Return what transformers' `from_pretrained` is told beside the usual.
 
@@ -47,12 +69,13 @@ class Backend(Protocol):
         """
         ...
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:
-        """Return what must be true of the layers that were loaded.
+    def must(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> Must:
+        """Return what must be true of the layers that were loaded, and of what they then do.
 
         Args:
             options: of the precision, or those that the checkpoint was saved with.
             dtype: torch's name of the dtype of what is not quantized.
+            on_host: whether the device is the host itself.
         """
         ...
 
@@ -60,7 +83,7 @@ class Backend(Protocol):
         """Return torch's name of the dtype that its layers multiply in.
 
         Args:
-            options: as `expected` takes them.
+            options: as `must` takes them.
             dtype: likewise.
             on_host: whether the device is the host itself.
         """

@@ -221,7 +221,7 @@ def resolve_checkpoint(
     return Checkpoint(
         spec=spec,
         folder=folder,
-        fingerprint=fingerprint or _digest(weights),
+        fingerprint=fingerprint or digest_of(weights),
         blueprint=replace(blueprint, remarks=(*blueprint.remarks, *remarks)),
     )
 
@@ -268,7 +268,7 @@ def _download(spec: ModelSpec) -> Path:
         ) from error
 
 
-def _digest(files: list[Path]) -> str:
+def digest_of(files: list[Path]) -> str:
     """Digest weight files: two folders of one name may hold different fine-tunes."""
     total = hashlib.sha256()
     for path in files:

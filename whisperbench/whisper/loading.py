@@ -15,12 +15,18 @@ from whisperbench.errors import DeviceError
 from whisperbench.whisper.backend_choice import BACKENDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
+    from transformers import WhisperProcessor
 
     from whisperbench.asked.clips import Audio
     from whisperbench.asked.plan import CheckpointKey
+    from whisperbench.asked.precisions import Precision
     from whisperbench.devices.accelerator import Accelerator
+    from whisperbench.results.ran import Ran
     from whisperbench.whisper.checkpoints import Checkpoint
+    from whisperbench.whisper.must import Must
     from whisperbench.whisper.tokens import Tokens
     from whisperbench.whisper.transcriber import Transcriber
 
@@ -38,14 +44,25 @@ class LoadedModel(Protocol):
     paces: dict[int, tuple[float, float]]
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
+    must: Must
+    """What must be true of what runs; `ran` is held against it."""
+
     @property
     def weights_by_dtype(self) -> Mapping[str, int]:
         """Bytes of the weights as loaded, by torch's name of their dtype."""
         ...
 
     @property
-    def weight_bytes(self) -> int:
-        """Bytes of all weights."""
+    def weight_bytes(self) -> int | None:
+        """Bytes of all weights; None where it does not tell."""
+        ...
+
+    def ran(self) -> Ran:
+        """Return what the model tells of itself, now: what was loaded, and what has compiled.
+
+        Raises:
+            InvalidMeasurementError: its layers are not what its precision's name says.
+        """
         ...
 
     def matrix_dtypes(self) -> tuple[str, str]:
@@ -73,7 +90,18 @@ class LoadedModel(Protocol):
         ...
 
 
+class WithProcessor(LoadedModel, Protocol):
+    """A model that the suite's own front end and tokenizer are loaded beside."""
+
+    processor: WhisperProcessor
+
+
 Factory = Callable[["Checkpoint", "CheckpointKey", "Accelerator"], LoadedModel]
+
+Conversion = Callable[["Checkpoint", "Precision", Callable[[str], object]], "Path"]
+"""Returns the folder of files that are made of a checkpoint's for a precision, and makes them where
+they are not there yet; it is given a function that is told a line before anything that takes long.
+"""
 
 
 def load_model(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -> LoadedModel:
@@ -93,12 +121,38 @@ def factory_named(name: str) -> Factory:
     Args:
         name: as in "package.module:function".
     """
+    return cast("Factory", _named(name))
+
+
+def _named(name: str) -> object:
     module, _, function = name.partition(":")
-    return cast("Factory", getattr(import_module(module), function))
+    return getattr(import_module(module), function)
+
+
+def loaded_files(
+    checkpoint: Checkpoint,
+    precision: Precision,
+    say: Callable[[str], object] = lambda _line: None,
+) -> Path:
+    """Return the folder whose files a precision loads, converted first where they have to be.
+
+    Before anything is measured, so that no measurement has a conversion in it.
+
+    Args:
+        checkpoint: what it is loaded from.
+        precision: whose backend may need files of its own.
+        say: is told a line before anything that takes long.
+
+    Raises:
+        ModelError: they cannot be made.
+    """
+    if name := BACKENDS[precision.backend].files:
+        return cast("Conversion", _named(name))(checkpoint, precision, say)
+    return checkpoint.folder
 
 
 def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) -> None:
-    """Refuse an attention implementation that the device or the installation lacks.
+    """Refuse an attention implementation that the backend, device or installation lacks.
 
     Args:
         key: what is to be loaded.
@@ -107,6 +161,11 @@ def require_attention(key: CheckpointKey, capability: tuple[int, int] | None) ->
     Raises:
         DeviceError: it lacks it.
     """
+    if key.attention != "sdpa" and not BACKENDS[key.precision.backend].in_torch:
+        raise DeviceError(
+            f"--attention {key.attention}: {key.precision.name} has an attention of its own; leave "
+            "--attention out"
+        )
     if key.attention != "flash_attention_2":
         return
     if capability is None or capability < ATTENTION_CAPABILITY[key.attention]:

@@ -15,11 +15,12 @@ from whisperbench.asked.suite import MAX_TOKENS
 from whisperbench.errors import InputError, InvalidMeasurementError, NotOfferedError
 from whisperbench.text.normalizers import normalizer
 from whisperbench.text.words import score
+from whisperbench.units import WINDOW_S
 from whisperbench.whisper.blueprint import POSITIONS
 from whisperbench.whisper.deadline import ended_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import torch
@@ -55,7 +56,7 @@ class Transcription:
 
     texts: tuple[str, ...]
     """One per clip of the batch."""
-    sequences: tuple[torch.Tensor, ...]
+    sequences: Sequence[torch.Tensor]
     """Token ids of shape (batch, tokens) without the prompt: one tensor per 30 s window, or a
     single one where transformers walked through the windows itself."""
 
@@ -187,24 +188,58 @@ class Transcriber(Protocol):
         )
 
     def _take_pace(self) -> tuple[float, float]:
-        """Return the seconds that the encoder and one token take, once warm."""
-        features = self.front_end()
-        step = self.token_step(at=0)  # runs the encoder as well
+        """Return the seconds that the encoder and one token take, once warm.
 
-        def seconds_of(call: Callable[[], object]) -> float:
-            self.loaded.accelerator.synchronize()
-            started_s = time.perf_counter()
-            call()
-            self.loaded.accelerator.synchronize()
-            return time.perf_counter() - started_s
-
+        Without a single token, by the difference of a decode of one and one of a few; and without
+        that as if a window took as long as it is to be heard.
+        """
+        try:
+            features = self.front_end()
+            step = self.token_step(at=0)  # runs the encoder as well
+        except NotOfferedError:
+            return self._pace_of_decodes()
         # The first call loads a GPU's modules, which takes as long as hundreds of tokens.
-        encoder_s = seconds_of(lambda: self.encode(features))
+        encoder_s = self._seconds_of(lambda: self.encode(features))
         token_s = float("inf")
         for _ in range(PACE_CALLS):
-            token_s = min(token_s, seconds_of(step.step))
+            token_s = min(token_s, self._seconds_of(step.step))
             step.rewind()
         return encoder_s, token_s
+
+    def _pace_of_decodes(self) -> tuple[float, float]:
+        """Return the same of a path that decodes, but no single token; or of one that does not."""
+        try:
+            features = self.front_end()
+            self.generate(features, 1)
+            one_s = self._seconds_of(lambda: self.generate(features, 1))
+            more_s = self._seconds_of(lambda: self.generate(features, 1 + PACE_CALLS))
+        except NotOfferedError:
+            return WINDOW_S, 0.0
+        # Never less than a token's share of all: what both have in common wobbles, too.
+        token_s = max((more_s - one_s) / PACE_CALLS, one_s / POSITIONS)
+        return one_s, token_s
+
+    def _seconds_of(self, call: Callable[[], object]) -> float:
+        self.loaded.accelerator.synchronize()
+        started_s = time.perf_counter()
+        call()
+        self.loaded.accelerator.synchronize()
+        return time.perf_counter() - started_s
+
+    def require_done(self, done: Transcription, tokens: int | None) -> None:
+        """Refuse a transcription that was not done, with a fixed count or at natural length.
+
+        Args:
+            done: what came out.
+            tokens: what `transcribe` was asked for.
+
+        Raises:
+            InvalidMeasurementError: it is garbage, or nothing.
+        """
+        if tokens is None:
+            self.require_text(done)
+        else:
+            self.require_fixed(done, tokens)
 
     def require_fixed(self, done: Transcription, tokens: int) -> None:
         """Refuse a fixed-length transcription that did not do the work it is timed for.
@@ -231,7 +266,7 @@ class Transcriber(Protocol):
         if tuple(ids.shape) != (self.batch_size, tokens):
             raise InvalidMeasurementError(
                 f"{self.loaded.key.id}: decoded {tuple(ids.shape)} tokens instead of "
-                f"{(self.batch_size, tokens)}; this transformers does not keep the fixed count"
+                f"{(self.batch_size, tokens)}; the version of its library does not keep the count"
             )
 
     def require_words(self, done: Transcription, max_wer: float) -> float | None:
@@ -247,8 +282,7 @@ class Transcriber(Protocol):
         """
         self._require_finite_logits(0, done.sequences[0][:, :MAX_TOKENS])
         name = self.loaded.key.id
-        if not all(text.strip() for text in done.texts):
-            raise InvalidMeasurementError(f"{name}: transcribed {self.audio.clip.name} to nothing")
+        self.require_text(done)
         if self.audio.clip.text is None:
             return None
         require_words_in(self.audio.clip.text, self.language)
@@ -262,12 +296,33 @@ class Transcriber(Protocol):
             )
         return worst
 
-    def _require_finite_logits(self, window: int, ids: torch.Tensor) -> None:
-        """Put a whole sequence through the model once: logits of NaN make ids like any others."""
+    def require_text(self, done: Transcription) -> None:
+        """Refuse a natural-length transcription in which nothing was heard.
+
+        Raises:
+            InvalidMeasurementError: there is no word in it.
+        """
+        if not all(text.strip() for text in done.texts):
+            raise InvalidMeasurementError(
+                f"{self.loaded.key.id}: transcribed {self.audio.clip.name} to nothing"
+            )
+
+    def logits_are_finite(self, window: int, ids: torch.Tensor) -> bool:
+        """Put a whole sequence through the model once: logits of NaN make ids like any others.
+
+        A path that cannot put given ids through its model looks at its logits in its own way.
+
+        Args:
+            window: that they are of.
+            ids: what was decoded, without the prompt, of shape (batch, tokens).
+        """
         import torch
 
         logits = self.logits_of(self.front_end(window), torch.cat([self.prompt(), ids], dim=1))
-        if not bool(torch.isfinite(logits).all()):
+        return bool(torch.isfinite(logits).all())
+
+    def _require_finite_logits(self, window: int, ids: torch.Tensor) -> None:
+        if not self.logits_are_finite(window, ids):
             raise InvalidMeasurementError(
                 f"{self.loaded.key.id}: the logits are not finite; the precision overflows, or a "
                 "kernel is broken on this device"

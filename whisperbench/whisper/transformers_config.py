@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whisperbench.whisper.blueprint import POSITIONS
+from whisperbench.whisper.compiled_decoder import set_compiled
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, WhisperConfig
+    from transformers import CompileConfig, GenerationConfig, WhisperConfig
 
     from whisperbench.whisper.blueprint import Blueprint
     from whisperbench.whisper.tokens import Tokens
@@ -73,7 +74,12 @@ def generation_settings(tokens: Tokens) -> GenerationConfig:
 
 
 def settings_for(
-    tokens: Tokens, *, language: str, count: int | None, walks: bool
+    tokens: Tokens,
+    *,
+    language: str,
+    count: int | None,
+    walks: bool,
+    compiling: CompileConfig | None = None,
 ) -> GenerationConfig:
     """Make the settings of a transcription.
 
@@ -85,6 +91,10 @@ def settings_for(
         language: code of the language, which a multilingual model is told.
         count: decode exactly so many tokens a window; None: to the end of text.
         walks: whether transformers walks through a recording beyond 30 s by predicted time stamps.
+        compiling: how the decoder's step is compiled; None: not at all.
+
+    Raises:
+        ModelError: it is to be compiled, and this transformers is too old.
     """
     settings = generation_settings(tokens)
     settings.return_timestamps = walks
@@ -96,6 +106,8 @@ def settings_for(
         settings.suppress_tokens = list(suppressed)
     if count is not None:
         settings.min_new_tokens = settings.max_new_tokens = count
+    if compiling is not None:
+        set_compiled(settings, compiling)
     return settings
 
 

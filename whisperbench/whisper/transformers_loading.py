@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.errors import ModelError, one_line
-from whisperbench.whisper.as_named import require_as_named
+from whisperbench.errors import ModelError, WhisperbenchError, one_line
+from whisperbench.results.ran import Ran
+from whisperbench.whisper.as_named import layers_of, require_as_named
 from whisperbench.whisper.backend_choice import Chosen, choose
 from whisperbench.whisper.checkpoints import open_folder, require_precision
+from whisperbench.whisper.compiling import FromNothing, seen
 from whisperbench.whisper.processors import load_processor
 from whisperbench.whisper.residency import is_out_of_memory, memory_errors
 from whisperbench.whisper.transformers_config import generation_settings, model_config
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.blueprint import Blueprint
     from whisperbench.whisper.checkpoints import Checkpoint
+    from whisperbench.whisper.must import Must
     from whisperbench.whisper.tokens import Tokens
 
 
@@ -42,6 +45,10 @@ class TransformersModel:
     tokens: Tokens
     weights_by_dtype: Mapping[str, int]
     """Bytes of the weights as loaded, by torch's name of their dtype. Calls may add more."""
+    must: Must
+    """What must be true of it."""
+    compiler: FromNothing | None = None
+    """torch.compile, kept for this model; None where nothing is compiled."""
     paces: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Seconds that the encoder and one token take, by batch size, as far as they were measured."""
 
@@ -56,6 +63,23 @@ class TransformersModel:
         backend, options, _ = self.chosen
         return backend.matrix_dtype(options, dtype, on_host=self.accelerator.on_host), dtype
 
+    def ran(self) -> Ran:
+        """Return what the model in memory is.
+
+        Raises:
+            InvalidMeasurementError: its layers are not what its precision's name says.
+        """
+        dtype = str(self.dtype).removeprefix("torch.")
+        if self.must.layers is not None:
+            require_as_named(self.key.id, self.model, self.must.layers, dtype)
+        return Ran(
+            weights=dict(self.weights_by_dtype),
+            computes_in=self.accelerator.computes_in(self.matrix_dtypes()[0]),
+            layers=layers_of(self.model),
+            emulated=dtype if self.accelerator.emulates(dtype) else None,
+            compiled_graphs=seen().graphs if self.compiler is not None else None,
+        )
+
     def transcriber(
         self, batch: Sequence[Audio], *, bounded: bool = False
     ) -> TransformersTranscriber:
@@ -63,17 +87,35 @@ class TransformersModel:
         return TransformersTranscriber(self, batch, bounded=bounded)
 
     def close(self) -> None:
-        """Let go of the model. The handle is of no use afterwards."""
+        """Let go of the model and of what was compiled. The handle is of no use afterwards."""
         del self.model, self.processor
+        if self.compiler is not None:
+            self.compiler.end()
 
 
 def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -> TransformersModel:
     """Load a checkpoint in a precision onto a device; `loading.load_model` says what it raises."""
-    import torch
-
     from whisperbench.whisper.quiet import quieten
 
     quieten()
+    # Before the weights: to quantize them, torchao changes the compiler's settings.
+    compiler = FromNothing() if key.precision.compiled else None
+    try:
+        loaded = _load(checkpoint, key, accelerator)
+    except BaseException:
+        if compiler is not None:
+            compiler.end()
+        raise
+    loaded.compiler = compiler
+    return loaded
+
+
+def _load(
+    checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator
+) -> TransformersModel:
+    """Load the weights, and check them."""
+    import torch
+
     device = accelerator.torch_device
     what = f"loading {key.model.name} in {key.precision.name} on {device}"
     with memory_errors(what, accelerator):
@@ -85,6 +127,8 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         chosen = choose(key.precision, blueprint.quantization)
         try:
             model, report = _from_files(checkpoint, key, device, blueprint, chosen, dtype)
+        except WhisperbenchError:
+            raise
         except Exception as error:  # a broken checkpoint fails in any of four libraries
             if is_out_of_memory(error):
                 raise
@@ -99,9 +143,8 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
             f"{what}: the output projection in its weights is not the embedding, as it is in every "
             "Whisper; take the weights from where they were trained"
         )
-    require_as_named(what, model, chosen.backend.expected(chosen.options, name), name)
     model.eval()
-    return TransformersModel(
+    loaded = TransformersModel(
         key=key,
         accelerator=accelerator,
         chosen=chosen,
@@ -110,7 +153,13 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         processor=processor,
         tokens=blueprint.tokens,
         weights_by_dtype=bytes_by_dtype(model.modules()),
+        must=replace(
+            chosen.backend.must(chosen.options, name, on_host=accelerator.on_host),
+            compiled=key.precision.compiled,
+        ),
     )
+    loaded.ran()  # refuses what is not as named
+    return loaded
 
 
 def _from_files(

@@ -9,24 +9,28 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from whisperbench.units import SAMPLE_RATE_HZ, WINDOW_S
-from whisperbench.whisper.languages import language_of, require_languages
-from whisperbench.whisper.transcriber import Features, Transcriber, Transcription
+from whisperbench.units import SAMPLE_RATE_HZ
+from whisperbench.whisper.compiled_decoder import (
+    CompiledDecoder,
+    CompiledStep,
+    compile_config,
+    forced,
+)
+from whisperbench.whisper.transcriber import Features, TokenStep, Transcription
 from whisperbench.whisper.transformers_config import settings_for
+from whisperbench.whisper.windowed import WindowedTranscriber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
-    from transformers import GenerationConfig
+    from transformers import CompileConfig, GenerationConfig
 
     from whisperbench.asked.clips import Audio
     from whisperbench.whisper.transformers_loading import TransformersModel
 
-_WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE_HZ)
 
-
-class TransformersTranscriber(Transcriber):
+class TransformersTranscriber(WindowedTranscriber):
     """A model that transformers has loaded, and a batch of clips."""
 
     loaded: TransformersModel
@@ -34,40 +38,12 @@ class TransformersTranscriber(Transcriber):
     def __init__(
         self, loaded: TransformersModel, batch: Sequence[Audio], *, bounded: bool = False
     ) -> None:
-        """Bind them.
-
-        Args:
-            loaded: the model; it may be closed while this object lives on.
-            batch: clips that are transcribed at once: copies of one, or several of one language
-                of which all or none are longer than 30 s. Their language is fixed, so that no
-                detection pass is measured.
-            bounded: whether a transcription that does not end is ended. What one token takes is
-                measured for it, before the first transcription of the model and batch size.
-
-        Raises:
-            InputError: the model does not know the language.
-        """
-        self.loaded = loaded
-        self.audio = batch[0]
-        self.batch_size = len(batch)
-        self._bounded = bounded
-        self.language = language_of(self.audio.clip)
+        """Bind them, as `WindowedTranscriber` does."""
+        super().__init__(loaded, batch, bounded=bounded)
         self._known_settings: dict[int | None, GenerationConfig] = {}
-        require_languages(loaded.key.model.name, loaded.tokens.known_languages, [self.audio.clip])
-        self._samples = [audio.samples for audio in batch]
-        self._starts = range(0, max(map(len, self._samples)), _WINDOW_SAMPLES)
-
-    @property
-    def windows(self) -> int:
-        """How many windows of 30 s the longest clip of the batch takes."""
-        return len(self._starts)
-
-    def front_end(self, window: int = 0) -> Features:
-        """Make the features of one 30 s window, padded to it, and move them to the device."""
-        start = self._starts[window]
-        return self._features(
-            [samples[start : start + _WINDOW_SAMPLES] for samples in self._samples]
-        )
+        self._compiling: CompileConfig | None = None
+        if loaded.key.precision.compiled:
+            self._compiling = compile_config(on_host=loaded.accelerator.on_host)
 
     def encode(self, features: Features) -> Any:
         """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""
@@ -116,26 +92,27 @@ class TransformersTranscriber(Transcriber):
         )
         return cast("torch.Tensor", made)
 
-    def token_step(self, at: int) -> TransformersStep:
+    def token_step(self, at: int) -> TokenStep:
         """Prepare the decoding of one token after `at` others."""
-        return TransformersStep(self, at)
-
-    def prompt(self) -> torch.Tensor:
-        """Return the ids that every decode starts from, of shape (batch, 1 or 4)."""
         import torch
 
-        ids = self.loaded.tokens.prompt(self.language)
-        return torch.tensor([ids] * self.batch_size, device=self.loaded.accelerator.torch_device)
-
-    def token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text, without special tokens."""
-        ids: list[int] = self.loaded.processor.tokenizer(text, add_special_tokens=False).input_ids
-        return ids
+        if self._compiling is None:
+            return TransformersStep(self, at)
+        prompt = self.prompt()
+        # Which tokens fill the cache makes no difference to the work.
+        ids = torch.cat([prompt, prompt[:, -1:].expand(-1, at)], dim=1)
+        return CompiledStep(self._compiled_decoder(self.front_end(), ids), ids)
 
     def logits_of(self, features: Features, ids: torch.Tensor) -> torch.Tensor:
-        """Put given ids, the prompt among them, through the model at once."""
+        """Put given ids, the prompt among them, through the model at once.
+
+        Where the decoder's step is compiled, those after the prompt go through it one by one.
+        """
         import torch
 
+        if self._compiling is not None:
+            first = self.prompt().shape[1]
+            return forced(self._compiled_decoder(features, ids[:, :first]), ids, first)
         with torch.no_grad():
             made = self.loaded.model(input_features=features.mel, decoder_input_ids=ids)
         return cast("torch.Tensor", made.logits)
@@ -147,9 +124,13 @@ class TransformersTranscriber(Transcriber):
     def layers(self) -> Mapping[str, torch.nn.Module]:
         """Return each half's layers but the last, and the norm behind that one.
 
+        Compiled layers cannot be looked into, and are not offered.
+
         Their outputs are transformers' `output_hidden_states`, which cannot be used: it leaves
         hooks in the model, and their calls would count in what the model costs from then on.
         """
+        if self._compiling is not None:
+            raise self._lacks("hidden states of layers, which are compiled")
         found = {}
         for half in ("encoder", "decoder"):
             stack = getattr(self.loaded.model.model, half)
@@ -179,8 +160,15 @@ class TransformersTranscriber(Transcriber):
                 language=self.language,
                 count=tokens,
                 walks=tokens is None and len(self._starts) > 1,
+                compiling=self._compiling,
             )
         return self._known_settings[tokens]
+
+    def _compiled_decoder(self, features: Features, ids: torch.Tensor) -> CompiledDecoder:
+        """Encode a window, and put its first tokens through the decoder."""
+        return CompiledDecoder(
+            self.loaded.model, self.encode(features), features, ids, self._settings(None)
+        )
 
 
 class TransformersStep:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.whisper.backend_choice import BACKENDS
+from whisperbench.whisper.tensor_parts import parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,9 @@ def _tensors(holder: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     import torch
 
     for value in holder.values():
-        if isinstance(value, torch.Tensor):
+        if isinstance(value, torch.Tensor) and hasattr(value, "__tensor_flatten__"):
+            yield from parts_of(value)
+        elif isinstance(value, torch.Tensor):
             yield value
             # Int8Params has CB and SCB beside its data, Params4bit a quant_state.
             yield from _tensors(vars(value))

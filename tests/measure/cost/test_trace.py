@@ -135,6 +135,49 @@ def test_parts_name_op_and_module(tmp_path: Path) -> None:
     assert parts["sync", "cudaDeviceSynchronize", "", "", "decode"][0] == 1
 
 
+GRAPH = [
+    marked(f"{STAGE}decode", 10, 100),
+    host("Torch-Compiled Region: 0/0", 20, 40),
+    host("cudaGraphLaunch", 30, 31, "cuda_runtime", correlation=1),
+    host("cudaGraphLaunch", 50, 51, "cuda_runtime", correlation=2),
+    on_gpu("kernel", "triton_poi_fused_add_0", 1, 2.0, **{"graph id": 4, "graph node id": 1}),
+    on_gpu("kernel", "gemm", 1, 3.0, **{"graph id": 4, "graph node id": 2}),
+    on_gpu("gpu_memcpy", "Memcpy DtoD (Device -> Device)", 1, bytes=8),
+    on_gpu("kernel", "gemm", 2, 3.0),
+]
+
+
+def test_what_a_graph_launches_counts_as_ever(tmp_path: Path) -> None:
+    """Its kernels and copies have its launch's id; launches count, and captures, which are none."""
+    tally = read(tmp_path, GRAPH)
+    assert dict(tally.stages["decode"].counts) == {
+        "other_ops": 1,
+        "graph_launches": 2,
+        "graph_captures": 0,
+        "kernels": 3,
+        "copies_dtod": 1,
+        "copy_bytes_dtod": 8,
+    }
+    assert tally.stages["decode"].gpu_time_us == 8.0
+    assert not tally.lost
+    graphs = [part for part in tally.rows() if part.kind == "graph"]
+    assert [(part.name, part.op, part.count) for part in graphs] == [
+        ("cudaGraphLaunch", "", 1),
+        ("cudaGraphLaunch", "Torch-Compiled Region: 0/0", 1),
+    ]
+
+
+def test_a_graph_that_left_no_trace_is_lost(tmp_path: Path) -> None:
+    """A launch without a kernel is told, and a graph that is captured anew counts as such."""
+    more = [
+        host("cudaStreamBeginCapture", 60, 61, "cuda_runtime", correlation=7),
+        host("cudaGraphLaunch", 62, 63, "cuda_runtime", correlation=8),
+    ]
+    tally = read(tmp_path, GRAPH + more)
+    assert tally.lost == {"cudaGraphLaunch": 1}
+    assert tally.stages["decode"].counts["graph_captures"] == 1
+
+
 def test_other_threads_count_in_the_stage_of_their_time(tmp_path: Path) -> None:
     """An op that another thread runs while a stage does is the stage's."""
     elsewhere = [host("aten::mul", 30, 31, tid=WORKER), host("aten::mul", 200, 201, tid=WORKER)]

@@ -27,6 +27,7 @@ from whisperbench.measure.latency.startup_rounds import Startup
 from whisperbench.measure.telemetry import Telemetry
 from whisperbench.plugin.replay import ReportedClock
 from whisperbench.results.passes import StartupResult
+from whisperbench.results.ran import Ran
 from whisperbench.results.run_file import read_run
 from whisperbench.whisper.checkpoints import Checkpoint
 
@@ -114,7 +115,13 @@ def test_load_and_first_call_share_the_processes() -> None:
 
     def run() -> StartupSample:
         made.append(
-            StartupSample(import_s=1.0, load_s=len(made), first_call_s=2.0, dropped_page_cache=True)
+            StartupSample(
+                import_s=1.0,
+                load_s=len(made),
+                first_call_s=2.0,
+                dropped_page_cache=True,
+                ran=Ran(weights={"float32": 4}, computes_in="float32"),
+            )
         )
         return made[-1]
 

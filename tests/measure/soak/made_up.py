@@ -24,6 +24,7 @@ from whisperbench.devices.cuda import CudaAccelerator
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.soak.host_memory import HostHeld, HostMemory
 from whisperbench.measure.soak.soaked import Broken, Called, Through
+from whisperbench.results.ran import Ran
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -36,6 +37,7 @@ SIZE = 64 * 1024
 
 MIB = 2**20
 CALL_S = 0.25
+RAN = Ran(weights={"float32": MIB}, computes_in="float32")
 
 _kept: list[object] = []
 
@@ -96,7 +98,7 @@ def take(leak: str, connection: Connection[Any, Any], _request: CellRequest, cal
         called = Called(wall_s=CALL_S, cpu_s=CALL_S, host=host.read(), levels=None)
         connection.send(called)
         connection.recv()
-    connection.send(Through(malloc_counts=host.counts))
+    connection.send(Through(malloc_counts=host.counts, ran=RAN))
     connection.recv()
 
 
@@ -124,7 +126,7 @@ def on_gpu(
         wall_s = CALL_S * slower ** (call / calls)
         connection.send(Called(wall_s=wall_s, cpu_s=CALL_S, host=host, levels=counted))
         connection.recv()
-    connection.send(Through(malloc_counts=True))
+    connection.send(Through(malloc_counts=True, ran=RAN))
     connection.recv()
 
 
@@ -134,7 +136,7 @@ def vague(connection: Connection[Any, Any], _request: CellRequest, calls: int) -
         host = HostHeld(resident=(400 + 10 * (call * 7 % 5)) * MIB)
         connection.send(Called(wall_s=CALL_S, cpu_s=CALL_S, host=host, levels=None))
         connection.recv()
-    connection.send(Through(malloc_counts=False))
+    connection.send(Through(malloc_counts=False, ran=RAN))
     connection.recv()
 
 

@@ -14,10 +14,10 @@ from tests.report.charts.small import make_held, make_pictured, make_small
 from tests.runs import cost_of, make_cell, make_cost, make_measurement, make_run
 from whisperbench.report.charts.all import FEW, Pictured, charts_of
 from whisperbench.report.charts.chart import Chart, told_apart
-from whisperbench.report.charts.families import FAMILIES, OTHER, family_of
 from whisperbench.report.charts.kernels import COLOURS as OF_FAMILIES
 from whisperbench.report.charts.rounds import MOST_TICKS
 from whisperbench.report.charts.theme import COLOURS, PRECISIONS, colours_of
+from whisperbench.results.families import FAMILIES, OTHER, family_of
 from whisperbench.results.passes import MemoryCourse, MemoryResult, Part
 
 NAMES = ("time-memory", "changes", "rounds", "memory", "soak", "kernels", "times", "pairs")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from whisperbench.devices.cpu import instruction_set
 from whisperbench.measure.cost.least_work import LeastWork, count_work, floor_s
 from whisperbench.measure.cost.profiled import Profiled, of_allocator, profiled
 from whisperbench.measure.cost.python_calls import count_calls
+from whisperbench.measure.cost.seen import seen_in
 from whisperbench.measure.cost.unprofiled import (
     UnprofiledStage,
     require_same_requests,
@@ -27,15 +28,24 @@ from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, of_stage
 from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
+from whisperbench.whisper.compiling import as_written, nothing_compiled
+from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
+    import torch
+
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
-    from whisperbench.whisper.transcriber import Transcriber
+    from whisperbench.whisper.transcriber import Features, Transcriber
 
 UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 2
 """Executions that nothing looks into: the wall time is their median, and on a GPU the last two are
 held against each other by what they ask its allocator for."""
+
+COMPILED_WARM_UPS = 2
+"""Executions of what is compiled that come before: its calls are compiled, run once as they are,
+then captured as CUDA graphs, and launched as such from then on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
     Raises:
         InvalidMeasurementError: another number of tokens was decoded, two executions did not cost
-            the same, or the profile is of an unknown format or incomplete.
+            the same, the profile is of an unknown format or incomplete, or what ran is not what its
+            row says.
     """
     accelerator = transcriber.loaded.accelerator
     encoder = transcriber.encoder()
@@ -72,18 +83,18 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         transcriber.require_count(transcriber.generate(features, tokens), tokens)
 
     # The first execution loads modules, tunes, and fills what is cached. So it gives what that does
-    # not change: least work, which follows from shapes.
-    with transcriber.bound(tokens):
+    # not change: least work, which follows from shapes. What is compiled has no layers to look at.
+    with transcriber.bound(tokens), as_written():
         work = count_work(check, encoder)
-    rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
-    unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
-    require_same_requests(*unprofiled[-2:])
-    calls = count_calls(execute, encoder)
-    # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
-    # freed counts, if it was allocated under the profiler: so the call that goes before must be
-    # the same one.
-    first = tokens if accelerator.profiles_memory else 1
-    counted = profiled(execute, lambda: transcriber.generate(features, first), encoder, accelerator)
+    if transcriber.loaded.key.precision.compiled:
+        for _ in range(COMPILED_WARM_UPS):
+            check()
+    with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
+        unprofiled = _unprofiled(execute, encoder, accelerator)
+        calls = count_calls(execute, encoder)
+        counted = _profiled(execute, transcriber, features, tokens)
+    seen = seen_in(counted.parts, on_gpu=counted.on_gpu)._asdict() if counted.parts else {}
+    ran = what_ran(transcriber.loaded, generated=True, **seen)
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
     lacks_statistics = not (accelerator.profiles_memory or asked)
     missing = [*counted.missing, *([_NO_STATISTICS] if lacks_statistics else [])]
@@ -96,6 +107,7 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
         values=_values(counted, calls, work) | asked,
         conditions=_conditions(transcriber, device_key),
         found=CostResult(
+            ran=ran,
             encoded_s=WINDOW_S * transcriber.batch_size,
             encoder=times("encoder"),
             decode=times("decode"),
@@ -104,6 +116,35 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             not_counted="; ".join(missing) or None,
             copies_of_no_bytes=counted.copies_of_no_bytes,
         ),
+    )
+
+
+def _unprofiled(
+    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
+) -> list[dict[str, UnprofiledStage]]:
+    """Execute a few times; what the last two ask of a GPU's allocator must be the same."""
+    rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
+    found = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
+    require_same_requests(*found[-2:])
+    return found
+
+
+def _profiled(
+    execute: Callable[[], object], transcriber: Transcriber, features: Features, tokens: int
+) -> Profiled:
+    """Profile a few executions, after one that warms the profiler up.
+
+    bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
+    freed counts, if it was allocated under the profiler: so the call that goes before must be the
+    same one.
+    """
+    accelerator = transcriber.loaded.accelerator
+    first = tokens if accelerator.profiles_memory else 1
+    return profiled(
+        execute,
+        lambda: transcriber.generate(features, first),
+        transcriber.encoder(),
+        accelerator,
     )
 
 

@@ -94,7 +94,7 @@ class Profiled:
 
 
 _ON_HOST = ("op",)
-_ON_GPU = (*_ON_HOST, "kernel", "memset", "copy", "sync")
+_ON_GPU = (*_ON_HOST, "kernel", "memset", "copy", "sync", "graph")
 """Kinds of parts that a profile counts."""
 
 

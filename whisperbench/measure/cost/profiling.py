@@ -21,6 +21,7 @@ from whisperbench.measure.cost.trace import (
     read_trace,
 )
 from whisperbench.results.metric_row import STAGES
+from whisperbench.whisper.compiling import not_compiled
 
 if TYPE_CHECKING:
     import torch
@@ -112,9 +113,14 @@ def _marked(encoder: torch.nn.Module) -> Iterator[None]:
     def leave(*_: Any) -> None:
         open_ranges.pop().__exit__(None, None, None)
 
+    def enter_module(module: torch.nn.Module, _: Any) -> None:
+        enter(MODULE + type(module).__name__)
+
+    # torch.compile does not call hooks from what it has compiled, and would compile those of the
+    # module that it was given.
     hooks = [
-        register_module_forward_pre_hook(lambda module, _: enter(MODULE + type(module).__name__)),
-        register_module_forward_hook(leave),
+        register_module_forward_pre_hook(not_compiled(enter_module)),
+        register_module_forward_hook(not_compiled(leave)),
     ]
     try:
         with around_encoder(encoder, lambda: enter(f"{STAGE}encoder"), leave):

@@ -7,16 +7,15 @@ the same correlation id, and so to the op and module that made the call, wheneve
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from whisperbench.errors import InvalidMeasurementError, one_line
+from whisperbench.measure.cost.kernel_names import short_name
 from whisperbench.results.metric_row import COPY_DIRECTIONS, STAGES
 from whisperbench.results.passes import Part, PartKind
 
@@ -43,13 +42,13 @@ SYNCHRONISATIONS = {
 """Runtime calls that wait for the GPU, and what they are counted as. Of the driver's calls the
 profiler keeps the launches alone."""
 
-KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel")
-_LAUNCHES = (*KERNEL_LAUNCHES, "cudaMemcpy", "cudaMemset")
-"""How calls begin that give the GPU something to do."""
+GRAPHS = {"cudaGraphLaunch": "graph_launches", "cudaStreamBeginCapture": "graph_captures"}
+"""How runtime calls begin that launch a captured graph, or capture one, and what they count as. A
+graph's kernels, copies and memsets have the correlation id of its launch."""
 
-_NAME_LENGTH = 64
-_TEMPLATE = re.compile(r"<[^<>]*>")
-_CUTLASS = re.compile(r"void cutlass::(?:Kernel2?|device_kernel)<([^<>(,]+)")
+KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchCooperativeKernel")
+_LAUNCHES = (*KERNEL_LAUNCHES, "cudaMemcpy", "cudaMemset", "cudaGraphLaunch")
+"""How calls begin that give the GPU something to do."""
 
 
 class _Args(msgspec.Struct, frozen=True, gc=False):
@@ -194,9 +193,7 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
             elif event.cat in ("cuda_runtime", "cuda_driver"):
                 if event.args.correlation is not None and event.name.startswith(_LAUNCHES):
                     launches[event.args.correlation] = event.name
-                if event.name in SYNCHRONISATIONS:
-                    stage.counts[SYNCHRONISATIONS[event.name]] += 1
-                    stage.add(("sync", event.name, place.op, place.module))
+                _count_call(stage, event.name, place)
             elif event.name == "[memory]" and event.args.device_type == device_type:
                 start = starts.setdefault(place.stage, held)
                 held += event.args.allocated_bytes
@@ -250,6 +247,19 @@ def _count_op(stage: StageTally, name: str, place: _Place) -> None:
     stage.add(("op", name, place.op, place.module))
 
 
+def _count_call(stage: StageTally, name: str, place: _Place) -> None:
+    if name in SYNCHRONISATIONS:
+        stage.counts[SYNCHRONISATIONS[name]] += 1
+        stage.add(("sync", name, place.op, place.module))
+    elif name.startswith(tuple(GRAPHS)):
+        for count in GRAPHS.values():
+            stage.counts[count] += name.startswith(_BEGINS[count])  # 0 of the other is a count, too
+        stage.add(("graph", name, place.op, place.module))
+
+
+_BEGINS = {count: begins for begins, count in GRAPHS.items()}
+
+
 def _count_on_gpu(stage: StageTally, event: _Event, place: _Place) -> None:
     stage.gpu_busy_us += event.dur
     if event.cat == "kernel":
@@ -267,27 +277,3 @@ def _count_on_gpu(stage: StageTally, event: _Event, place: _Place) -> None:
     else:
         stage.counts["memsets"] += 1
         stage.add(("memset", "", place.op, place.module), event.dur)
-
-
-@cache
-def short_name(kernel: str) -> str:
-    """Shorten a kernel's name: without its return type, template arguments and parameters.
-
-    CUTLASS launches through a wrapper whose template argument is the kernel's name.
-
-    >>> short_name("void at::native::elementwise_kernel<128, 4, F<float> >(int, F<float>)")
-    'at::native::elementwise_kernel'
-    >>> short_name("sm90_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize64x64x64")
-    'sm90_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize64x64x64'
-    >>> short_name("void cutlass::Kernel2<cutlass_80_tensorop_i16832gemm_s8>(X::Params)")
-    'cutlass_80_tensorop_i16832gemm_s8'
-    """
-    name = kernel.replace("(anonymous namespace)::", "")
-    if wrapped := _CUTLASS.match(name):
-        name = wrapped[1]
-    while (shorter := _TEMPLATE.sub("", name)) != name:
-        name = shorter
-    name = (name.partition("(")[0].split() or [kernel])[-1]
-    while len(name) > _NAME_LENGTH and "::" in name:
-        name = name.partition("::")[2]
-    return name[:_NAME_LENGTH]

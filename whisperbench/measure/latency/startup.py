@@ -24,6 +24,8 @@ from whisperbench.asked.clips import load_audio
 from whisperbench.errors import InvalidMeasurementError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.reach import recorded_child
+from whisperbench.results.passes import Compilation
+from whisperbench.results.ran import Ran
 
 TIMEOUT_S = 900.0
 """A process that takes longer than this hangs."""
@@ -40,6 +42,10 @@ class StartupSample(msgspec.Struct, frozen=True, kw_only=True):
     """The first transcription, device modules and tuning included."""
     dropped_page_cache: bool
     """Whether the system was asked to forget the files first, so that loading reads the disk."""
+    ran: Ran
+    """What was loaded, and called."""
+    compilation: Compilation | None = None
+    """By the end of the first call; None where nothing was compiled."""
 
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,15 +124,23 @@ def _sample(request: CellRequest) -> StartupSample:
     import transformers  # noqa: F401
 
     from whisperbench.whisper.backend_choice import BACKENDS, installed
-    from whisperbench.whisper.loading import load_model
+    from whisperbench.whisper.compiling import compiled_so_far
+    from whisperbench.whisper.loading import load_model, loaded_files
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
-    for backend in BACKENDS.values():  # in every precision the same
-        for package in installed(backend):
-            importlib.import_module(package)
-    imported = clock()
+    for name, backend in BACKENDS.items():  # in every precision of torch's the same
+        if backend.in_torch or name == request.precision.backend:
+            for package in installed(backend):
+                importlib.import_module(package)
     key, checkpoint = request.key(), request.checkpoint()
+    if key.precision.compiled:
+        importlib.import_module("torch._inductor.utils")
+    imported = clock()
     dropped = _drop_page_cache(checkpoint.folder)
+    converted = loaded_files(checkpoint, key.precision)
+    if converted != checkpoint.folder:
+        dropped = _drop_page_cache(converted) and dropped
     load_started = clock()
     accelerator = request.accelerator
     loaded = load_model(checkpoint, key, accelerator)
@@ -138,13 +152,16 @@ def _sample(request: CellRequest) -> StartupSample:
         transcription = transcriber.transcribe(request.tokens)
         accelerator.synchronize()
         call_ended = clock()
+        compilation = compiled_so_far()
         # Checked after it was timed: before, it would not have been the first call.
-        transcriber.require_fixed(transcription, request.tokens)
+        transcriber.require_done(transcription, request.tokens)
     return StartupSample(
         import_s=imported - started,
         load_s=load_ended - load_started,
         first_call_s=call_ended - call_started,
         dropped_page_cache=dropped,
+        compilation=compilation,
+        ran=what_ran(loaded, generated=True),
     )
 
 

@@ -56,6 +56,8 @@ class Startup:
         """Return what stands beside the figures."""
         return StartupResult(
             conditions=self._conditions,
+            ran=self.samples()[0].ran,
             import_s=min(sample.import_s for sample in self.samples()),
             dropped_page_cache=all(sample.dropped_page_cache for sample in self.samples()),
+            compilation=self.samples()[-1].compilation,
         )

@@ -64,7 +64,7 @@ def values_of(watched: Observation, last: Done | Failed) -> dict[str, float]:
     figures |= {peak("", level).name: max(values) for level, values in whole.items()}
     if watched.trace.reserved_bytes is not None:
         figures["driver_reserved_mib"] = mib(watched.trace.reserved_bytes)
-    if isinstance(last, Done):
+    if isinstance(last, Done) and last.weight_bytes is not None:
         figures["weight_mib"] = mib(last.weight_bytes)
     return figures
 
@@ -87,7 +87,9 @@ def peaks_of(watched: Observation, span: Span) -> dict[Level, float]:
     return found
 
 
-def found_in(watched: Observation, started_s: float, *, on_host: bool) -> MemoryResult:
+def found_in(
+    watched: Observation, last: Done | Failed, started_s: float, *, on_host: bool
+) -> MemoryResult:
     """Say how the figures came about, and which one a limit is held against."""
     trace, pace = watched.trace, watched.trace.pace
     seen = any(held is not None for held in trace.process_bytes)
@@ -106,6 +108,7 @@ def found_in(watched: Observation, started_s: float, *, on_host: bool) -> Memory
         ready_s=watched.spans[0].end_s - started_s,
         idle_device_mib=mib(watched.idle_bytes) if watched.idle_bytes is not None else None,
         course=course_of(watched),
+        ran=last.ran if isinstance(last, Done) else None,
     )
 
 

@@ -94,10 +94,13 @@ def require_complete(what: str, watched: Observation, last: Done) -> None:
         raise InvalidMeasurementError(
             f"{what}: the cell says that it is through, without its phase {missing[0]!r}"
         )
+    if last.weight_bytes is None:
+        return
     if last.weight_bytes <= 0:
         raise InvalidMeasurementError(f"{what}: the cell says that it is through, with no weights")
     levels = watched.spans[PHASES.index("load")].levels
     if levels is None:
+        _require_weights_seen(what, watched, last.weight_bytes)
         return
     counted = levels.peak_allocated_bytes
     if counted < last.weight_bytes - round(SLACK_MIB * MIB):
@@ -105,6 +108,18 @@ def require_complete(what: str, watched: Observation, last: Done) -> None:
             f"{what}: the cell has {mib(last.weight_bytes):.0f} MiB of weights, but torch's count "
             f"of what it allocated is {mib(counted):.0f} MiB; check PYTORCH_NO_CUDA_MEMORY_CACHING"
         )
+
+
+def _require_weights_seen(what: str, watched: Observation, weight_bytes: int) -> None:
+    """Refuse a probe that saw less than the weights, where torch does not count them."""
+    peaks = [peaks_of(watched, span) for span in watched.spans]
+    for level in ("process", "device"):
+        seen = [each[level] for each in peaks if level in each]
+        if seen and max(seen) < mib(weight_bytes) - SLACK_MIB:
+            raise InvalidMeasurementError(
+                f"{what}: the cell has {mib(weight_bytes):.0f} MiB of weights, and the probe saw "
+                f"{max(seen):.0f} MiB ({level}); it reads something else, or zero"
+            )
 
 
 def _require_alone(what: str, watched: Observation) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import time
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from whisperbench.devices.accelerator import Accelerator, AllocatorLevels
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
+from whisperbench.results.ran import Ran
+from whisperbench.whisper.backend_choice import BACKENDS
 
 Phase = Literal["start", "context", "load", "settle", "first call", "steady call"]
 PHASES: tuple[Phase, ...] = ("start", "context", "load", "settle", "first call", "steady call")
@@ -41,7 +44,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The cell is through, and its output was what it had to be."""
 
-    weight_bytes: int
+    weight_bytes: int | None
+    """None where the transcriber does not tell."""
+    ran: Ran
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +89,18 @@ class ResidentPeak:
 class Reporter:
     """Tells the watching process about phases, and keeps torch's peaks apart by phase."""
 
-    def __init__(self, connection: Connection[Any, Any], accelerator: Accelerator) -> None:
+    def __init__(
+        self, connection: Connection[Any, Any], accelerator: Accelerator, *, in_torch: bool = True
+    ) -> None:
+        """Begin.
+
+        Args:
+            connection: to the watching process.
+            accelerator: what the cell runs on.
+            in_torch: whether torch allocates the cell's memory. Otherwise its count says nothing
+                of the cell, and is absent.
+        """
+        self._in_torch = in_torch
         self._connection = connection
         self._accelerator = accelerator
         self._peak = ResidentPeak() if accelerator.on_host else None
@@ -112,7 +128,8 @@ class Reporter:
 
     def levels(self) -> AllocatorLevels | None:
         """Ask torch for its count. Before the context is made there is none."""
-        return None if self.phase == "start" else self._accelerator.levels()
+        counted = self._in_torch and self.phase != "start"
+        return self._accelerator.levels() if counted else None
 
     def _reset_peaks(self) -> None:
         if self._peak is not None:
@@ -123,10 +140,11 @@ class Reporter:
 
 def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     """Go through all phases of a cell; the last message is `Done` or `Failed`."""
-    reporter = Reporter(connection, request.accelerator)
+    in_torch = BACKENDS[request.precision.backend].in_torch
+    reporter = Reporter(connection, request.accelerator, in_torch=in_torch)
     last: Done | Failed
     try:
-        last = Done(weight_bytes=_go_through(reporter, request))
+        last = _go_through(reporter, request)
     except EOFError:
         return  # nobody watches any more
     except WhisperbenchError as error:
@@ -147,8 +165,8 @@ def run_cell(connection: Connection[Any, Any], request: CellRequest) -> None:
     reporter.wait()  # the probe stops before this process and its memory are gone
 
 
-def _go_through(reporter: Reporter, request: CellRequest) -> int:
-    """Load and transcribe twice; return the bytes of the weights."""
+def _go_through(reporter: Reporter, request: CellRequest) -> Done:
+    """Load and transcribe twice."""
     import gc
 
     for name in PRELOAD:
@@ -157,8 +175,10 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
     import torch
 
     from whisperbench.asked.clips import load_audio
+    from whisperbench.whisper.compiling import nothing_compiled
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     accelerator = request.accelerator
     audio = load_audio(request.clip)
@@ -179,9 +199,11 @@ def _go_through(reporter: Reporter, request: CellRequest) -> int:
 
     with memory_errors(f"transcribing with {request}", accelerator):
         transcriber = loaded.transcriber([audio] * request.batch_size)
-        for _call in ("first", "steady"):
-            done = transcriber.transcribe(request.tokens)
+        for steady in (False, True):
+            what = f"the second transcription with {request}"
+            with nothing_compiled(what) if steady else nullcontext():
+                done = transcriber.transcribe(request.tokens)
             accelerator.synchronize()
             reporter.end_phase()
-        transcriber.require_fixed(done, request.tokens)
-    return loaded.weight_bytes
+        transcriber.require_done(done, request.tokens)
+    return Done(weight_bytes=loaded.weight_bytes, ran=what_ran(loaded, generated=True))

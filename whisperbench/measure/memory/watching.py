@@ -127,7 +127,7 @@ def measure_memory(
     _require_idle(what, device, idle_bytes)
     return Footprint(
         values=values_of(watched, last),
-        found=found_in(watched, started_s, on_host=request.accelerator.on_host),
+        found=found_in(watched, last, started_s, on_host=request.accelerator.on_host),
         ran_out=_how_far(watched, last) if isinstance(last, Failed) else "",
         seconds=time.monotonic() - started_s,
     )

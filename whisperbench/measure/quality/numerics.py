@@ -7,12 +7,12 @@ transcript, and so on random weights too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.errors import InvalidMeasurementError
+from whisperbench.errors import InvalidMeasurementError, NotOfferedError
 from whisperbench.results.passes import NumericsResult
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from whisperbench.results.ran import Ran
     from whisperbench.whisper.transcriber import Transcriber
 
 REFERENCE = "fp32"
@@ -42,7 +43,8 @@ class Forced:
     logits: NDArray[np.float32]
     """float32 of shape (tokens, vocabulary)."""
     layers: dict[str, NDArray[np.float32]]
-    """The hidden states after each layer, by its name, of shape (frames or tokens, width)."""
+    """The hidden states after each layer, by its name, of shape (frames or tokens, width); empty
+    where layers cannot be looked into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +55,25 @@ class Difference:
     """The norm of the difference of all logits over the norm of the reference's."""
     top1_agreement: float
     """Share of the tokens after which both find the same one the likeliest."""
-    worst_layer: str
-    worst_layer_error: float
-    """The same of the hidden states after the layer where it is largest."""
+    worst_layer: str | None
+    worst_layer_error: float | None
+    """The same of the hidden states after the layer where it is largest; None where the model's
+    layers cannot be looked into."""
+    ran: Ran | None = None
+    """What ran, where it was looked at."""
 
     @property
     def values(self) -> dict[str, float]:
         """These by the names of their metrics."""
-        return {
-            "logit_error": self.logit_error,
-            "top1_agreement": self.top1_agreement,
-            "worst_layer_error": self.worst_layer_error,
-        }
+        found = {"logit_error": self.logit_error, "top1_agreement": self.top1_agreement}
+        if self.worst_layer_error is not None:
+            found["worst_layer_error"] = self.worst_layer_error
+        return found
 
     @property
     def found(self) -> NumericsResult:
         """What a result has beside them."""
-        return NumericsResult(worst_layer=self.worst_layer)
+        return NumericsResult(worst_layer=self.worst_layer, ran=self.ran)
 
 
 def force(transcriber: Transcriber) -> Forced:
@@ -86,7 +90,10 @@ def force(transcriber: Transcriber) -> Forced:
     ids = torch.tensor([transcriber.token_ids(text)[:MOST_TOKENS]], device=prompt.device)
     whole = transcriber.front_end()
     features = replace(whole, mel=whole.mel[:1], mask=whole.mask[:1])
-    with _hidden_states(transcriber.layers()) as states:
+    layers: Mapping[str, torch.nn.Module] = {}
+    with suppress(NotOfferedError):
+        layers = transcriber.layers()
+    with _hidden_states(layers) as states:
         logits = transcriber.logits_of(features, torch.cat([prompt, ids], dim=1))
     if not bool(torch.isfinite(logits).all()):
         raise InvalidMeasurementError(
@@ -119,15 +126,15 @@ def _hidden_states(
 def difference(found: Forced, reference: Forced) -> Difference:
     """Hold what a precision made against what 32-bit floats made of the same."""
     errors = {
-        name: _relative(found.layers[name], states) for name, states in reference.layers.items()
+        name: _relative(states, reference.layers[name]) for name, states in found.layers.items()
     }
-    worst = max(errors, key=lambda name: errors[name])
+    worst = max(errors, key=lambda name: errors[name], default=None)
     agreeing = found.logits.argmax(-1) == reference.logits.argmax(-1)
     return Difference(
         logit_error=_relative(found.logits, reference.logits),
         top1_agreement=float(agreeing.mean()),
         worst_layer=worst,
-        worst_layer_error=errors[worst],
+        worst_layer_error=errors[worst] if worst is not None else None,
     )
 
 

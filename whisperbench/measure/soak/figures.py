@@ -9,6 +9,7 @@ from whisperbench.measure.soak.creep import Trend, counted_from, creep_kib, drif
 from whisperbench.measure.soak.soaked import Called
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import DeviceConditions, SoakResult
+from whisperbench.results.ran import Ran
 from whisperbench.results.soak_course import MOST_CALLS, Creep, SoakCourse, SoakLevel
 from whisperbench.units import mib
 
@@ -32,7 +33,12 @@ class Reading:
 
 
 def result_of(
-    readings: Sequence[Reading], *, on_host: bool, malloc_counts: bool, conditions: DeviceConditions
+    readings: Sequence[Reading],
+    *,
+    on_host: bool,
+    malloc_counts: bool,
+    conditions: DeviceConditions,
+    ran: Ran,
 ) -> SoakResult:
     """Return a soak's figures, and say how they came about.
 
@@ -43,6 +49,7 @@ def result_of(
         on_host: whether the device is the host itself.
         malloc_counts: whether malloc counts on the host.
         conditions: what the device ran at.
+        ran: what ran, by the last call.
     """
     every = -(-len(readings) // MOST_CALLS)
     kept = range((len(readings) - 1) % every, len(readings), every)
@@ -71,6 +78,7 @@ def result_of(
     creeps[DRIFT] = _creep(DRIFT, drift(times_s))
     return SoakResult(
         conditions=conditions,
+        ran=ran,
         calls=len(readings),
         left_out=kept[counted_from(len(found))],
         clock="CPU time" if on_host else "wall time",

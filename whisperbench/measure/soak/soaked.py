@@ -10,6 +10,7 @@ import gc
 import importlib
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ from whisperbench.devices.accelerator import AllocatorLevels
 from whisperbench.errors import OutOfMemoryError, WhisperbenchError, one_line
 from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.fresh import PRELOAD
+from whisperbench.measure.soak.creep import counted_from
 from whisperbench.measure.soak.host_memory import HostHeld, HostMemory
+from whisperbench.results.ran import Ran
 
 if TYPE_CHECKING:
     from whisperbench.whisper.transcriber import Transcriber
@@ -40,6 +43,7 @@ class Through(msgspec.Struct, frozen=True, kw_only=True):
     """All calls are over, and the last one's output was what it had to be."""
 
     malloc_counts: bool
+    ran: Ran
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +76,8 @@ def run_soak(connection: Connection[Any, Any], request: CellRequest, calls: int)
 
     try:
         host = HostMemory()
-        call_again_and_again(request, calls, host, tell)
-        last = Through(malloc_counts=host.counts)
+        ran = call_again_and_again(request, calls, host, tell)
+        last = Through(malloc_counts=host.counts, ran=ran)
     except EOFError:
         return  # nobody watches any more
     except WhisperbenchError as error:
@@ -91,8 +95,8 @@ def run_soak(connection: Connection[Any, Any], request: CellRequest, calls: int)
 
 def call_again_and_again(
     request: CellRequest, calls: int, host: HostMemory, tell: Callable[[Called], object]
-) -> None:
-    """Load a cell and call it, and tell of each call.
+) -> Ran:
+    """Load a cell and call it, and tell of each call; return what ran.
 
     Args:
         request: the cell.
@@ -104,8 +108,10 @@ def call_again_and_again(
         importlib.import_module(name)  # has been, in a process that was forked
 
     from whisperbench.asked.clips import load_audio
+    from whisperbench.whisper.compiling import nothing_compiled
     from whisperbench.whisper.loading import load_model
     from whisperbench.whisper.residency import memory_errors
+    from whisperbench.whisper.what_ran import what_ran
 
     accelerator = request.accelerator
     audio = load_audio(request.clip)
@@ -113,10 +119,13 @@ def call_again_and_again(
     with memory_errors(f"transcribing with {request}", accelerator):
         transcriber: Transcriber = loaded.transcriber([audio] * request.batch_size)
         done = None
-        for _call in range(calls):
+        for call in range(calls):
             del done
+            steady = call >= counted_from(calls)
+            what = f"call {call + 1} of a soak of {request}"
             started_s, cpu_started_s = time.perf_counter(), time.process_time()
-            done = transcriber.transcribe(request.tokens)
+            with nothing_compiled(what) if steady else nullcontext():
+                done = transcriber.transcribe(request.tokens)
             accelerator.synchronize()
             wall_s = time.perf_counter() - started_s
             cpu_s = time.process_time() - cpu_started_s
@@ -124,4 +133,5 @@ def call_again_and_again(
             levels = accelerator.levels()
             tell(Called(wall_s=wall_s, cpu_s=cpu_s, host=host.read(), levels=levels))
         assert done is not None  # noqa: S101 - there is at least one call
-        transcriber.require_fixed(done, request.tokens)
+        transcriber.require_done(done, request.tokens)
+    return what_ran(loaded, generated=True)

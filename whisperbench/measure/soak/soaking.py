@@ -154,6 +154,7 @@ def measure_soak(
         on_host=on_host,
         malloc_counts=last.malloc_counts,
         conditions=watched.telemetry.conditions(),
+        ran=last.ran,
     )
     return Soak(
         values={each.metric: each.value for each in found.creeps},

@@ -10,6 +10,7 @@ from whisperbench.judge.comparison import Comparison
 from whisperbench.judge.pairs import Course
 from whisperbench.report.charts.changes import changes
 from whisperbench.report.charts.chart import Chart
+from whisperbench.report.charts.durations import durations
 from whisperbench.report.charts.kernels import kernels
 from whisperbench.report.charts.memory_course import memory_course
 from whisperbench.report.charts.rounds import Process, rounds
@@ -17,6 +18,7 @@ from whisperbench.report.charts.soak import soak_course
 from whisperbench.report.charts.time_memory import time_memory
 from whisperbench.report.charts.times import times
 from whisperbench.report.charts.turns import turns
+from whisperbench.report.durations import durations_of
 from whisperbench.report.standing import Subject, subjects_of
 from whisperbench.results.passes import CostResult, MemoryResult, SoakResult
 from whisperbench.results.records import Measurement, Place, Run, unusual
@@ -36,6 +38,8 @@ class Pictured:
     """The run against the base, where there is one."""
     processes: Sequence[Process] = ()
     """Those whose rounds are drawn; where there are none, those of the run and the base."""
+    runs: int = 1
+    """How many the run was put together of."""
     courses: Sequence[Course] = field(default=())
     """Figures that were measured in turns."""
 
@@ -54,10 +58,12 @@ def _charts(about: Pictured) -> Iterator[Chart | None]:
     run = about.run
     most = FEW if len(about.subjects) <= FEW else 1
     for at, subject in enumerate(about.subjects[:most]):
-        yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine)
+        yield time_memory(f"time-memory{_numbered(at)}", subject, run.machine, about.runs)
     if about.compared is not None:
         yield changes("changes", about.compared.judged)
     yield rounds("rounds", about.processes or _processes(about))
+    for at, found in enumerate(durations_of(run)[:FEW]):
+        yield durations(f"durations{_numbered(at)}", found)
     for at, (place, rows) in enumerate(_by_place(run, MemoryResult, most)):
         yield memory_course(f"memory{_numbered(at)}", place, rows)
     for at, (place, rows) in enumerate(_by_place(run, SoakResult, most)):

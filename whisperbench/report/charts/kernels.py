@@ -19,8 +19,8 @@ from whisperbench.report.charts.chart import (
     shown,
     titled,
 )
-from whisperbench.report.charts.families import OTHER, family_of
 from whisperbench.report.charts.theme import colour
+from whisperbench.results.families import OTHER, family_of
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.passes import CostResult
 from whisperbench.results.records import Measurement, executions

@@ -7,12 +7,14 @@ from math import isnan
 
 from whisperbench.errors import printable
 from whisperbench.report.charts.chart import Table
+from whisperbench.report.placing import beaten_by, frontier_of
 from whisperbench.report.standing import Standing, Subject, over
 from whisperbench.units import format_figure, format_mib, format_seconds
 
 _Text = Callable[[Subject, Standing], str]
 
 _RATIO = "times the reference"
+_LAST = "verdict"
 
 
 def title_of(subject: Subject) -> str:
@@ -21,10 +23,14 @@ def title_of(subject: Subject) -> str:
     return printable(f"{subject.name}, {clip}")
 
 
-def table_of(subjects: Sequence[Subject]) -> Table:
+def table_of(subjects: Sequence[Subject], *, on_host: bool) -> Table:
     """Return what was found of each precision, without columns that are empty.
 
     Of several subjects each row begins with the subject's name.
+
+    Args:
+        subjects: a model on a clip at a batch size each.
+        on_host: whether they were measured on the host itself.
     """
     found = [(subject, each) for subject in subjects for each in subject.standings]
     named: dict[str, _Text] = (
@@ -32,7 +38,15 @@ def table_of(subjects: Sequence[Subject]) -> Table:
         if len(subjects) > 1
         else {}
     )
-    columns = {**named, **_COLUMNS}
+    beaten: _Text = lambda subject, each: printable(  # noqa: E731 - a column as the others are
+        beaten_by(frontier_of(subject, on_host=on_host), each.precision)
+    )
+    columns = {
+        **named,
+        **{heading: text for heading, text in _COLUMNS.items() if heading != _LAST},
+        "beaten by": beaten,
+        _LAST: _COLUMNS[_LAST],
+    }
     if len({subject.reference for subject in subjects}) == 1:
         columns = {
             f"× {printable(subjects[0].reference)}" if heading == _RATIO else heading: text
@@ -77,6 +91,6 @@ _COLUMNS: dict[str, _Text] = {
     "limit": lambda _, each: _text(each.limit_mib, format_mib),
     "WER": lambda _, each: _text(each.wer, lambda rate: f"{100 * rate:.2f} %"),
     "GPU busy": lambda _, each: _text(each.gpu_busy, lambda share: f"{100 * share:.0f} %"),
-    "verdict": lambda _, each: _verdict(each),
+    _LAST: lambda _, each: _verdict(each),
 }
 """The columns, by their headings."""

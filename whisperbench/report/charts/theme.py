@@ -49,9 +49,13 @@ def colour(name: str) -> str:
 
 
 def colours_of(precisions: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each precision: its own, or of unknown ones the next of the others."""
+    """Return a colour for each precision: its own, or of unknown ones the next of the others.
+
+    With its shape each of 18 unknown ones is told from the others.
+    """
     others = [name for name in precisions if name not in PRECISIONS]
-    spare = {name: f"other-{1 + at % 3}" for at, name in enumerate(others)}
+    turns = len(SHAPES)
+    spare = {name: f"other-{1 + (at + at // turns) % 3}" for at, name in enumerate(others)}
     return {name: colour(spare.get(name, name)) for name in precisions}
 
 

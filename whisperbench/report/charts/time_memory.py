@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 
 from whisperbench.errors import printable
+from whisperbench.judge.frontier import Frontier
 from whisperbench.report.charts.chart import (
     HOVER,
     Chart,
@@ -22,6 +23,7 @@ from whisperbench.report.charts.chart import (
 from whisperbench.report.charts.labels import Box, placed
 from whisperbench.report.charts.standings import table_of, times_of
 from whisperbench.report.charts.theme import colour, colours_of, shapes_of
+from whisperbench.report.placing import beaten_by, frontier_of
 from whisperbench.report.standing import Standing, Subject
 from whisperbench.results.records import Machine
 from whisperbench.units import format_mib, format_seconds
@@ -36,10 +38,16 @@ _INNER = (480.0, 260.0)
 """About the pixels within the axes, for placing labels."""
 
 
-def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
+def time_memory(name: str, subject: Subject, machine: Machine, runs: int = 1) -> Chart | None:
     """Draw time against memory; None where no precision has both.
 
     Of memory the peak counts, or where no peak was measured the weights.
+
+    Args:
+        name: of the chart.
+        subject: a model on a clip at a batch size.
+        machine: what it was measured on.
+        runs: how many runs it was measured in.
     """
     peaks = any(not isnan(each.peak_mib) for each in subject.standings)
     told = [each for each in subject.standings if not isnan(each.latency_s + _held(each, peaks))]
@@ -49,21 +57,39 @@ def time_memory(name: str, subject: Subject, machine: Machine) -> Chart | None:
     ground = float(machine.memory_mib) if peaks and machine.memory_mib <= NEAR * most else None
     top = 1.12 * max(most, ground or 0.0)
     longest = 1.15 * max(each.latency_s * (1 + _or(each.spread)) for each in told)
-    values = list(_values(subject, told, peaks, longest, top, ground))
+    on_host = machine.on_host
+    frontier = frontier_of(subject, on_host=on_host, processes=runs) if peaks else None
+    values = list(_values(subject, told, peaks, longest, top, ground, frontier))
     what = "peak memory" if peaks else "weights"
     scale = "MiB" if top < 4096 else "GiB"
     return Chart(
         name=name,
         title=titled("Time against memory", subject.name),
-        alt=_alt(subject, told, peaks, what),
+        alt=_alt(subject, told, peaks, what, frontier),
         specification=specified(
-            {"layer": _layers([each.precision for each in told], longest, top, what, scale)},
+            {
+                "layer": _layers(
+                    [each.precision for each in told], longest, top, what, scale, _kinds(values)
+                )
+            },
             values,
             height=HEIGHT,
         ),
-        table=table_of([subject]),
-        notes=tuple(_notes(subject, told, peaks, machine, ground)),
+        table=table_of([subject], on_host=machine.on_host),
+        notes=tuple(_notes(subject, told, peaks, machine, ground, values)),
     )
+
+
+_POINTS: Mapping[str, Specification] = {
+    "point": {},
+    "beaten": {"filled": False, "strokeWidth": 2.5},
+}
+"""Kinds of points, and how each is drawn: what is beaten is hollow."""
+
+
+def _kinds(values: Sequence[Values]) -> list[str]:
+    """Return the kinds of points that there are."""
+    return [kind for kind in _POINTS if any(row["kind"] == kind for row in values)]
 
 
 def _held(each: Standing, peaks: bool) -> float:
@@ -99,6 +125,7 @@ def _values(
     longest: float,
     top: float,
     ground: float | None,
+    frontier: Frontier | None,
 ) -> Iterator[Values]:
     unit = 1024.0 if top >= 4096 else 1.0
     pixels = [
@@ -111,14 +138,26 @@ def _values(
     spots = placed(pixels, labels, *_INNER, others=bars)
     for each, label, spot in zip(told, labels, spots, strict=True):
         held = _held(each, peaks)
-        said = f"{each.precision}: {format_seconds(each.latency_s)}, {format_mib(held)}"
+        winner = beaten_by(frontier, each.precision)
+        said = ", ".join(
+            filter(
+                None,
+                (
+                    f"{each.precision}: {format_seconds(each.latency_s)}",
+                    format_mib(held),
+                    f"{100 * each.wer:.2f} % of words wrong" if frontier and each.wer >= 0 else "",
+                    f"beaten by {winner}" if winner else "",
+                ),
+            )
+        )
         low, high = (each.latency_s * (1 + sign * _or(each.spread)) for sign in (-1, 1))
         row: dict[str, str | float | None] = {
             "precision": each.precision,
             "seconds": each.latency_s,
             "memory": held / unit,
         }
-        yield {**row, "kind": "point", "hover": HOVER + said, "low": low, "high": high}
+        kind = "beaten" if winner else "point"
+        yield {**row, "kind": kind, "hover": HOVER + said, "low": low, "high": high}
         yield {**row, "kind": "label", "label": label, **spot._asdict()}
         if peaks and not isnan(each.limit_mib):
             most = f"{each.precision}: at most {format_mib(each.limit_mib)} by its limit"
@@ -129,7 +168,12 @@ def _values(
 
 
 def _layers(
-    precisions: Sequence[str], longest: float, top: float, what: str, unit: str
+    precisions: Sequence[str],
+    longest: float,
+    top: float,
+    what: str,
+    unit: str,
+    kinds: Sequence[str],
 ) -> list[Specification]:
     height = top / (1024.0 if unit == "GiB" else 1.0)
     title = f"{what}, {unit}"
@@ -160,21 +204,27 @@ def _layers(
                 "description": hovering(),
             },
         ),
-        of_kind(
-            "point",
-            {"type": "rule", "strokeWidth": 2},
-            {**spread, "y": y, "color": by_precision},
+        *(
+            of_kind(
+                kind,
+                {"type": "rule", "strokeWidth": 2},
+                {**spread, "y": y, "color": by_precision},
+            )
+            for kind in kinds
         ),
-        of_kind(
-            "point",
-            {"type": "point", "size": 130},
-            {
-                "x": x,
-                "y": y,
-                "color": by_precision,
-                "shape": {"field": "precision", "type": "nominal", **shapes},
-                "description": hovering(),
-            },
+        *(
+            of_kind(
+                kind,
+                {"type": "point", "size": 130, **_POINTS[kind]},
+                {
+                    "x": x,
+                    "y": y,
+                    "color": by_precision,
+                    "shape": {"field": "precision", "type": "nominal", **shapes},
+                    "description": hovering(),
+                },
+            )
+            for kind in kinds
         ),
         of_kind("label", {"type": "text", **own}, {"x": x, "y": y, "text": {"field": "label"}}),
     ]
@@ -196,10 +246,20 @@ def _ground(longest: float, y: Specification) -> list[Specification]:
     ]
 
 
-def _alt(subject: Subject, told: Sequence[Standing], peaks: bool, what: str) -> str:
+def _alt(
+    subject: Subject,
+    told: Sequence[Standing],
+    peaks: bool,
+    what: str,
+    frontier: Frontier | None,
+) -> str:
+    def beaten(each: Standing) -> str:
+        winner = beaten_by(frontier, each.precision)
+        return f" and is beaten by {winner}" if winner else ""
+
     said = "; ".join(
         f"{each.precision} takes {format_seconds(each.latency_s)} and "
-        f"{format_mib(_held(each, peaks))}"
+        f"{format_mib(_held(each, peaks))}{beaten(each)}"
         for each in told
     )
     return printable(
@@ -214,10 +274,16 @@ def _notes(
     peaks: bool,
     machine: Machine,
     ground: float | None,
+    values: Sequence[Values],
 ) -> Iterator[str]:
     base = subject.of(subject.reference)
     if any(times_of(each, base) for each in told if each.precision != base.precision):
         yield f"The number at a point is the time in multiples of that in {shown(base.precision)}."
+    if "beaten" in _kinds(values):
+        yield (
+            "A hollow point is beaten: another precision is as good in time, peak memory and "
+            "words, and surely better in one of them."
+        )
     if any(each.spread > 0 for each in told):
         yield "A line through a point is the spread: half the interquartile range to either side."
     if peaks and any(not isnan(each.limit_mib) for each in told):

@@ -12,6 +12,7 @@ from whisperbench.report.charts.changes import in_order
 from whisperbench.report.charts.changes import table_of as changes_of
 from whisperbench.report.charts.render import Picture
 from whisperbench.report.charts.standings import table_of, title_of
+from whisperbench.report.contenders import QUESTION, instead
 from whisperbench.report.page.environment import described, environment
 from whisperbench.report.page.section import Captioned, Illustrated, Page, Section
 from whisperbench.report.page.verdict import verdict_of
@@ -20,6 +21,7 @@ from whisperbench.report.verdicts import NEXT, tally
 
 _ILLUSTRATED = (
     ("rounds", "Every round of every process"),
+    ("durations", "Short and long audio"),
     ("memory", "Memory over time"),
     ("soak", "Memory over many calls"),
     ("kernels", "What the GPU's time goes into"),
@@ -75,22 +77,27 @@ def _costs(
     """Say what 8-bit costs, in sentences, in a picture and in a table a subject."""
     run = about.run
     answers = [f"{name}: {text}" for name, text in paragraphs(run, subjects)]
+    choices = [
+        f"{title_of(subject)}: {' '.join(told)}" for subject, told in instead(subjects, run.machine)
+    ]
     return Section(
         id="cost",
         title=printable(title(run, subjects)) if answers else "Time against memory",
-        paragraphs=tuple(map(printable, answers)),
+        paragraphs=tuple(map(printable, [*answers, *([QUESTION] if choices else []), *choices])),
         pictures=_named(pictures, "time-memory", with_table=False),
-        tables=tuple(_standings(subjects)),
+        tables=tuple(_standings(subjects, on_host=run.machine.on_host)),
     )
 
 
-def _standings(subjects: Sequence[Subject]) -> Iterator[Captioned]:
+def _standings(subjects: Sequence[Subject], *, on_host: bool) -> Iterator[Captioned]:
     """Yield a table a subject; of many one for the first, and one for all."""
     for subject in subjects if len(subjects) <= FEW else subjects[:1]:
-        yield Captioned(caption=title_of(subject), table=table_of([subject]))
+        yield Captioned(caption=title_of(subject), table=table_of([subject], on_host=on_host))
     if len(subjects) > FEW:
         yield Captioned(
-            caption="All models, batch sizes and clips", table=table_of(subjects), folded=True
+            caption="All models, batch sizes and clips",
+            table=table_of(subjects, on_host=on_host),
+            folded=True,
         )
 
 

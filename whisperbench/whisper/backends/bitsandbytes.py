@@ -6,10 +6,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.whisper.as_named import Expected
+from whisperbench.whisper.must import Layers, Must
 
 if TYPE_CHECKING:
     import torch
+
+
+_INT8_AS_FLOATS = {
+    r"aten::matmul in bitsandbytes::int8_linear_matmul$": "bitsandbytes multiplied int8 as 32-bit "
+    "floats, as it does where cuBLASLt has no way of its own"
+}
 
 
 def _holders() -> Mapping[str, Collection[str]]:
@@ -25,6 +31,9 @@ class BitsAndBytes:
     saves_as: str = "bitsandbytes"
     packages: tuple[str, ...] = ("bitsandbytes",)
     holders: Mapping[str, Collection[str]] = field(default_factory=_holders)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         """Return the quantization_config."""
@@ -35,17 +44,42 @@ class BitsAndBytes:
             told["bnb_4bit_compute_dtype"] = dtype
         return {"quantization_config": BitsAndBytesConfig(**told)}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
-        """Return the class of its layers, and what they are told of thresholds and tables."""
+    def must(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> Must:
+        """Return the class of its layers, what they are told, and the ops that they multiply by."""
         left_out = frozenset(options.get("llm_int8_skip_modules") or ())
         if options.get("load_in_8bit"):
             threshold = options.get("llm_int8_threshold", 6.0)
-            return Expected("Linear8bitLt", "int8", 8, {"state.threshold": threshold}, left_out)
-        settings = {
+            return Must(
+                layers=Layers(
+                    name="Linear8bitLt",
+                    dtype="int8",
+                    bits=8,
+                    settings={"state.threshold": threshold},
+                    left_out=left_out,
+                ),
+                holds=("int8",),
+                computes_in=(self.matrix_dtype(options, dtype, on_host=on_host),),
+                products="bitsandbytes::int8_linear_matmul$",
+                # A CPU without AVX-512 has no other way.
+                never={} if on_host else _INT8_AS_FLOATS,
+                kernels=("8-bit matrix products",),
+                may_be_emulated=on_host,
+            )
+        settings: dict[str, object] = {
             "weight.quant_type": options.get("bnb_4bit_quant_type", "fp4"),
             "weight.quant_state.nested": bool(options.get("bnb_4bit_use_double_quant")),
         }
-        return Expected("Linear4bit", "uint8", 4, settings, left_out)
+        if "bnb_4bit_compute_dtype" not in options:  # what was saved says its own
+            settings["compute_dtype"] = dtype
+        return Must(
+            layers=Layers(
+                name="Linear4bit", dtype="uint8", bits=4, settings=settings, left_out=left_out
+            ),
+            holds=("uint8",),
+            computes_in=(dtype,),
+            products=r"bitsandbytes::(gemm|gemv|dequantize)_4bit$",
+            may_be_emulated=on_host,
+        )
 
     def matrix_dtype(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> str:
         """Return int8 of LLM.int8() on a GPU; of 4 bits the dtype that they are unpacked to.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.whisper.as_named import Expected
+from whisperbench.whisper.must import Layers, Must
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,6 +21,9 @@ class Unquantized:
     saves_as: str = ""
     packages: tuple[str, ...] = ()
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(
         self,
@@ -30,9 +33,21 @@ class Unquantized:
         """Return nothing."""
         return {}
 
-    def expected(self, options: Mapping[str, Any], dtype: str) -> Expected:  # noqa: ARG002
+    def must(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002
+        dtype: str,
+        *,
+        on_host: bool,
+    ) -> Must:
         """Return torch's layers, in the dtype of all else."""
-        return Expected("Linear", dtype, 32 if dtype == "float32" else 16, {})
+        return Must(
+            layers=Layers(name="Linear", dtype=dtype, bits=32 if dtype == "float32" else 16),
+            holds=(dtype,),
+            computes_in=(dtype,),
+            products=r"aten::(linear|addmm|mm)$",
+            may_be_emulated=on_host,
+        )
 
     def matrix_dtype(
         self,

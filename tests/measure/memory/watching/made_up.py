@@ -23,6 +23,7 @@ from whisperbench.measure.cell_request import CellRequest
 from whisperbench.measure.memory.watched import Done
 from whisperbench.measure.memory.watching import Footprint, measure_memory
 from whisperbench.plugin.outcomes import failed_as
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import Measurement
 from whisperbench.units import mib
 
@@ -62,7 +63,7 @@ LEFT_OR_ZERO = "(0|307)"
 """Growth that is seen in loading where the device does not move then: the poll that the phase
 begins with may still see what the context left."""
 STEPS = (START, CONTEXT, LOAD, SETTLE, FIRST, STEADY)
-DONE = Done(weight_bytes=250 * MIB)
+DONE = Done(weight_bytes=250 * MIB, ran=Ran(weights={"float16": 250 * MIB}, computes_in="float16"))
 FINE = partial(workloads.say, DONE)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests import workloads
 from tests.measure.memory.watching.made_up import (
+    DONE,
     IDLE_MIB,
     LEFT_OR_ZERO,
     STEPS,
@@ -26,7 +27,7 @@ from tests.workloads import Card, Step, play
 from whisperbench.devices.cpu import CpuAccelerator
 from whisperbench.devices.device import DeviceMemory
 from whisperbench.measure.memory import plausibility
-from whisperbench.measure.memory.watched import PHASES, Done, Phase
+from whisperbench.measure.memory.watched import PHASES, Phase
 from whisperbench.measure.memory.watching import measure_memory
 
 
@@ -116,7 +117,7 @@ def test_a_count_that_stays_at_zero(card: Card) -> None:
 
 def test_weights_of_nothing(card: Card) -> None:
     """A model without weights was not loaded."""
-    ending = partial(workloads.say, Done(weight_bytes=0))
+    ending = partial(workloads.say, msgspec.structs.replace(DONE, weight_bytes=0))
     refused(a_play(card, ending=ending), a_gpu(card), "no weights")
 
 

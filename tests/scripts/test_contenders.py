@@ -1,0 +1,54 @@
+"""The script of docs/contenders.md: where tables go, and what it says of rows that do not run."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.contenders import BEGIN, END, environment, replaced, runnable, written
+from tests.report.cases import CASES
+from tests.report.test_durations import a_run
+from tests.runs import make_run
+from whisperbench.asked.checkout import ROOT
+from whisperbench.asked.precisions import PRECISIONS
+
+
+def test_tables_stand_between_the_marks() -> None:
+    """What stood there before is replaced, and nothing else; without both marks it is refused."""
+    document = f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n"
+    assert replaced(document, "new") == f"Before.\n{BEGIN}\n\nnew\n\n{END}\nAfter.\n"
+    assert replaced(replaced(document, "x"), "new") == replaced(document, "new")
+    with pytest.raises(SystemExit, match="lacks"):
+        replaced("Before.\n", "new")
+
+
+def test_the_document_has_the_marks() -> None:
+    """docs/contenders.md takes the tables."""
+    text = (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
+    assert "| precision |" in replaced(text, "| precision |")
+
+
+def test_what_is_written_names_what_is_missing() -> None:
+    """A table of contenders and one of durations, rows that failed, and rows that do not run."""
+    case = CASES["compiled fp16 is the quickest"]()
+    run = make_run(*case.measurements, *a_run().measurements)
+    text = written([("run", run, "failed: test_memory: no kernel")], {"fp8": "needs a GPU"})
+    assert "| fp16-compiled | 210 ms |" in text
+    assert "Not measured of owner/whisper: failed: test_memory: no kernel." in text
+    assert "| 27.0 s | int8 | 6.00 s |" in text
+    assert text.endswith("- fp8: needs a GPU.")
+
+
+def test_every_row_runs_or_has_a_reason() -> None:
+    """The rows come from the registry: none is forgotten."""
+    rows, reasons = runnable("cpu")
+    names = {row.name for row in PRECISIONS.values() if not row.as_saved}
+    assert {row.name for row in rows} | reasons.keys() == names
+    assert {"fp32", "int8", "nf4"} <= {row.name for row in rows}
+    assert all(reasons.values())
+
+
+def test_torchao_is_found_where_it_lies() -> None:
+    """The folder of the variable stands on the path of the runs."""
+    path = environment({"WHISPERBENCH_TORCHAO": "/some/where", "PYTHONPATH": "/mine"})["PYTHONPATH"]
+    assert path.split(":") == [str(ROOT), "/some/where", "/mine"]
+    assert environment({})["PYTHONPATH"] == str(ROOT)

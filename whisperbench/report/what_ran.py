@@ -1,0 +1,146 @@
+"""The part of a run's summary on what ran: what the passes found in memory and in profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from whisperbench.errors import printable
+from whisperbench.results.ran import Ran
+from whisperbench.results.records import Run, unusual
+from whisperbench.units import counted, format_figure, mib
+
+_LEGEND = (
+    "What ran was read from the model in memory, in every pass, and from the cost pass's profile.",
+    "It is what the name of the precision stands for; a cell of which it is not is invalid.",
+)
+
+_COLUMNS = ("precision", "weights, MiB", "linear layers", "multiplied in", "attention", "products")
+
+_WRAPPERS = ("aten::linear", "aten::matmul")
+"""Ops that hand the product on to another one, which is counted, too."""
+
+_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls")
+"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes."""
+
+MOST_PRODUCTS = 2
+"""Kinds of products that a row shows."""
+
+
+def what_ran_section(run: Run) -> Iterator[RenderableType]:
+    """Yield a table for each model and its lines; nothing of files that do not say what ran."""
+    models: dict[str, dict[str, list[Ran]]] = {}
+    for row in run.measurements:
+        if row.found.ran is not None:
+            name = f"{row.cell.precision}{unusual(1, row.cell.attention)}"
+            models.setdefault(row.cell.model, {}).setdefault(name, []).append(row.found.ran)
+    for model, precisions in models.items():
+        yield f"\nwhat ran: model {printable(model)}"
+        table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
+        for heading in _COLUMNS:
+            table.add_column(heading, overflow="fold")
+        for name, found in precisions.items():
+            for ran in _joined(found):
+                table.add_row(*map(printable, (name, *_cells(ran))))
+        yield table
+    if models:
+        yield from _LEGEND
+
+
+def in_words(found: Sequence[Ran]) -> str:
+    """Say in a few words what ran, as far as the passes of a precision agree; else nothing."""
+    rows = _joined(found)
+    if len(rows) != 1:
+        return ""
+    (ran,) = rows
+    held = sorted(ran.weights, key=lambda dtype: -ran.weights[dtype])[:2]
+    computes = _computes(ran)
+    kernels = ", ".join(ran.attention or ())
+    return "; ".join(
+        filter(
+            None,
+            (f"{' and '.join(held)} weights" if held else "", f"in {computes}", kernels),
+        )
+    )
+
+
+def _joined(found: Sequence[Ran]) -> list[Ran]:
+    """Join what the passes of one precision found: as few rows as say all of it."""
+    rows: list[Ran] = []
+    for ran in found:
+        for place, other in enumerate(rows):
+            if (joined := _join(other, ran)) is not None:
+                rows[place] = joined
+                break
+        else:
+            rows.append(ran)
+    return rows
+
+
+def _join(one: Ran, two: Ran) -> Ran | None:
+    """Return what two passes found together; None where they contradict each other."""
+    told: dict[str, object] = {}
+    for name in _COUNTS:
+        told[name] = getattr(one, name) if getattr(one, name) is not None else getattr(two, name)
+    for name in set(Ran.__struct_fields__) - set(told):
+        first, second = getattr(one, name), getattr(two, name)
+        if first is not None and second is not None and first != second:
+            return None
+        told[name] = first if first is not None else second
+    return msgspec.convert(told, Ran)
+
+
+def _cells(ran: Ran) -> tuple[str, ...]:
+    """Write what stands under the columns but the first."""
+    weights = ", ".join(
+        f"{format_figure(mib(size))} {dtype}"
+        for dtype, size in sorted(ran.weights.items(), key=lambda item: -item[1])
+    )
+    return (
+        weights,
+        _counts(ran.layers or {}),
+        _computes(ran),
+        ", ".join(ran.attention or ()),
+        _counts(_products(ran)),
+    )
+
+
+def _computes(ran: Ran) -> str:
+    computes = ran.computes_in
+    if ran.emulated is not None:
+        computes += ", emulated"
+    if ran.compiled_graphs is not None:
+        computes += f", {counted(ran.compiled_graphs, 'compiled graph')}"
+    if ran.graph_launches:
+        computes += f", {counted(ran.graph_launches, 'launched CUDA graph')}"
+    return computes
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in found.items())
+
+
+def _is_within(name: str) -> bool:
+    """Whether an op is part of another library's, which is counted, too."""
+    return " in " in name and not name.endswith("a compiled graph")
+
+
+def _products(ran: Ran) -> dict[str, int]:
+    """Return products, the most frequent first: of a GPU families of kernels, of a CPU ops.
+
+    Ops of libraries come before torch's, and are named without their library.
+    """
+    if ran.kernels:
+        found = {name: n for name, n in ran.kernels.items() if name.endswith("matrix products")}
+    else:
+        found = {
+            name: n
+            for name, n in (ran.products or {}).items()
+            if name not in _WRAPPERS and "::" in name and not _is_within(name)
+        }
+    ordered = sorted(found, key=lambda name: name.startswith("aten::"))
+    return {name.partition("::")[2] or name: found[name] for name in ordered[:MOST_PRODUCTS]}
