@@ -1,12 +1,15 @@
 """Check the memory probe against the truth, on a machine with a GPU. Prints a table a part.
 
     python scripts/check_probe.py blocks spikes disturbance     # one GPU
+    python scripts/check_probe.py outside --runtimes fp16,ct2-int8_float16,tests.own_code:Saying
     python scripts/check_probe.py mapping                       # two GPUs or more
 
 blocks       known blocks in another process: how far off are the device's growth and the process?
 spikes       1 GiB held for 5 ms: how many of 100 does the probe see, and how many does a thread
              in the workload's own process see that polls every 10, 50 and 500 ms?
 disturbance  large-v3 int8, the case that the host bounds: p50 with the probe on and off, in turns
+outside      1 GiB that torch does not allocate, held for 5 ms within a call of each runtime: does
+             the memory pass of a real cell see it?
 mapping      CUDA_VISIBLE_DEVICES in any order: is the card that fills up the one that is read? And
              does work on one card spoil a cell on another?
 
@@ -228,6 +231,81 @@ def check_spikes() -> bool:
     return enough
 
 
+def hold_outside() -> None:
+    """Take a GiB from the driver itself, in this process's context, and give it back."""
+    import ctypes
+
+    import torch
+
+    torch.cuda.synchronize()
+    driver = ctypes.CDLL("libcuda.so.1")
+    place = ctypes.c_uint64()
+    taken = driver.cuMemAlloc_v2(ctypes.byref(place), ctypes.c_size_t(SPIKE_MIB * MIB))
+    time.sleep(SPIKE_S)
+    if taken or driver.cuMemFree_v2(place):
+        raise RuntimeError(f"the driver gave no block: error {taken}")
+
+
+def run_with_spikes(connection: Connection[Any, Any], request: Any) -> None:
+    """Go through a real cell whose every transcription has a spike in it."""
+    from whisperbench.measure.memory.watched import run_cell
+    from whisperbench.whisper import loading
+
+    load = loading.load_model
+
+    def load_spiking(*arguments: Any) -> Any:
+        loaded: Any = load(*arguments)
+        bind = loaded.transcriber
+
+        def bind_spiking(*batch: Any, **options: Any) -> Any:
+            made = bind(*batch, **options)
+            call = made.transcribe
+
+            def transcribe(tokens: int | None) -> Any:
+                hold_outside()
+                return call(tokens)
+
+            made.transcribe = transcribe
+            return made
+
+        loaded.transcriber = bind_spiking
+        return loaded
+
+    loading.load_model = load_spiking  # type: ignore[assignment]
+    run_cell(connection, request)
+
+
+def check_outside(model: str, runtimes: str) -> bool:
+    """Measure cells with and without spikes; whether each spike is in its call's peak."""
+    from whisperbench.devices.nvml import NvmlDevice
+    from whisperbench.errors import WhisperbenchError
+    from whisperbench.measure.memory.watching import measure_memory
+
+    device = NvmlDevice("cuda")
+    enough = True
+    print(f"\n{SPIKE_MIB} MiB outside of torch, within each call; peaks of the steady call in MiB")
+    print(f"{'runtime':<28} {'level':<8} {'without':>9} {'with':>9} {'seen':>9}")
+    for name in runtimes.split(","):
+        request = _request(model, name, "cuda")
+        try:
+            plain = measure_memory(request, device).values
+            spiking = measure_memory(request, device, target=run_with_spikes).values
+        except WhisperbenchError as error:
+            print(f"{name:<28} {error}")
+            enough = False
+            continue
+        for level in ("process", "device"):
+            metric = f"steady_call_peak_{level}_mib"
+            if metric in plain and metric in spiking:
+                seen = spiking[metric] - plain[metric]
+                enough &= seen >= 0.9 * SPIKE_MIB
+                print(
+                    f"{name:<28} {level:<8} {plain[metric]:>9.0f} {spiking[metric]:>9.0f} "
+                    f"{seen:>9.0f}"
+                )
+    return enough
+
+
 def check_disturbance(model: str, precision: str) -> bool:
     """Time transcriptions with the probe on and off, in turns; whether the p50 surely stays.
 
@@ -360,22 +438,27 @@ def _request(model: str, precision: str, device: str) -> Any:
     from whisperbench.asked.checkout import CLIPS_FOLDER
     from whisperbench.asked.clips import read_manifest
     from whisperbench.asked.models import ModelSpec
-    from whisperbench.asked.precisions import precision_named
+    from whisperbench.asked.precisions import own_precision, precision_named
     from whisperbench.devices.choosing import open_accelerator
     from whisperbench.measure.cell_request import CellRequest
+    from whisperbench.whisper.backend_choice import BACKENDS
     from whisperbench.whisper.checkpoints import resolve_checkpoint
+    from whisperbench.whisper.loading import loaded_files
 
     checkpoint = resolve_checkpoint(ModelSpec.parse(model))
+    row = own_precision(precision) if ":" in precision else precision_named(precision)
+    loaded_files(checkpoint, row, print)
     clip = msgspec.structs.replace(read_manifest(CLIPS_FOLDER)["harbour"], language="en")
     return CellRequest(
         model=model,
         folder=str(checkpoint.folder),
-        precision=precision_named(precision),
+        precision=row,
         attention="sdpa",
         accelerator=open_accelerator(device),
         clip=clip,
         batch_size=1,
-        tokens=TOKENS,
+        tokens=TOKENS if BACKENDS[row.backend].fixed_count else None,
+        fingerprint=checkpoint.fingerprint,
     )
 
 
@@ -384,6 +467,7 @@ def main() -> None:
     parts: dict[str, Callable[[], bool]] = {
         "blocks": check_blocks,
         "spikes": check_spikes,
+        "outside": lambda: check_outside(options.model, options.runtimes),
         "disturbance": lambda: check_disturbance(options.model, options.precision),
         "mapping": check_mapping,
     }
@@ -391,6 +475,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="+", choices=parts)
     parser.add_argument("--model", default="dummy:large-v3")
     parser.add_argument("--precision", default="int8")
+    parser.add_argument("--runtimes", default="fp16,tests.own_code:Saying")
     options = parser.parse_args()
     failed = [part for part in options.parts if not parts[part]()]
     if failed:

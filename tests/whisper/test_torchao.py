@@ -20,22 +20,23 @@ from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.errors import DeviceError
 from whisperbench.whisper.backend_choice import BACKENDS, choose, require_installed, saved_bits
 from whisperbench.whisper.backends.torchao import config_named
+from whisperbench.whisper.checkpoints import Checkpoint
 
 FOLDER = "WHISPERBENCH_TORCHAO"
 
-LINEARS = 2 * 6 + 2 * 10
-"""Linear layers of nano, whose halves have two layers each."""
+LINEARS = 6 + 10
+"""Linear layers of the smallest checkpoint, whose halves have one layer each."""
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(tmp_path_factory: pytest.TempPathFactory, speck: Checkpoint) -> dict[str, Any]:
     """What the process saw of each row, and how it was refused."""
     folder = os.environ.get(FOLDER)
     if not folder:
         pytest.skip(f"{FOLDER} names no folder that torchao was installed into")
     path = tmp_path_factory.mktemp("torchao") / "told.json"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.whisper.torchao_child", str(path)],
+        [sys.executable, "-m", "tests.whisper.torchao_child", str(path), str(speck.folder)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), folder])},
         capture_output=True,
@@ -50,16 +51,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["ao-int8wo", "ao-int8dq", "ao-int8wo-compiled"])
-def test_rows_hear_the_words_with_int8_weights(told: dict[str, Any], name: str) -> None:
-    """All layers but the tied projection are int8, in a quarter of their bytes; words are right."""
+def test_rows_hold_int8_weights(told: dict[str, Any], name: str) -> None:
+    """All layers but the tied projection are int8, in a quarter of their bytes."""
     row, floats = told[name], told["fp32"]
-    assert row["text"] == floats["text"] == "Yes, of course."
     assert row["layers"] == {"Linear of int8": LINEARS, "Linear of float32": 1}
     assert row["tied"]
     of_floats = floats["weights"]["float32"] - row["weights"]["float32"]
-    assert row["weights"]["int8"] == pytest.approx(of_floats / 4, rel=0.02)  # scales are floats
+    assert row["weights"]["int8"] == pytest.approx(of_floats / 4, rel=0.1)  # scales are floats
     assert set(row["weights"]) == {"float32", "int8"}
     assert row["graphs"] == name.endswith("compiled")
+
+
+def test_rows_hear_the_words(told: dict[str, Any]) -> None:
+    """A trained model hears in int8 what it hears in floats."""
+    assert set(told["heard"].values()) == {"Yes, of course."}
 
 
 def test_the_least_work_reads_int8_weights(told: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ def test_dynamic_layers_multiply_int8(told: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("skipped", "4 of its layers .*: Linear.weight is float32, not int8"),
+        ("skipped", "2 of its layers .*: Linear.weight is float32, not int8"),
         ("dynamic", f"{LINEARS} of its layers .*act_quant_kwargs"),
         ("float", f"{LINEARS} of its layers .*: Linear.weight is float32, not int8"),
     ],

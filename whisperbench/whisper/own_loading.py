@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from whisperbench.errors import ModelError
 from whisperbench.results.ran import Ran
@@ -159,7 +159,7 @@ class OwnPath(Transcriber):
                 f"--transcriber {name}: transcribe() returned an object of type "
                 f"{type(text).__name__}, not a text"
             )
-        return Transcription(texts=(text.strip(),), sequences=(self._ids_of(text),))
+        return Transcription(texts=(text.strip(),), sequences=_Counted(self, text))
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of a text by the checkpoint's tokenizer, without special tokens."""
@@ -170,7 +170,22 @@ class OwnPath(Transcriber):
         """Return True: it has no logits to look at; its words are held against the reference."""
         return True
 
-    def _ids_of(self, text: str) -> torch.Tensor:
+
+class _Counted(Sequence["torch.Tensor"]):
+    """The ids of a text, made when they are asked for: so no time of a call has them in it."""
+
+    def __init__(self, path: OwnPath, text: str) -> None:
+        self._path = path
+        self._text = text
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, place: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[torch.Tensor]: ...
+    def __getitem__(self, place: int | slice) -> torch.Tensor | Sequence[torch.Tensor]:
         import torch
 
-        return torch.tensor([self.token_ids(text)], dtype=torch.long)
+        return (torch.tensor([self._path.token_ids(self._text)], dtype=torch.long),)[place]

@@ -20,7 +20,7 @@ from whisperbench.whisper.blueprint import POSITIONS
 from whisperbench.whisper.deadline import ended_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import torch
@@ -56,7 +56,7 @@ class Transcription:
 
     texts: tuple[str, ...]
     """One per clip of the batch."""
-    sequences: tuple[torch.Tensor, ...]
+    sequences: Sequence[torch.Tensor]
     """Token ids of shape (batch, tokens) without the prompt: one tensor per 30 s window, or a
     single one where transformers walked through the windows itself."""
 

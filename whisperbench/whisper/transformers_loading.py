@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from whisperbench.errors import ModelError, one_line
+from whisperbench.errors import ModelError, WhisperbenchError, one_line
 from whisperbench.results.ran import Ran
 from whisperbench.whisper.as_named import layers_of, require_as_named
 from whisperbench.whisper.backend_choice import Chosen, choose
@@ -127,6 +127,8 @@ def _load(
         chosen = choose(key.precision, blueprint.quantization)
         try:
             model, report = _from_files(checkpoint, key, device, blueprint, chosen, dtype)
+        except WhisperbenchError:
+            raise
         except Exception as error:  # a broken checkpoint fails in any of four libraries
             if is_out_of_memory(error):
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import DeviceError
@@ -26,8 +26,10 @@ class TorchAo:
     factory: str = "whisperbench.whisper.transformers_loading:load"
     saves_as: str = "torchao"
     packages: tuple[str, ...] = ("torchao",)
-    in_torch: bool = True
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    in_torch: bool = True
+    fixed_count: bool = True
+    files: str = ""
 
     def loading_options(
         self,
@@ -45,8 +47,8 @@ class TorchAo:
 
         told = dict(options)
         name = str(told.pop("config"))
-        made = getattr(quantization, name, None)
-        if made is None or "version" not in {each.name for each in fields(made)}:
+        made: Any = getattr(quantization, name, None)
+        if "version" not in getattr(made, "__dataclass_fields__", {}):
             raise DeviceError(
                 f"torchao {torchao.__version__} makes no {_WEIGHT} by {name}; install a newer one: "
                 "pip install 'whisperbench[torchao]'"
