@@ -30,6 +30,7 @@ from whisperbench.report.verdict_formats import FORMATS
 from whisperbench.results.figure import Metric
 from whisperbench.results.passes import (
     ClipScore,
+    Compilation,
     DeviceConditions,
     Energy,
     LatencyResult,
@@ -121,6 +122,9 @@ def make_file() -> Tree:
         ran=ran,
         transcripts=("ask not", "été 你好 ‍🙂"),
         energy=Energy(window_s=2.5, calls=12, attempts_not_believed="attempt 1: shared"),
+        compilation=Compilation(
+            functions=3, graphs=2, seconds=41.5, compiled_anew=("0/0: size mismatch",)
+        ),
     )
     quality = QualityResult(
         clips=(clip, msgspec.structs.replace(clip, name="yes")),

@@ -28,6 +28,8 @@ def test_rows_name_what_the_libraries_know(row: object) -> None:
         config = BitsAndBytesConfig(**precision.options)
         for keyword, value in precision.options.items():
             assert getattr(config, keyword) == value
+    elif precision.backend == "torchao":
+        assert set(precision.options) == {"config", "set_inductor_config"}
     else:
         assert not precision.options
 
@@ -44,6 +46,11 @@ def test_rows_name_what_the_libraries_know(row: object) -> None:
         ("nf4", (5, 2), False),
         ("fp16", (5, 2), True),
         ("fp32", (3, 5), True),
+        ("fp32-compiled", (7, 0), True),
+        ("fp16-compiled", (6, 1), False),
+        ("bf16-compiled", (7, 5), False),
+        ("ao-int8wo", (8, 0), True),
+        ("ao-int8dq-compiled", (7, 5), False),
     ],
 )
 def test_gpus_that_cannot_run_a_precision(

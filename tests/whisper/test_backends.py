@@ -40,6 +40,9 @@ from whisperbench.whisper.transcriber import Transcriber
         ("int8", 8, "int8", "float32"),
         ("int8-t0", 8, "int8", "float32"),
         ("nf4", 4, "float16", "float32"),
+        ("fp16-compiled", None, "float16", "float16"),
+        ("ao-int8wo", 8, "bfloat16", "float32"),
+        ("ao-int8dq", 8, "int8", "float32"),
     ],
 )
 def test_what_a_precision_multiplies_in(

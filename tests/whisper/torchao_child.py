@@ -99,7 +99,7 @@ def refusals(checkpoint: Checkpoint) -> dict[str, str]:
 
     weights_only = quantization.Int8WeightOnlyConfig
     dynamic = quantization.Int8DynamicActivationInt8WeightConfig
-    refused("skipped", told(weights_only(), modules_to_not_convert=["fc1", "proj_out"]))
+    refused("skipped", told(weights_only(), modules_to_not_convert=[".*fc1", "proj_out"]))
     refused("dynamic", told(dynamic()))
     refused("float", lambda *_: {})
     made.Int8WeightOnlyConfig = int  # a class without versions

@@ -70,6 +70,7 @@ class Precision:
 
 
 _BF16 = "older GPUs only emulate bfloat16, which says nothing of its cost"
+_TRITON = "torch.compile builds kernels with Triton, which begins with Volta"
 _COMPILED = "the decoder's step compiled by torch.compile, with a static cache"
 
 # On a CPU the quantized precisions keep fp32 around the int8 and nf4 layers: every CPU runs it
@@ -158,6 +159,8 @@ PRECISIONS: dict[str, Precision] = {
             summary=f"32-bit floats, {_COMPILED}",
             dtype="float32",
             compiled=True,
+            min_capability=(7, 0),
+            below_capability=_TRITON,
             looks_at_bf16=False,
         ),
         Precision(
@@ -165,6 +168,8 @@ PRECISIONS: dict[str, Precision] = {
             summary=f"16-bit floats, {_COMPILED}",
             dtype="float16",
             compiled=True,
+            min_capability=(7, 0),
+            below_capability=_TRITON,
         ),
         Precision(
             name="bf16-compiled",

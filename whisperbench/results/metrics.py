@@ -154,17 +154,14 @@ def _of_cost(stage: Stage) -> Iterator[MetricRow]:
         rare = direction not in ("htod", "dtoh", "dtod")
         yield count(f"copies_{direction}", "copies", of_them, only_if_seen=rare)
         yield count(f"copy_bytes_{direction}", None, of_them, unit="B", only_if_seen=rare)
-    for name, prefix in (
-        ("stream_syncs", "cudaStream"),
-        ("device_syncs", "cudaDevice"),
-        ("event_syncs", "cudaEvent"),
-    ):
-        yield count(name, "waits", MadeOf(kind="sync", prefix=prefix))
+    for of in ("stream", "device", "event"):
+        waits = MadeOf(kind="sync", prefix=f"cuda{of.capitalize()}")
+        yield count(f"{of}_syncs", "waits", waits)
     # Only what torch.compile has captured is launched as a graph.
-    for name, prefix in (("launches", "cudaGraphLaunch"), ("captures", "cudaStreamBeginCapture")):
-        of_them = MadeOf(kind="graph", prefix=prefix)
-        heading = "graphs" if name == "launches" else None
-        yield count(f"graph_{name}", heading, of_them, only_if_seen=True)
+    launches = MadeOf(kind="graph", prefix="cudaGraphLaunch")
+    yield count("graph_launches", "graphs", launches, only_if_seen=True)
+    captures = MadeOf(kind="graph", prefix="cudaStreamBeginCapture")
+    yield count("graph_captures", None, captures, only_if_seen=True)
     yield count("aten_ops", "aten ops", MadeOf(kind="op", prefix="aten::"), can_be_zero=False)
     yield count("other_ops", "other", MadeOf(kind="op", without="aten::"))
     yield count("allocations", "allocs", MadeOf(kind="allocation"), can_be_zero=False)
@@ -177,15 +174,10 @@ def _of_cost(stage: Stage) -> Iterator[MetricRow]:
     )
     yield count("allocated_peak_mib", unit="MiB", can_be_zero=False)
     # Least work follows from shapes alone.
-    yield count("weight_mib_read", unit="MiB", can_be_zero=False, conditions=())
-    yield count("gflop", unit="GFLOP", can_be_zero=False, conditions=())
-    yield count(
-        "gpu_time_ms",
-        "GPU",
-        MadeOf(kind="kernel", by_time=True),
-        unit="ms",
-        kind="device_time",
-    )
+    for name, unit in (("weight_mib_read", "MiB"), ("gflop", "GFLOP")):
+        yield count(name, unit=unit, can_be_zero=False, conditions=())
+    by_time = MadeOf(kind="kernel", by_time=True)
+    yield count("gpu_time_ms", "GPU", by_time, unit="ms", kind="device_time")
 
 
 def _of_words() -> Iterator[MetricRow]:

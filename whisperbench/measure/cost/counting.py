@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -32,8 +32,11 @@ from whisperbench.whisper.compiling import as_written, nothing_compiled
 from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
+    import torch
+
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.measure.cost.device_rates import Rates
-    from whisperbench.whisper.transcriber import Transcriber
+    from whisperbench.whisper.transcriber import Features, Transcriber
 
 UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 2
@@ -86,18 +89,10 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     if transcriber.loaded.key.precision.compiled:
         for _ in range(COMPILED_WARM_UPS):
             check()
-    rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
     with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
-        unprofiled = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
-        require_same_requests(*unprofiled[-2:])
+        unprofiled = _unprofiled(execute, encoder, accelerator)
         calls = count_calls(execute, encoder)
-        # bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what
-        # is freed counts, if it was allocated under the profiler: so the call that goes before must
-        # be the same one.
-        first = tokens if accelerator.profiles_memory else 1
-        counted = profiled(
-            execute, lambda: transcriber.generate(features, first), encoder, accelerator
-        )
+        counted = _profiled(execute, transcriber, features, tokens)
     seen = seen_in(counted.parts, on_gpu=counted.on_gpu)._asdict() if counted.parts else {}
     ran = what_ran(transcriber.loaded, generated=True, **seen)
     asked = {} if accelerator.profiles_memory else _asked_of_allocator(unprofiled[-1])
@@ -121,6 +116,35 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             not_counted="; ".join(missing) or None,
             copies_of_no_bytes=counted.copies_of_no_bytes,
         ),
+    )
+
+
+def _unprofiled(
+    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
+) -> list[dict[str, UnprofiledStage]]:
+    """Execute a few times; what the last two ask of a GPU's allocator must be the same."""
+    rounds = HOST_UNPROFILED_ROUNDS if accelerator.on_host else UNPROFILED_ROUNDS
+    found = [run_unprofiled(execute, encoder, accelerator) for _ in range(rounds)]
+    require_same_requests(*found[-2:])
+    return found
+
+
+def _profiled(
+    execute: Callable[[], object], transcriber: Transcriber, features: Features, tokens: int
+) -> Profiled:
+    """Profile a few executions, after one that warms the profiler up.
+
+    bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
+    freed counts, if it was allocated under the profiler: so the call that goes before must be the
+    same one.
+    """
+    accelerator = transcriber.loaded.accelerator
+    first = tokens if accelerator.profiles_memory else 1
+    return profiled(
+        execute,
+        lambda: transcriber.generate(features, first),
+        transcriber.encoder(),
+        accelerator,
     )
 
 
