@@ -64,7 +64,7 @@ def test_gpus_that_cannot_run_a_precision(
 
 
 def test_every_precision_runs_on_a_cpu() -> None:
-    """All of torch's rows do, compiled ones too: transformers compiles there where it is told to."""
+    """All of torch's rows do, compiled ones too: transformers compiles where it is told to."""
     rows = [row for row in PRECISIONS.values() if row.backend != "ctranslate2"]
     assert [row.why_not(None) for row in rows] == [None] * len(rows)
 
