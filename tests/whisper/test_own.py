@@ -23,9 +23,11 @@ from whisperbench.errors import (
     NotOfferedError,
     OutOfMemoryError,
 )
+from whisperbench.measure.cell_request import CellRequest
+from whisperbench.measure.latency.startup import measure_startup
 from whisperbench.paths import ASKED_FROM_VARIABLE
 from whisperbench.results.run_file import read_run
-from whisperbench.whisper.checkpoints import resolve_checkpoint
+from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
 from whisperbench.whisper.loading import LoadedModel, load_model
 from whisperbench.whisper.own import factory_of
 
@@ -220,6 +222,23 @@ def test_modules_are_found_where_the_command_was_given(
     monkeypatch.setenv(ASKED_FROM_VARIABLE, str(there))
     made = factory_of("elsewhere:make")
     assert getattr(made, "__name__", "") == "print"
+
+
+def test_a_fresh_process_imports_it_again(speck: Checkpoint) -> None:
+    """Start-up loads and calls it in an interpreter of its own, to the end of its text."""
+    request = CellRequest(
+        model="speck",
+        folder=str(speck.folder),
+        precision=own_precision("tests.own_code:Saying"),
+        attention="sdpa",
+        accelerator=CpuAccelerator(),
+        clip=read_manifest(CLIPS_FOLDER)["yes"],
+        batch_size=1,
+        tokens=None,
+    )
+    sample = measure_startup(request)
+    assert sample.ran.computes_in == "its own"
+    assert min(sample.load_s, sample.first_call_s) > 0
 
 
 PAGE = (ROOT / "docs" / "transcribers.md").read_text(encoding="utf-8")
