@@ -172,6 +172,9 @@ def make_file() -> Tree:
         manifest=(
             ManifestEntry(benchmark="test_a[x]", cell="x", outcome="measured"),
             ManifestEntry(benchmark="test_b[x]", cell="x", outcome="skipped", reason="no GPU"),
+            ManifestEntry(
+                benchmark="test_c[x]", cell="x", outcome="skipped", reason="x", not_offered=True
+            ),
         ),
     )
     file = make_run_file(run)

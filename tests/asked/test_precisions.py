@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 from transformers import BitsAndBytesConfig
 
 from whisperbench.asked.plan import CheckpointKey
@@ -19,7 +20,7 @@ LINEARS_OF_TINY = 4 * 6 + 4 * 10  # 4 encoder layers of 6 and 4 decoder layers o
 
 @pytest.mark.parametrize("row", PRECISIONS.values(), ids=PRECISIONS)
 def test_rows_name_what_the_libraries_know(row: object) -> None:
-    """dtype names are torch's, backends have a row, options are BitsAndBytesConfig's keywords."""
+    """dtype names are torch's, backends have a row, and each is told what it takes."""
     precision = precision_named(row.name)  # type: ignore[attr-defined]
     for name in filter(None, (precision.dtype, precision.host_dtype)):
         assert isinstance(getattr(torch, name), torch.dtype)
@@ -30,6 +31,8 @@ def test_rows_name_what_the_libraries_know(row: object) -> None:
             assert getattr(config, keyword) == value
     elif precision.backend == "torchao":
         assert set(precision.options) == {"config", "set_inductor_config"}
+    elif precision.backend == "ctranslate2":
+        assert precision.options["compute_type"] in ACCEPTED_MODEL_TYPES
     else:
         assert not precision.options
 
@@ -64,8 +67,9 @@ def test_gpus_that_cannot_run_a_precision(
 
 
 def test_every_precision_runs_on_a_cpu() -> None:
-    """bitsandbytes quantizes on the CPU too, so nothing is refused there."""
-    assert [row.why_not(None) for row in PRECISIONS.values()] == [None] * len(PRECISIONS)
+    """Nothing is refused there but what says that it needs a GPU: CTranslate2's 16-bit floats."""
+    refused = {row.name for row in PRECISIONS.values() if row.why_not(None) is not None}
+    assert refused == {"ct2-float16", "ct2-int8_float16"}
 
 
 def test_unknown_precision() -> None:

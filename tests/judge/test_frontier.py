@@ -89,6 +89,7 @@ def test_a_trade_beats_nothing() -> None:
         (make("other", 1.04), QUIET),
         (make("other", 1.19), noise_of(on_host=False, processes=2)),
         (make("other", 1.15, spread=0.1), QUIET),
+        (make("other", 1.19, spread=nan), QUIET),
         (make("other", memory_mib=4080.0), QUIET),
         (make("other", memory_mib=4300.0), noise_of(on_host=True)),
         (make("other", wrong=(1, 0, 0, 0)), QUIET),

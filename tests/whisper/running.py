@@ -32,12 +32,12 @@ def load(
     return load_model(checkpoint, key, accelerator or CpuAccelerator())
 
 
-def run(loaded: LoadedModel, clip: str = "yes", batch_size: int = 1) -> Ran:
+def run(loaded: LoadedModel, clip: str = "yes", batch_size: int = 1, tokens: int = TOKENS) -> Ran:
     """Transcribe once under the profiler; return what ran, or raise what it is not."""
     audio = load_audio(read_manifest(CLIPS_FOLDER)[clip])
     transcriber = loaded.transcriber([audio] * batch_size)
     features = transcriber.front_end()
     tally = profile_once(
-        lambda: transcriber.generate(features, TOKENS), transcriber.encoder(), loaded.accelerator
+        lambda: transcriber.generate(features, tokens), transcriber.encoder(), loaded.accelerator
     )
     return what_ran(loaded, generated=True, **seen_in(tally.rows(), on_gpu=False)._asdict())

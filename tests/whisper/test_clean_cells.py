@@ -36,7 +36,7 @@ def cells(
         for attention in attentions:
             loaded = load(checkpoint, row, attention)
             for clip, batch_size in batches:
-                ran = run(loaded, clip, batch_size)
+                ran = run(loaded, clip, batch_size, tokens=1)
                 assert ran.attention == ATTENTION[attention], (row, clip, batch_size)
                 yield ran
             loaded.close()

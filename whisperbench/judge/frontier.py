@@ -214,9 +214,14 @@ def _better_in(
 
 
 def is_quicker(one: Contender, other: Contender, noise: Noise) -> bool:
-    """Whether one takes less time, by more than the noise and the spreads of both."""
-    spreads = sum(each.spread for each in (one, other) if not isnan(each.spread))
-    return one.time_s * (1 + max(noise.time, spreads)) < other.time_s
+    """Whether one takes less time, by more than the noise and the spreads of both.
+
+    A time without a spread, of fewer than three rounds, is known no better than that of another
+    process.
+    """
+    spreads = one.spread + other.spread
+    by = max(noise.time, ALIKE_ELSEWHERE if isnan(spreads) else spreads)
+    return one.time_s * (1 + by) < other.time_s
 
 
 def is_smaller(one_mib: float, other_mib: float, noise: Noise) -> bool:

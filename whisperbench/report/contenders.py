@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isnan, nan
 
+from rich.console import RenderableType
+from rich.text import Text
+
 from whisperbench.errors import printable
 from whisperbench.judge.frontier import Contender, Frontier, Measure, Placed
 from whisperbench.report.case import listed
+from whisperbench.report.look import wrapped
 from whisperbench.report.placing import frontier_of, winner_of
 from whisperbench.report.standing import Subject, over
 from whisperbench.results.records import Machine
@@ -24,6 +28,17 @@ def instead(subjects: Sequence[Subject], machine: Machine) -> Iterator[tuple[Sub
         found = frontier_of(subject, on_host=machine.on_host)
         if found is not None and found.standing:
             yield subject, list(sentences(subject, found))
+
+
+def instead_section(
+    subjects: Sequence[Subject], machine: Machine, width: int
+) -> list[RenderableType]:
+    """Lay the answer out for a terminal; nothing where there is no choice."""
+    found = list(instead(subjects, machine))
+    lines: list[RenderableType] = ["", Text(QUESTION, style="bold")] if found else []
+    for subject, told in found:
+        lines += ["", *wrapped(f"{title_of(subject)}: {' '.join(told)}", width)]
+    return lines
 
 
 def title_of(subject: Subject) -> str:

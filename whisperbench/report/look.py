@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from io import StringIO
+from textwrap import wrap
 
 from rich.console import Console, RenderableType
 
@@ -47,6 +49,14 @@ class Look:
         # A table ends with a blank line, and what follows it may begin with one.
         pairs = zip(lines, ["", *lines], strict=False)
         return "\n".join(line for line, before in pairs if line or before)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break a text at spaces, but neither a figure from its unit nor an option from its value."""
+    units = r"(?<=\d) (?=%|(?:GiB|MiB|s|ms|us|times|tokens)\b)"
+    joined = re.sub(rf"{units}|(?<=--precision) ", "\N{NO-BREAK SPACE}", text)
+    lines = wrap(joined, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 PLAIN = Look()

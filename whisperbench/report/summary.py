@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isnan
 from statistics import median
-from textwrap import wrap
 
 import msgspec
 from rich import box
@@ -18,15 +16,15 @@ from rich.text import Text
 
 from whisperbench.errors import printable
 from whisperbench.report.answer import paragraphs, title
-from whisperbench.report.contenders import QUESTION, instead, title_of
+from whisperbench.report.contenders import instead_section
 from whisperbench.report.cost import cost_section
 from whisperbench.report.durations import BENCHMARK, duration_section
-from whisperbench.report.look import PLAIN, Look
+from whisperbench.report.look import PLAIN, Look, wrapped
 from whisperbench.report.memory import memory_section
 from whisperbench.report.overview import overview
 from whisperbench.report.quality import quality_section
 from whisperbench.report.soak import soak_section
-from whisperbench.report.standing import Subject, spread, subjects_of
+from whisperbench.report.standing import spread, subjects_of
 from whisperbench.report.what_ran import what_ran_section
 from whisperbench.results.metrics import METRICS
 from whisperbench.results.passes import LatencyResult, StartupResult
@@ -52,31 +50,12 @@ def summarise(run: Run, look: Look = PLAIN) -> str:
     if answers:
         parts.append(Text(title(run, subjects), style="bold"))
         for name, text in answers:
-            parts += ["", *_wrapped(f"{printable(name)}: {text}", min(look.width, 100))]
+            parts += ["", *wrapped(f"{printable(name)}: {text}", min(look.width, 100))]
         parts += ["", *overview(subjects, run.machine, look)]
-        parts += _contenders(subjects, run.machine, look)
+        parts += instead_section(subjects, run.machine, min(look.width, 100))
         parts += ["", Text("Details", style="bold")]
     head = look.written(*parts)
     return f"{head}\n\n{details(run, look)}" if head else details(run, look)
-
-
-def _contenders(subjects: Sequence[Subject], machine: Machine, look: Look) -> list[RenderableType]:
-    """Answer what to take in place of 8-bit, where there is a choice."""
-    found = list(instead(subjects, machine))
-    if not found:
-        return []
-    lines: list[RenderableType] = ["", Text(QUESTION, style="bold")]
-    for subject, told in found:
-        lines += ["", *_wrapped(f"{title_of(subject)}: {' '.join(told)}", min(look.width, 100))]
-    return lines
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text at spaces, but neither a figure from its unit nor an option from its value."""
-    units = r"(?<=\d) (?=%|(?:GiB|MiB|s|ms|us|times|tokens)\b)"
-    joined = re.sub(rf"{units}|(?<=--precision) ", "\N{NO-BREAK SPACE}", text)
-    lines = wrap(joined, width, break_long_words=False, break_on_hyphens=False)
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def details(run: Run, look: Look = PLAIN) -> str:
