@@ -20,7 +20,7 @@ LINEARS_OF_TINY = 4 * 6 + 4 * 10  # 4 encoder layers of 6 and 4 decoder layers o
 
 @pytest.mark.parametrize("row", PRECISIONS.values(), ids=PRECISIONS)
 def test_rows_name_what_the_libraries_know(row: object) -> None:
-    """dtype names are torch's, backends have a row, options are what the library takes."""
+    """dtype names are torch's, backends have a row, and each is told what it takes."""
     precision = precision_named(row.name)  # type: ignore[attr-defined]
     for name in filter(None, (precision.dtype, precision.host_dtype)):
         assert isinstance(getattr(torch, name), torch.dtype)

@@ -35,6 +35,7 @@ from whisperbench.measure.cost.trace import StageTally, Tally
 from whisperbench.results.metric_row import STAGES
 from whisperbench.results.metrics import figures
 from whisperbench.results.passes import Part
+from whisperbench.whisper.backend_choice import BACKENDS
 from whisperbench.whisper.checkpoints import Checkpoint
 from whisperbench.whisper.loading import load_model
 from whisperbench.whisper.transcriber import Transcriber
@@ -210,6 +211,16 @@ def test_what_a_call_leaves_for_the_next_one_is_the_same_each_time(tiny: Transcr
             hook.remove()
 
 
+ROW = PRECISIONS["int8"]
+INT8 = BACKENDS[ROW.backend]
+
+OPS = (
+    ("bitsandbytes::int8_linear_matmul", "Linear8bitLt"),
+    ("aten::_scaled_dot_product_flash_attention", "WhisperAttention"),
+)
+"""What int8 must have run, with the module that calls it."""
+
+
 def made_up(
     kernels: int = 5, lost: Counter[str] | None = None, gpu_time_us: float = 1000.0
 ) -> Tally:
@@ -218,7 +229,9 @@ def made_up(
     for stage in STAGES:
         counts = StageTally(gpu_time_us=gpu_time_us, gpu_busy_us=gpu_time_us + 200.0)
         counts.counts.update(aten_ops=9, kernels=kernels, copies_dtoh=2, copy_bytes_dtoh=8)
-        counts.parts["kernel", "gemm", "aten::addmm", "Linear"] = [float(kernels), gpu_time_us]
+        for op, module in OPS:
+            counts.parts["op", op, "", module] = [16.0, 0.0]
+        counts.parts["kernel", "igemm", OPS[0][0], OPS[0][1]] = [float(kernels), gpu_time_us]
         tally.stages[stage] = counts
     return tally
 
@@ -257,6 +270,7 @@ def on_gpu(
             patch.setattr(profiled, "profile_once", lambda *_: next(kept))
             patch.setattr(tiny, "front_end", lambda: features)
             patch.setattr(tiny.loaded, "accelerator", accelerator)
+            patch.setattr(tiny.loaded, "must", INT8.must(ROW.options, "float32", on_host=False))
             rates = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11, "int8": 1e12})
             return measure_cost(tiny, 2, rates, "nvidia-some")
 
@@ -281,9 +295,9 @@ def test_a_gpu_gives_kernels_and_their_time(on_gpu: OnGpu) -> None:
     assert (
         Part(
             kind="kernel",
-            name="gemm",
-            op="aten::addmm",
-            module="Linear",
+            name="igemm",
+            op="bitsandbytes::int8_linear_matmul",
+            module="Linear8bitLt",
             stage="decode",
             count=5,
             time_us=1000.0,
@@ -362,7 +376,7 @@ def test_a_profile_with_holes_is_invalid(on_gpu: OnGpu) -> None:
 
 def test_counts_that_differ_on_the_gpu_are_invalid(on_gpu: OnGpu) -> None:
     """One kernel more in one of three executions is enough, and is named."""
-    with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel gemm"):
+    with pytest.raises(InvalidMeasurementError, match=r"kernels 5 and 6; \+1 kernel igemm"):
         on_gpu([made_up(), made_up(), made_up(kernels=6)])
 
 
