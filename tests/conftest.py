@@ -42,6 +42,7 @@ LONGEST = (
     *("scripts/test_slurm.py", "measure/quality/test_hearing.py", "whisper/test_transcriber.py"),
     *("whisper/test_as_named.py", "ab/test_real_pair.py", "whisper/test_blueprint.py"),
     *("plugin/test_gate.py", "plugin/test_shared_baseline.py", "whisper/test_clean_cells.py"),
+    *("whisper/test_ctranslate2.py", "whisper/test_own.py"),
 )
 """Files in which a single test, or the run that it shares with others, takes over ten seconds."""
 
