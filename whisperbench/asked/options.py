@@ -156,7 +156,7 @@ OPTIONS = (
     ),
     Option(
         name="all",
-        takes="measure also what the default run leaves out: start-up, the soak, and what nano "
+        takes="measure also what the default run leaves out: start-up, durations, the soak, and what nano "
         "hears in bf16 and nf4",
     ),
     Option(
