@@ -154,8 +154,9 @@ def share(shared_folder: Path, cache: Path) -> Callable[..., Shared]:
 
 @pytest.fixture(scope="session")
 def whole_run(share: Callable[..., Shared]) -> Shared:
-    """A cell through every benchmark, as a user runs it: dummy:tiny:1 in int8."""
-    return share("whole_run", *QUICK, "--precision", "int8", "--all")
+    """A cell through every benchmark that is quick, as a user runs it: dummy:tiny:1 in int8."""
+    quick = ("-k", "not soak and not durations")
+    return share("whole_run", *QUICK, "--precision", "int8", "--all", *quick)
 
 
 @pytest.fixture(scope="session")

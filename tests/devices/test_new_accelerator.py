@@ -29,7 +29,10 @@ def test_a_third_accelerator_runs_everything(
     done = run_here(
         *("--device", disguise.KIND, "--model", f"{speck.folder},nano", "--precision", "int8"),
         *("--tokens", "2", "--rounds", "1", "--clip", "yes", "--all"),
-        *("-k", "nano and quality or speck and not natural and not quality"),
+        *(
+            "-k",
+            "nano and (quality or speech-1s) or speck and not (natural or quality or durations)",
+        ),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     run = read_run(tmp_path / "run.json")

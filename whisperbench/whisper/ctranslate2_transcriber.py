@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from whisperbench.asked.clips import Audio
+    from whisperbench.devices.accelerator import Accelerator
     from whisperbench.whisper.ctranslate2_loading import CTranslate2Model
 
 ANY_FIRST_TIMESTAMP = 1500
@@ -37,8 +38,8 @@ class Encoded:
 
     view: Any
     """A ctranslate2.StorageView of shape (batch, 1500, width)."""
-    device: str
-    """What torch calls the device that it is on."""
+    accelerator: Accelerator
+    """What it is on."""
 
     @property
     def last_hidden_state(self) -> torch.Tensor:
@@ -46,9 +47,9 @@ class Encoded:
         import numpy as np
         import torch
 
-        if self.device == "cpu":
+        if self.accelerator.on_host:
             return torch.from_numpy(np.array(self.view))
-        return torch.as_tensor(self.view, device=self.device)
+        return torch.as_tensor(self.view, device=self.accelerator.torch_device)
 
 
 class CTranslate2Transcriber(WindowedTranscriber):
@@ -66,7 +67,7 @@ class CTranslate2Transcriber(WindowedTranscriber):
         """Run the encoder."""
         view = self._view(features)
         with self._errors():
-            return Encoded(self.loaded.model.encode(view), self.loaded.accelerator.torch_device)
+            return Encoded(self.loaded.model.encode(view), self.loaded.accelerator)
 
     def transcribe(self, tokens: int | None) -> Transcription:
         """Go from samples to text, greedily.
