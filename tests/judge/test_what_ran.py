@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.judge.compared import a_cost
-from tests.runs import CPU_MACHINE, MACHINE, make_run
+from tests.runs import CPU_MACHINE, MACHINE, make_cell, make_memory, make_run
 from whisperbench.errors import ExitCode
 from whisperbench.judge.comparison import hold_against
 from whisperbench.judge.what_ran import WHAT_RAN, judge_what_ran
@@ -30,6 +30,13 @@ def ran(what: Ran | None, **changes: object) -> Measurement:
     """Make up a cost of a cell, and what ran of it."""
     changed = msgspec.structs.replace(what, **changes) if what is not None else None
     return a_cost(ran=changed)
+
+
+def alone(what: Ran, **changes: object) -> Measurement:
+    """The same of a cell that had a process to itself, whose graphs are its own."""
+    row = make_memory(make_cell("int8"), {})
+    changed = msgspec.structs.replace(what, **changes)
+    return msgspec.structs.replace(row, found=msgspec.structs.replace(row.found, ran=changed))
 
 
 def judged(
@@ -106,19 +113,33 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_ran_otherwise_is_worse_unless_it_is_surely_better(case: Case) -> None:
     """As of a count, a change has a verdict, and the sentence names it."""
-    found = judged(ran(OLD, **case.changes))
+    found = judged(alone(OLD, **case.changes), alone(OLD))
     assert found is not None
     assert (found.verdict, found.sentence) == (case.outcome, case.said)
 
 
 def test_a_better_change_beside_a_worse_one_is_no_improvement() -> None:
     """All that changed is said in one sentence."""
-    found = judged(ran(OLD, compiled_graphs=1, computes_in="float32"))
+    found = judged(alone(OLD, compiled_graphs=1, computes_in="float32"), alone(OLD))
     assert found is not None
     assert found.verdict == "regressed"
     assert found.sentence == (
         "layers multiplied in int8 and do in float32; torch.compile made 2 graphs and makes 1"
     )
+
+
+def test_graphs_of_a_model_that_cells_share_are_not_compared() -> None:
+    """They are counted from its loading on: a selection of batch sizes has fewer of them."""
+    assert judged(ran(OLD, compiled_graphs=1)) is None
+    assert judged(ran(OLD, compiled_graphs=5)) is None
+
+
+def test_weights_that_are_not_told_are_no_other_weights() -> None:
+    """People's own code that begins or ceases to tell its weights has none more or less."""
+    own = Ran(weights={}, computes_in="its own")
+    told = msgspec.structs.replace(own, weights={"its own": 2**20})
+    assert judged(ran(told), ran(own)) is None
+    assert judged(ran(own), ran(told)) is None
 
 
 def test_fused_attention_in_place_of_plain_products_is_better() -> None:

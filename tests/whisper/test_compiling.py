@@ -258,6 +258,22 @@ def test_transformers_that_does_not_compile_is_told(
         loaded.close()
 
 
+def test_each_shape_is_compiled_for(
+    speck: Checkpoint, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default torch.compile runs the ninth as it is written, and no count of graphs shows it."""
+    monkeypatch.setattr(transformers_transcriber, "compile_config", quick)
+    with dynamo.patch(recompile_limit=1):
+        loaded = load(speck, "fp32-compiled")
+        try:
+            for size in (1, 2):
+                loaded.transcriber([audio] * size).transcribe(2)
+            assert (seen().frames, seen().graphs) == (2, 2)
+        finally:
+            loaded.close()
+        assert dynamo.recompile_limit == 1
+
+
 def test_all_of_it_is_given_back(
     speck: Checkpoint, audio: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,9 +376,11 @@ def test_functions_are_left_alone_on_request() -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_built_kernels_make_the_same_words(
-    speck: Checkpoint, audio: Audio, plain: Transcriber
+    speck: Checkpoint, audio: Audio, plain: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the kernels that are measured: the same ids, one graph, and a library built anew."""
+    # Of `compiled`, which lives as long as the module, the settings still stand.
+    monkeypatch.setattr(transformers_transcriber, "compile_config", compile_config)
     loaded = load(speck, "fp32-compiled")
     try:
         found = loaded.transcriber([audio]).transcribe(6)

@@ -84,6 +84,14 @@ def test_what_is_not_as_named_is_said(changed: dict[str, object], said: str) -> 
     assert list(departures(INT8, "sdpa", ran)) == [said]
 
 
+def test_eager_attention_in_a_compiled_graph_is_known_by_its_kernels() -> None:
+    """On a GPU a graph's own softmax is all that is seen of it; of sdpa that is a fallback."""
+    ran = msgspec.structs.replace(AS_NAMED, attention=("eager", "math"), compiled_calls=3)
+    assert "math" not in " ".join(departures(Must(compiled=True), "eager", ran))
+    assert "ran as math" in " ".join(departures(Must(), "eager", ran))
+    assert "ran as eager, math" in " ".join(departures(Must(compiled=True), "sdpa", ran))
+
+
 def test_attentions_are_no_other_ones() -> None:
     """What one attention stands for no other does, so that none passes for another."""
     for asked in ATTENTION:

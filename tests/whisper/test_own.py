@@ -66,6 +66,14 @@ class Silent(Fine):
         return " "
 class Weightless(Fine):
     weight_bytes = 0
+class Unweighed(Fine):
+    @property
+    def weight_bytes(self):
+        raise RuntimeError("not loaded yet")
+class InPlace(Fine):
+    def transcribe(self, samples, rate):
+        samples *= 0
+        return "Yes"
 def nothing(folder, device):
     return {}
 def failing(folder, device):
@@ -120,6 +128,13 @@ def test_what_it_says_is_checked(short: Audio) -> None:
     with pytest.raises(InvalidMeasurementError, match="transcribed yes to nothing"):
         silent.require_done(silent.transcribe(None), None)
     assert wrong.loaded.weight_bytes == 12
+
+
+def test_what_it_does_to_its_samples_nobody_else_hears(short: Audio) -> None:
+    """Precisions of one process share the clip; code that works in place would spoil it."""
+    before = short.samples.copy()
+    load("InPlace").transcriber([short]).transcribe(None)
+    assert (short.samples == before).all()
 
 
 def test_what_it_does_not_offer_is_named(short: Audio) -> None:
@@ -177,6 +192,7 @@ def test_a_name_of_another_form_is_refused(name: str) -> None:
         ("failing", ModelError, "the factory raised OSError: no such weights (line "),
         ("without_arguments", ModelError, "the factory raised TypeError: without_arguments() take"),
         ("Weightless", ModelError, "its weight_bytes is 0, no number of bytes"),
+        ("Unweighed", ModelError, "its weight_bytes raised RuntimeError: not loaded yet (line "),
     ],
 )
 def test_what_is_wrong_with_an_object_is_one_line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from whisperbench.results.passes import MemoryResult, SoakResult, StartupResult
 from whisperbench.results.ran import Ran
 from whisperbench.results.records import Judgement, Machine, Measurement, Verdict
 from whisperbench.units import mib
@@ -39,7 +40,8 @@ def judge_what_ran(
     if new is None:
         return _verdict("missing", "the head does not say what ran")
     same_device = was.device_key == now.device_key
-    found = list(changes(old, new, same_device=same_device))
+    own_process = isinstance(head.found, MemoryResult | SoakResult | StartupResult)
+    found = list(changes(old, new, same_device=same_device, own_process=own_process))
     if found:
         outcome: Judgement = "improved" if all(change.better for change in found) else "regressed"
         return _verdict(outcome, "; ".join(change.sentence for change in found))
@@ -52,7 +54,7 @@ def _verdict(outcome: Judgement, sentence: str) -> Verdict:
     return Verdict(verdict=outcome, metric=WHAT_RAN, unit="1", sentence=sentence)
 
 
-def changes(old: Ran, new: Ran, *, same_device: bool) -> Iterator[Change]:
+def changes(old: Ran, new: Ran, *, same_device: bool, own_process: bool = True) -> Iterator[Change]:
     """Name what ran otherwise.
 
     Ops and kernels are not among it: they are counted, and their counts are judged.
@@ -62,8 +64,12 @@ def changes(old: Ran, new: Ran, *, same_device: bool) -> Iterator[Change]:
         new: the head's.
         same_device: whether both are of one device key. On another one, attention is another
             program, and other dtypes are emulated.
+        own_process: whether the cell had its process to itself, or both sides ran the same cells.
+            Graphs are counted from the loading of the model on, so that those of a model which
+            several cells share depend on which of them ran before.
     """
-    if old.weights != new.weights:
+    # People's own code may tell no weights; whether it does is no change of them.
+    if old.weights and new.weights and old.weights != new.weights:
         before, after = _held(old.weights), _held(new.weights)
         less = sum(new.weights.values()) < sum(old.weights.values())
         yield Change(f"the weights were {before} and are {after}", better=less)
@@ -73,7 +79,8 @@ def changes(old: Ran, new: Ran, *, same_device: bool) -> Iterator[Change]:
         yield Change(f"layers multiplied in {old.computes_in} and do in {new.computes_in}")
     if old.threads != new.threads:
         yield Change(f"the library's own threads were {old.threads} and are {new.threads}")
-    yield from _compiled(old, new)
+    if own_process:
+        yield from _compiled(old, new)
     if not same_device:
         return
     if old.emulated != new.emulated:

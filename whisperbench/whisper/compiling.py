@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from whisperbench.asked.precisions import Precision
 
 
+MOST_SHAPES = 64
+"""Batch sizes that one model is compiled for."""
+
+
 class Compiled(NamedTuple):
     """What torch.compile has done since it began from nothing."""
 
@@ -178,6 +182,7 @@ class FromNothing:
 
     def __init__(self) -> None:
         import torch
+        from torch._dynamo import config as dynamo
         from torch._dynamo import utils
         from torch._inductor import config
         from torch._inductor import utils as inductor
@@ -190,6 +195,8 @@ class FromNothing:
         ):
             forget()
             self._kept.callback(forget)
+        # By default the ninth batch size of a model would run as it is written, without a word.
+        self._kept.enter_context(dynamo.patch(recompile_limit=MOST_SHAPES))
         fresh = getattr(inductor, "fresh_cache", None) or inductor.fresh_inductor_cache
         self._kept.enter_context(fresh())
         self._kept.callback(config.load_config, config.save_config())

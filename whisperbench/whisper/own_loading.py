@@ -89,7 +89,8 @@ def load(checkpoint: Checkpoint, key: CheckpointKey, accelerator: Accelerator) -
         name = str(key.precision.options["factory"])
         own = made_by(name, checkpoint.folder, accelerator.torch_device)
         processor = load_processor(where, checkpoint.folder)
-    size = getattr(own, "weight_bytes", None)
+    with own_errors(f"--transcriber {name}: its weight_bytes"):
+        size = getattr(own, "weight_bytes", None)
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size <= 0):
         raise ModelError(f"--transcriber {name}: its weight_bytes is {size!r}, no number of bytes")
     return OwnModel(
@@ -149,11 +150,13 @@ class OwnPath(Transcriber):
         name = self.loaded.key.precision.name
         told = {"language": self.language} if self._with_language else {}
         own = self.loaded.model.own
+        # Others hear the same clip after it, and theirs may work in place.
+        samples = self.audio.samples.copy()
         with (
             self.bound(None) if self._bounded else nullcontext(),
             own_errors(f"--transcriber {name}: transcribe()"),
         ):
-            text = own.transcribe(self.audio.samples, SAMPLE_RATE_HZ, **told)
+            text = own.transcribe(samples, SAMPLE_RATE_HZ, **told)
         if not isinstance(text, str):
             raise ModelError(
                 f"--transcriber {name}: transcribe() returned an object of type "
