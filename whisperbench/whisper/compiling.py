@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -75,7 +76,7 @@ def require_compiler(precision: Precision, *, on_host: bool) -> None:
 def _compilers(*, on_host: bool) -> tuple[str, ...]:
     """Return the compilers that torch or Triton looks for."""
     if named := os.environ.get("CXX" if on_host else "CC"):
-        return (named,)
+        return (shlex.split(named)[0],)  # it may have options of its own behind it
     if on_host:
         return ("clang++",) if sys.platform == "darwin" else ("g++",)
     return ("clang", "gcc")
