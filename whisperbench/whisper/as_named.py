@@ -36,8 +36,8 @@ def require_as_named(what: str, model: torch.nn.Module, expected: Layers, dtype:
         more = f"; and {sum(each for _, each in others)} more" if others else ""
         raise InvalidMeasurementError(
             f"{what}: {count} of its layers are not what that precision says: {difference}{more}; "
-            "check the checkpoint's quantization_config, and the versions of transformers and of the "
-            "library that quantizes"
+            "check the checkpoint's quantization_config, and the versions of transformers and of "
+            "the library that quantizes"
         )
 
 
