@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from whisperbench.asked.checkout import NANO_FOLDER
+from whisperbench.whisper.quiet import quieten
 
 WIDTH = 64
 """Of one head, as every Whisper's heads are."""
@@ -37,6 +38,7 @@ def make_speck(folder: Path) -> Path:
     for half in (model.model.encoder, model.model.decoder):
         half.layers[0].self_attn_layer_norm.bias.data[:OUTLIERS] = 10.0
         half.layers[0].final_layer_norm.bias.data[:OUTLIERS] = 10.0
+    quieten()  # a bar of progress would leave a thread behind
     model.save_pretrained(folder)
     for name in ("generation_config", "preprocessor_config", "tokenizer", "tokenizer_config"):
         shutil.copy(NANO_FOLDER / f"{name}.json", folder)

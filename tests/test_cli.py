@@ -88,7 +88,7 @@ def test_show_fits_its_terminal(tmp_path: Path) -> None:
     assert "\x1b[32mok" in wide
     assert "\x1b" not in narrow
     assert "█" * 13 in wide
-    assert "The width leaves no room for the columns bar" in narrow
+    assert "The width leaves no room for the columns GPU busy, RTFx, bar" in narrow
     piped = _command("show", str(path)).stdout
     assert "\x1b" not in piped
     assert piped.splitlines()[0] == "What 8-bit costs here (NVIDIA H200)"
