@@ -78,12 +78,13 @@ def test_four_bits_that_are_multiplied_as_floats(speck: Checkpoint, monkeypatch:
 def test_a_compile_that_failed(speck: Checkpoint, monkeypatch: Patch) -> None:
     """torch.compile whose compiler breaks runs what it was given, where errors are suppressed."""
     loaded = load(speck, "fp32-compiled")
-    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", True)  # noqa: SLF001
     monkeypatch.setattr(compile_fx, "compile_fx", broken)
+    said = r"speck-fp32-compiled: .*: torch.compile made no graph, so it ran eagerly$"
     try:
-        with pytest.raises(
-            InvalidMeasurementError,
-            match=r"speck-fp32-compiled: .*: torch.compile made no graph, so it ran eagerly$",
+        # By its own means: pytest's patch would take the setting away instead of back.
+        with (
+            torch._dynamo.config.patch(suppress_errors=True),  # noqa: SLF001
+            pytest.raises(InvalidMeasurementError, match=said),
         ):
             run(loaded)
     finally:

@@ -19,11 +19,12 @@ from whisperbench.measure.rounds import (
     take_rounds,
 )
 from whisperbench.measure.telemetry import Telemetry
+from whisperbench.measure.threads import at_most_threads
 from whisperbench.plugin.parts import part
 from whisperbench.plugin.replay import replay
 from whisperbench.plugin.terminal import announcer
 from whisperbench.results.passes import DeviceConditions, Energy, Found, LatencyResult
-from whisperbench.whisper.compiling import compiled_so_far, nothing_compiled
+from whisperbench.whisper.compiling import compile_for_threads, compiled_so_far, nothing_compiled
 
 if TYPE_CHECKING:
     from whisperbench.measure.latency.energy import EnergyWindow
@@ -79,6 +80,10 @@ class Timing:
         made: list[T] = []
         took_s: float | None = None
 
+        def one_call() -> None:
+            before()
+            call()
+
         def one_round() -> float:
             nonlocal took_s
             if self._partner is not None:
@@ -94,6 +99,7 @@ class Timing:
             return took_s
 
         settle_allocator()
+        self._compile_for_turns(one_call)
         with garbage_held(), self._turns():
             for _ in range(self._prepared.plan.profile.warmup_rounds - self._warm_calls):
                 one_round()
@@ -104,6 +110,13 @@ class Timing:
         self.samples_s, self._conditions = taken.samples_s, taken.conditions
         replay(self._benchmark, group, taken.samples_s)
         return made[0]
+
+    def _compile_for_turns(self, call: Callable[[], object]) -> None:
+        """Compile for the one thread that a GPU's host has while two processes take turns."""
+        apart = self._partner is not None and not self._prepared.accelerator.on_host
+        if apart and compiled_so_far() is not None:
+            with at_most_threads(1):
+                compile_for_threads(call)
 
     def once(self, group: str, call: Callable[[], T]) -> T:
         """Run a call that takes its own measurements; again where telemetry saw trouble.

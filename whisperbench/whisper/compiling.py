@@ -12,7 +12,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,6 +115,20 @@ def compiled_so_far() -> Compilation | None:
         seconds=now.seconds,
         compiled_anew=tuple(dict.fromkeys(now.reasons)),
     )
+
+
+COMPILED_WARM_UPS = 2
+"""Calls of what is compiled before it is steady: it is compiled and run once as it is, then
+captured as CUDA graphs, and launched as such from then on."""
+
+
+def compile_for_threads(call: Callable[[], object]) -> None:
+    """Call what is compiled until it is steady, for as many threads as torch has now.
+
+    torch.compile has a program for each number of threads of the host.
+    """
+    for _ in range(COMPILED_WARM_UPS):
+        call()
 
 
 @contextmanager

@@ -24,11 +24,12 @@ from whisperbench.measure.cost.unprofiled import (
     require_same_requests,
     run_unprofiled,
 )
+from whisperbench.measure.threads import at_most_threads
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, of_stage
 from whisperbench.results.passes import CostResult, StageTimes
 from whisperbench.units import WINDOW_S, mib
-from whisperbench.whisper.compiling import as_written, nothing_compiled
+from whisperbench.whisper.compiling import as_written, compile_for_threads, nothing_compiled
 from whisperbench.whisper.what_ran import what_ran
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 2
 """Executions that nothing looks into: the wall time is their median, and on a GPU the last two are
 held against each other by what they ask its allocator for."""
-
-COMPILED_WARM_UPS = 2
-"""Executions of what is compiled that come before: its calls are compiled, run once as they are,
-then captured as CUDA graphs, and launched as such from then on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +84,9 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
     with transcriber.bound(tokens), as_written():
         work = count_work(check, encoder)
     if transcriber.loaded.key.precision.compiled:
-        for _ in range(COMPILED_WARM_UPS):
-            check()
+        compile_for_threads(check)
+        with at_most_threads(1):  # as it is profiled
+            compile_for_threads(check)
     with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
         unprofiled = _unprofiled(execute, encoder, accelerator)
         calls = count_calls(execute, encoder)

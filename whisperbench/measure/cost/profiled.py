@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import one_line
 from whisperbench.measure.cost.profiling import (
-    one_thread,
     profile_once,
     require_equal,
     run_profiled,
     saw_the_gpu,
 )
 from whisperbench.measure.cost.trace import ProfilerError, Tally
+from whisperbench.measure.threads import at_most_threads
 from whisperbench.results.metric_row import Stage
 from whisperbench.results.metrics import Value, made_by, of_stage
 from whisperbench.results.passes import Part
@@ -110,7 +110,8 @@ def profiled(
     said: list[str] = []
     missing: list[str] = []
     try:
-        with one_thread(), quiet_profiler() as said:
+        # Some of torch's ops call as many others as there are threads.
+        with at_most_threads(1), quiet_profiler() as said:
             run_profiled(warm_up, encoder, accelerator)
             profiles = HOST_PROFILES if on_host else PROFILES
             tallies = [profile_once(execute, encoder, accelerator) for _ in range(profiles)]

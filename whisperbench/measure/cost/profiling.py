@@ -29,19 +29,6 @@ if TYPE_CHECKING:
     from whisperbench.devices.accelerator import Accelerator
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: some of its ops call as many others as there are threads."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def profile_once(
     execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
 ) -> Tally:

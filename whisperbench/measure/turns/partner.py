@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.measure.rounds import EnoughRoundsError
+from whisperbench.measure.threads import at_most_threads
 from whisperbench.measure.turns.messages import (
     Alone,
     Began,
@@ -78,7 +79,7 @@ class Partner:
         self._start = answer
         try:
             # Threads that share a core wait for each other by spinning on it.
-            with _threads(len(answer.cpus)):
+            with at_most_threads(len(answer.cpus)):
                 yield
         finally:
             answer = self._ask(Ended())
@@ -118,19 +119,6 @@ class Partner:
             return self._channel.receive(ToProcess)  # type: ignore[arg-type]  # a union of structs
         except (BrokenPipeError, EOFError):
             raise KeyboardInterrupt from None
-
-
-@contextmanager
-def _threads(most: int) -> Iterator[None]:
-    """Keep torch to as many threads as there are cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, most))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _out_of_step(answer: ToProcess) -> InvalidMeasurementError:
