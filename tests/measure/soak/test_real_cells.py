@@ -30,6 +30,7 @@ def test_a_leak_fails_the_run_and_a_clean_model_passes(
     monkeypatch.setattr(soaking, "measure_soak", leaking)
     done = run_here(*quickest, *SOAK, path="benchmarks/test_soak.py")
     run = read_run(tmp_path / "run.json")
+    assert len(run.measurements) == 1, done.stdout
     (row,) = run.measurements
     assert isinstance(row.found, SoakResult)
     assert row.found.course is not None
