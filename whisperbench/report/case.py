@@ -257,13 +257,17 @@ def _choice(subject: Subject, base: Standing, this: Standing, *, on_host: bool) 
         chosen["winner"] = subject.of(winner.name)
     noise = noise_of(on_host=on_host)
     smaller = [each for each in sound if is_smaller(each.peak_mib, base.peak_mib, noise)]
-    as_quick = [each for each in smaller if _times(each, base) <= 1 + noise.time]
     reference = contender_of(base, work)
+
+    def time_s(each: Standing) -> float:
+        return contender_of(each, work).time_s
+
+    as_quick = [each for each in smaller if time_s(each) <= (1 + noise.time) * reference.time_s]
     quicker = [each for each in sound if is_quicker(contender_of(each, work), reference, noise)]
     if as_quick:
         chosen["saver"] = min(as_quick, key=lambda each: each.peak_mib)
     if quicker:
-        chosen["quickest"] = min(quicker, key=lambda each: each.latency_s)
+        chosen["quickest"] = min(quicker, key=time_s)
     if smaller:
         chosen["smaller"] = min(smaller, key=lambda each: each.peak_mib)
     place = found.of(this.precision)

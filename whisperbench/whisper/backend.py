@@ -2,73 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     import torch
 
     from whisperbench.whisper.must import Must
 
 
-class Backend(Protocol):
-    """A library that makes the layers of a precision. Its options stand in the precision's row."""
+@dataclass(frozen=True)
+class Backend(ABC):
+    """A library that makes the layers of a precision. Its options stand in the precision's row.
 
-    @property
-    def factory(self) -> str:
-        """What loads its models, as "package.module:function"; `loading.Factory` has its type."""
-        ...
+    What a backend does not say otherwise is that of transformers alone, which quantizes nothing.
+    """
 
-    @property
-    def saves_as(self) -> str:
-        """What the `quant_method` of a checkpoint that it has saved says; "" of plain floats."""
-        ...
+    factory: str = "whisperbench.whisper.transformers_loading:load"
+    """What loads its models, as "package.module:function"; `loading.Factory` has its type."""
+    saves_as: str = ""
+    """What the `quant_method` of a checkpoint that it has saved says; "" of plain floats."""
+    packages: tuple[str, ...] = ()
+    """Packages that are its own and are imported for it, beside torch and transformers."""
+    holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Classes of its objects that hold weights beside a layer's parameters, by name.
 
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Packages that are its own and are imported for it, beside torch and transformers."""
-        ...
+    With the names of what they hold that is no weight."""
+    in_torch: bool = True
+    """Whether its models are modules of torch, so that torch counts their memory.
 
-    @property
-    def holders(self) -> Mapping[str, Collection[str]]:
-        """Classes of its objects that hold weights beside a layer's parameters, by name.
+    Their layers have hooks then, given ids can be put through them, and they take the attention
+    that is asked for."""
+    fixed_count: bool = True
+    """Whether it can decode a fixed number of tokens."""
+    files: str = ""
+    """What makes the files that it loads of a checkpoint's, as "package.module:function".
 
-        With the names of what they hold that is no weight.
-        """
-        ...
+    `loading.Conversion` has its type; empty where it loads the checkpoint's own."""
 
-    @property
-    def in_torch(self) -> bool:
-        """Whether its models are modules of torch, so that torch counts their memory.
-
-        Their layers have hooks then, given ids can be put through them, and they take the
-        attention that is asked for.
-        """
-        ...
-
-    @property
-    def fixed_count(self) -> bool:
-        """Whether it can decode a fixed number of tokens."""
-        ...
-
-    @property
-    def files(self) -> str:
-        """What makes the files that it loads of a checkpoint's, as "package.module:function".
-
-        `loading.Conversion` has its type; empty where it loads the checkpoint's own.
-        """
-        ...
-
-    def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    def loading_options(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002 - of those that have some
+        dtype: torch.dtype,  # noqa: ARG002
+    ) -> dict[str, Any]:
         """Return what transformers' `from_pretrained` is told beside the usual.
 
         Args:
             options: of the precision.
             dtype: of what is not quantized.
         """
-        ...
+        return {}
 
+    @abstractmethod
     def must(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> Must:
         """Return what must be true of the layers that were loaded, and of what they then do.
 
@@ -77,9 +64,14 @@ class Backend(Protocol):
             dtype: torch's name of the dtype of what is not quantized.
             on_host: whether the device is the host itself.
         """
-        ...
 
-    def matrix_dtype(self, options: Mapping[str, Any], dtype: str, *, on_host: bool) -> str:
+    def matrix_dtype(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002
+        dtype: str,
+        *,
+        on_host: bool,  # noqa: ARG002
+    ) -> str:
         """Return torch's name of the dtype that its layers multiply in.
 
         Args:
@@ -87,8 +79,8 @@ class Backend(Protocol):
             dtype: likewise.
             on_host: whether the device is the host itself.
         """
-        ...
+        return dtype
 
-    def bits(self, options: Mapping[str, Any]) -> int | None:
+    def bits(self, options: Mapping[str, Any]) -> int | None:  # noqa: ARG002
         """Return what a quantized weight takes by these options; None where none is quantized."""
-        ...
+        return None

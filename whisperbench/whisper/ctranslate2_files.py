@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import struct
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from whisperbench.errors import ModelError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
+from whisperbench.whisper.built_once import built_once
 from whisperbench.whisper.checkpoints import digest_of, open_folder
 
 if TYPE_CHECKING:
@@ -42,44 +43,26 @@ def ensure_converted(
     """Return the folder of a converted checkpoint, converting it first where it is not there yet.
 
     Its weights are stored in the type that they are computed in, so that loading converts nothing.
-    As of a dummy, processes that ask at the same time convert it once, and one that is killed
-    half-way leaves nothing that loads.
 
     Raises:
         ModelError: it cannot be converted, or not be written.
     """
-    from filelock import FileLock
-
     compute_type = str(precision.options["compute_type"])
     folder = cache_folder() / "ctranslate2"
-    final = folder / f"{_key(checkpoint)}-{compute_type}"
     try:
-        if final.is_dir():
-            return final
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{final.name}.lock"):
-            if final.is_dir():
-                return final
-            # Under the lock nobody else converts this one: what is left over belongs to the dead.
-            for leftover in folder.glob(f".{final.name}.*"):
-                shutil.rmtree(leftover)
-            say(
+        return built_once(
+            folder / f"{_key(checkpoint)}-{compute_type}",
+            partial(_convert, checkpoint, compute_type),
+            on_build=lambda: say(
                 f"converting {checkpoint.spec.name} for CTranslate2 in {compute_type} "
                 "(once, into the cache)"
-            )
-            part = folder / f".{final.name}.{os.getpid()}"
-            try:
-                _convert(checkpoint, compute_type, part)
-                part.rename(final)
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
+            ),
+        )
     except OSError as error:
         raise ModelError(
             f"{checkpoint.spec.name} cannot be converted for CTranslate2 in {folder}: "
             f"{one_line(error)}; free some space, or set {CACHE_VARIABLE} to another folder"
         ) from error
-    return final
 
 
 def _key(checkpoint: Checkpoint) -> str:
@@ -108,9 +91,11 @@ def _convert(checkpoint: Checkpoint, compute_type: str, folder: Path) -> None:
     try:
         converter = TransformersConverter(str(checkpoint.folder))
         converter.convert(str(folder), quantization=compute_type)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # of three libraries
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's; transformers says so of files that it cannot read, too
         raise ModelError(
             f"{name} ({checkpoint.folder}): CTranslate2 cannot convert it: "
             f"{type(error).__name__}: {one_line(error)}; check the versions of ctranslate2, "

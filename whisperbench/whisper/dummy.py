@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.asked.models import WhisperSize, size_named
 from whisperbench.errors import ModelError, one_line
 from whisperbench.results.environment import CACHE_VARIABLE, cache_folder
+from whisperbench.whisper.built_once import built_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,10 +46,7 @@ _END_OF_TEXT = 50257
 def ensure_dummy(
     size: str, cache: Path | None = None, on_build: Callable[[], object] = lambda: None
 ) -> Path:
-    """Return the folder of a dummy, building it first where it is not there yet.
-
-    Processes that ask at the same time build it once: the others wait for the lock. The folder
-    gets its name only when it is complete, so one killed half-way leaves nothing that loads.
+    """Return the folder of a dummy checkpoint, building it first where it is not there yet.
 
     Args:
         size: as `size_named` takes it.
@@ -59,43 +56,24 @@ def ensure_dummy(
     Raises:
         ModelError: it cannot be written.
     """
-    from filelock import FileLock
-
     folder = (cache or cache_folder()) / "dummies"
     final = folder / f"{size.replace(':', '-layers')}-recipe{RECIPE}"
     try:
-        if final.is_dir():
-            return final
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{final.name}.lock"):
-            if final.is_dir():
-                return final
-            # Under the lock nobody else builds this one: what is left over belongs to the dead.
-            for leftover in folder.glob(f".{final.name}.*"):
-                shutil.rmtree(leftover)
-            on_build()
-            part = folder / f".{final.name}.{os.getpid()}"
-            part.mkdir()
-            try:
-                _build(size, part)
-                part.rename(final)
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
+        return built_once(final, partial(_build, size), on_build)
     except OSError as error:
         raise ModelError(
             f"dummy:{size} cannot be built in {folder}: {one_line(error)}; free some space, or "
             f"set {CACHE_VARIABLE} to another folder"
         ) from error
-    return final
 
 
 def _build(size: str, folder: Path) -> None:
-    """Write a dummy's files into an empty folder."""
+    """Write a dummy's files into a new folder."""
     import torch
     from safetensors.torch import save_file
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+    folder.mkdir()
     dims = size_named(size)
     special = _special_tokens(dims)
     heads = dims.width // 64

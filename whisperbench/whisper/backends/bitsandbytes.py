@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from whisperbench.whisper.backend import Backend
 from whisperbench.whisper.must import Layers, Must
 
 if TYPE_CHECKING:
@@ -24,16 +25,12 @@ def _holders() -> Mapping[str, Collection[str]]:
 
 
 @dataclass(frozen=True)
-class BitsAndBytes:
-    """A `Backend` whose options are keyword arguments of transformers' BitsAndBytesConfig."""
+class BitsAndBytes(Backend):
+    """Its options are keyword arguments of transformers' BitsAndBytesConfig."""
 
-    factory: str = "whisperbench.whisper.transformers_loading:load"
     saves_as: str = "bitsandbytes"
     packages: tuple[str, ...] = ("bitsandbytes",)
     holders: Mapping[str, Collection[str]] = field(default_factory=_holders)
-    in_torch: bool = True
-    fixed_count: bool = True
-    files: str = ""
 
     def loading_options(self, options: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         """Return the quantization_config."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whisperbench.errors import DeviceError
+from whisperbench.whisper.backend import Backend
 from whisperbench.whisper.must import Layers, Must
 
 if TYPE_CHECKING:
@@ -20,16 +21,11 @@ _NEWEST_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class TorchAo:
-    """A `Backend` whose options name a class of torchao.quantization, and its arguments."""
+class TorchAo(Backend):
+    """Its options name a class of torchao.quantization, and its arguments."""
 
-    factory: str = "whisperbench.whisper.transformers_loading:load"
     saves_as: str = "torchao"
     packages: tuple[str, ...] = ("torchao",)
-    holders: Mapping[str, Collection[str]] = field(default_factory=dict)
-    in_torch: bool = True
-    fixed_count: bool = True
-    files: str = ""
 
     def loading_options(
         self,
