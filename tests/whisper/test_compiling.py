@@ -179,8 +179,21 @@ def test_a_step_runs_as_written_on_request(compiled: Transcriber) -> None:
     assert (prompt_alone, len(calls) - prompt_alone) == (1, 4)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As many as most users have or more, where the tests themselves keep torch to one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_the_cost_of_what_is_compiled(compiled: Transcriber, plain: Transcriber) -> None:
-    """It is counted alike each time, its hooks compile nothing, and its work is that of layers."""
+    """It is counted alike each time, its hooks compile nothing, and its work is that of layers.
+
+    torch.compile has a program for each number of threads, and a profile is of one.
+    """
     found = [measure_cost(compiled, 3, RATES, "cpu") for _ in range(2)]
     assert found[0].values == found[1].values
     # Four tokens of the prompt, then two: as many products as without compiling.
