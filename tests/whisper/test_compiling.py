@@ -79,14 +79,20 @@ def plain(speck: Checkpoint, audio: Audio) -> Transcriber:
 
 @pytest.fixture(scope="module")
 def compiled(speck: Checkpoint, audio: Audio) -> Iterator[Transcriber]:
-    """The same, compiled, after its first call."""
+    """The same, compiled, after its first call.
+
+    torch has two threads, as users have at least, where the tests themselves keep it to one.
+    """
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
+        torch.set_num_threads(2)
         patch.setattr(transformers_transcriber, "compile_config", quick)
         loaded = load(speck, "fp32-compiled")
         found = loaded.transcriber([audio])
         found.transcribe(4)
         yield found
         loaded.close()
+    torch.set_num_threads(threads)
 
 
 def test_one_graph_serves_every_call(compiled: Transcriber, plain: Transcriber) -> None:
@@ -179,16 +185,6 @@ def test_a_step_runs_as_written_on_request(compiled: Transcriber) -> None:
     assert (prompt_alone, len(calls) - prompt_alone) == (1, 4)
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """As many as most users have or more, where the tests themselves keep torch to one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("two_threads")
 def test_the_cost_of_what_is_compiled(compiled: Transcriber, plain: Transcriber) -> None:
     """It is counted alike each time, its hooks compile nothing, and its work is that of layers.
 
