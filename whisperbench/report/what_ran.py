@@ -16,7 +16,7 @@ from whisperbench.units import counted, format_figure, mib
 
 _LEGEND = (
     "What ran was read from the model in memory, in every pass, and from the cost pass's profile.",
-    "It is what the name of the precision stands for; a cell of which it is not is invalid.",
+    "Where that is not what the name of the precision stands for, the cell is invalid.",
 )
 
 _COLUMNS = ("precision", "weights, MiB", "linear layers", "multiplied in", "attention", "products")
@@ -41,11 +41,15 @@ def what_ran_section(run: Run) -> Iterator[RenderableType]:
     for model, precisions in models.items():
         yield f"\nwhat ran: model {printable(model)}"
         table = Table(box=box.SIMPLE_HEAD, header_style="", padding=(0, 1, 0, 0), pad_edge=False)
-        for heading in _COLUMNS:
-            table.add_column(heading, overflow="fold")
-        for name, found in precisions.items():
-            for ran in _joined(found):
-                table.add_row(*map(printable, (name, *_cells(ran))))
+        cells = [
+            ([name], *_cells(ran)) for name, found in precisions.items() for ran in _joined(found)
+        ]
+        # Where no cost was counted, nobody has looked at attention and at products.
+        shown = [place for place in range(len(_COLUMNS)) if any(cell[place] for cell in cells)]
+        for place in shown:
+            table.add_column(_COLUMNS[place], overflow="fold")
+        for cell in cells:
+            table.add_row(*("\n".join(map(printable, cell[place])) for place in shown))
         yield table
     if models:
         yield from _LEGEND
@@ -58,7 +62,7 @@ def in_words(found: Sequence[Ran]) -> str:
         return ""
     (ran,) = rows
     held = sorted(ran.weights, key=lambda dtype: -ran.weights[dtype])[:2]
-    computes = _computes(ran)
+    computes = ", ".join(_computes(ran))
     kernels = ", ".join(ran.attention or ())
     return "; ".join(
         filter(
@@ -94,34 +98,31 @@ def _join(one: Ran, two: Ran) -> Ran | None:
     return msgspec.convert(told, Ran)
 
 
-def _cells(ran: Ran) -> tuple[str, ...]:
-    """Write what stands under the columns but the first."""
-    weights = ", ".join(
-        f"{format_figure(mib(size))} {dtype}"
-        for dtype, size in sorted(ran.weights.items(), key=lambda item: -item[1])
-    )
+def _cells(ran: Ran) -> tuple[list[str], ...]:
+    """Write what stands under the columns but the first, line by line."""
+    weights = sorted(ran.weights.items(), key=lambda item: -item[1])
     return (
-        weights,
+        [f"{format_figure(mib(size))} {dtype}" for dtype, size in weights],
         _counts(ran.layers or {}),
         _computes(ran),
-        ", ".join(ran.attention or ()),
+        [*(ran.attention or ())],
         _counts(_products(ran)),
     )
 
 
-def _computes(ran: Ran) -> str:
-    computes = ran.computes_in
+def _computes(ran: Ran) -> list[str]:
+    computes = [ran.computes_in]
     if ran.emulated is not None:
-        computes += ", emulated"
+        computes.append("emulated")
     if ran.compiled_graphs is not None:
-        computes += f", {counted(ran.compiled_graphs, 'compiled graph')}"
+        computes.append(counted(ran.compiled_graphs, "compiled graph"))
     if ran.graph_launches:
-        computes += f", {counted(ran.graph_launches, 'launched CUDA graph')}"
+        computes.append(counted(ran.graph_launches, "launched CUDA graph"))
     return computes
 
 
-def _counts(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in found.items())
+def _counts(found: Mapping[str, int]) -> list[str]:
+    return [f"{count} {name}" for name, count in found.items()]
 
 
 def _is_within(name: str) -> bool:
