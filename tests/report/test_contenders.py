@@ -48,6 +48,21 @@ def test_contenders_of_several_files_are_one_table() -> None:
     assert all(row.stands for row in one(make_run(*near[0]), make_run(*near[1])).rows)
 
 
+def test_files_of_two_stacks_are_told() -> None:
+    """Figures of another torch or driver stand in one table, and a sentence says so."""
+    run = QUICKEST()
+    rows = run.measurements
+    other = msgspec.structs.replace(run.machine, versions={**run.machine.versions, "torch": "2.12"})
+    half = msgspec.structs.replace(run, measurements=rows[::2])
+    rest = msgspec.structs.replace(run, measurements=rows[1::2])
+    (found,) = contenders_of(
+        [("a.json", half), ("b.json", msgspec.structs.replace(rest, machine=other))]
+    )
+    said = "b.json was measured with another stack than a.json: the version of torch was "
+    assert found.sentences[-1].startswith(said)
+    assert not any("another stack" in each for each in one(half, rest).sentences)
+
+
 def test_what_stands_comes_first_and_the_quickest_of_it() -> None:
     """Those that are beaten come last."""
     rows = one(QUICKEST()).rows

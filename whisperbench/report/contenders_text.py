@@ -19,6 +19,7 @@ from whisperbench.report.joined import joined
 from whisperbench.report.placing import contender_of, frontier_of, work_of
 from whisperbench.report.standing import Standing, Subject, subjects_of
 from whisperbench.results.records import Run
+from whisperbench.results.sameness import STACK, differing
 from whisperbench.units import format_figure, format_seconds
 
 WIDTH = 120
@@ -68,6 +69,9 @@ class Contenders(msgspec.Struct, frozen=True, kw_only=True):
     sentences: tuple[str, ...]
 
 
+_NOT_PLACED = "Nothing is placed: that takes the time and the peak memory of two precisions."
+
+
 def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
     """Place the contenders of runs of one device.
 
@@ -78,8 +82,14 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
         InputError: as `joined`, or nothing of them was timed.
     """
     run = joined(runs)
+    first, of_first = runs[0]
+    apart = tuple(
+        f"{name} was measured with another stack than {first}: {said}."
+        for name, other in runs[1:]
+        if (said := differing(of_first.machine, other.machine, (*STACK, "driver")))
+    )
     found = [
-        _contenders(subject, run, len(runs))
+        _contenders(subject, run, len(runs), apart)
         for subject in subjects_of(run)
         if any(not isnan(each.latency_s) for each in subject.standings)
     ]
@@ -91,9 +101,11 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
     return found
 
 
-def _contenders(subject: Subject, run: Run, processes: int) -> Contenders:
+def _contenders(subject: Subject, run: Run, processes: int, remarks: tuple[str, ...]) -> Contenders:
     on_host = run.machine.on_host
     frontier = frontier_of(subject, on_host=on_host, processes=processes, fewest=2)
+    placed = frontier if frontier is not None and frontier.standing else None
+    told = sentences(subject, placed) if placed is not None else [_NOT_PLACED]
     measured = [each for each in subject.standings if each.measured]
     work = work_of(measured)
     tokens = nan if work is None else work
@@ -106,9 +118,7 @@ def _contenders(subject: Subject, run: Run, processes: int) -> Contenders:
         tokens=None if isnan(tokens) else int(tokens),
         measures=frontier.measures if frontier is not None else (),
         rows=tuple(sorted(rows, key=lambda row: (not row.stands, row.time_s or float("inf")))),
-        sentences=tuple(sentences(subject, frontier))
-        if frontier is not None and frontier.standing
-        else ("Nothing is placed: that takes the time and the peak memory of two precisions.",),
+        sentences=(*told, *remarks),
     )
 
 
