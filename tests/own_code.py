@@ -28,7 +28,7 @@ HELD_S = 0.005
 
 
 class Saying:
-    """It says the same of every recording."""
+    """It says the same of every recording, after as long as a probe needs to look at it."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self.told = folder, device
@@ -36,6 +36,7 @@ class Saying:
     def transcribe(self, samples: NDArray[np.float32], rate: int) -> str:
         """Return what the clip `yes` says."""
         assert len(samples) > rate
+        time.sleep(HELD_S)
         return "Yes, of course."
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,46 @@ def test_one_that_died_waiting_is_not_used() -> None:
     assert process is not waiting
     assert connection.recv()[0] == process.pid
     process.join()
+
+
+INITIALISES_CUDA = """
+import os
+
+class cuda:
+    importer = os.getpid()
+
+    @classmethod
+    def _is_in_bad_fork(cls):
+        return os.getpid() != cls.importer
+
+def tell(connection):
+    connection.send(os.getppid())
+"""
+
+STARTS_TWO = """
+import os, torch
+from whisperbench.measure import fresh
+
+fresh.PRELOAD = ("torch",)
+for _ in range(2):
+    process, connection = fresh.start_process(torch.tell)
+    print(connection.recv() == os.getpid())
+    process.join()
+"""
+
+
+def test_where_an_import_initialises_cuda_nothing_is_forked(tmp_path: Path) -> None:
+    """A process forked after that could use no GPU: so it is spawned, by this one."""
+    (tmp_path / "torch.py").write_text(INITIALISES_CUDA, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS_TWO],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\nTrue\n", done.stderr
 
 
 def test_the_server_is_started_early() -> None:

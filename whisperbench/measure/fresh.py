@@ -13,12 +13,14 @@ told how many are to come: the server is started early, and a process that is sp
 imports done for what it is to run.
 
 bitsandbytes is not among them: importing it initialises CUDA, and a process forked after that
-cannot use a GPU. Each child imports it itself, as part of loading. Environment variables are those
-of the moment when the server was started.
+cannot use a GPU. Each child imports it itself, as part of loading. Where a package does so that
+transformers imports wherever it is installed, as torchao 0.18, a GPU's cells are spawned too.
+Environment variables are those of the moment when the server was started.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import multiprocessing
 import sys
@@ -64,20 +66,41 @@ def start_process(
     Args:
         target: a function of a module; called with a connection, then `arguments`.
         arguments: are pickled.
-        forked: whether it has the imports already. Otherwise, and where there is no forkserver
-            (Windows), it imports what it needs itself.
+        forked: whether it has the imports already. Otherwise, and where a forkserver is of no use,
+            it imports what it needs itself.
 
     Returns:
         The process, and the connection to it.
     """
     if recording():  # what a server has imported for it, nobody would have seen
         target, arguments, forked = run_recorded, (target, *arguments), False
-    forked = forked and "forkserver" in multiprocessing.get_all_start_methods()
+    forked = forked and _can_fork()
     if not forked and not recording() and (waiting := _take_waiting()) is not None:
         process, connection = waiting
         connection.send((target, arguments))
         return process, connection
     return _start(target, arguments, forked=forked)
+
+
+@functools.cache
+def _can_fork() -> bool:
+    """Whether there is a forkserver (not on Windows), whose children can use a GPU."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return False
+    process, connection = _start(_tell_bad_fork, (), forked=True)
+    try:
+        return not connection.recv()
+    except EOFError:  # what is wrong with the server, the next process tells
+        return True
+    finally:
+        process.join()
+
+
+def _tell_bad_fork(connection: Connection[Any, Any]) -> None:
+    """Say whether CUDA was initialised before this process was forked."""
+    import torch
+
+    connection.send(torch.cuda._is_in_bad_fork())  # noqa: SLF001 - it has no other name
 
 
 def _start(
@@ -110,8 +133,8 @@ def make_ready(count: int, *, forked: bool = True) -> None:
     """
     if recording() or count == 0:
         return
+    _to_come[0] = count  # a GPU's too, where they turn out to be spawned
     if not forked:
-        _to_come[0] = count
         _start_waiting()
     elif "forkserver" in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
