@@ -6,6 +6,7 @@ import msgspec
 
 from tests.runs import cost_of, make_cell, make_cost, make_measurement, make_run
 from whisperbench.report.summary import WIDTH, details
+from whisperbench.report.what_ran import in_words
 from whisperbench.results.ran import Ran
 from whisperbench.results.records import Measurement
 
@@ -74,7 +75,7 @@ what ran: model owner/whisper
                           float16                                                products
  fp16       1.00 float32  17 Linear of       float32             flash on a CPU  21 addmm in a
                           float32            emulated                            compiled graph
-                                             1 compiled graph                    4 mm
+                                             compiled                            4 mm
                                              3 launched CUDA
                                              graphs
 
@@ -89,6 +90,14 @@ def test_passes_that_contradict_each_other_are_two_rows() -> None:
     assert sum(line.startswith(" int8") for line in made.splitlines()) == 2
     assert "attention" not in made  # which no pass has looked at
     assert "2944 float16" in made
+
+
+def test_programs_of_several_numbers_of_threads_are_one_row() -> None:
+    """A pass that compiles for more threads than another has more graphs, of the same cell."""
+    graphs = [msgspec.structs.replace(INT8, compiled_graphs=number) for number in (1, 2)]
+    made = section(timed(graphs[0], "fp16-compiled"), cost(graphs[1], "fp16-compiled"))
+    assert sum(line.startswith(" fp16") for line in made.splitlines()) == 1
+    assert in_words(graphs).endswith("in int8, compiled")
 
 
 def test_files_of_before_have_no_such_part() -> None:

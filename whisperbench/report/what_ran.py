@@ -24,8 +24,9 @@ _COLUMNS = ("precision", "weights, MiB", "linear layers", "multiplied in", "atte
 _WRAPPERS = ("aten::linear", "aten::matmul")
 """Ops that hand the product on to another one, which is counted, too."""
 
-_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls")
-"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes."""
+_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls", "compiled_graphs")
+"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes, or of as
+many numbers of threads as it compiles for."""
 
 MOST_PRODUCTS = 2
 """Kinds of products that a row shows."""
@@ -115,7 +116,7 @@ def _computes(ran: Ran) -> list[str]:
     if ran.emulated is not None:
         computes.append("emulated")
     if ran.compiled_graphs is not None:
-        computes.append(counted(ran.compiled_graphs, "compiled graph"))
+        computes.append("compiled" if ran.compiled_graphs else "not compiled")
     if ran.graph_launches:
         computes.append(counted(ran.graph_launches, "launched CUDA graph"))
     return computes
