@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from transformers import CompileConfig
 
 from whisperbench.asked.models import ModelSpec
 from whisperbench.asked.plan import CheckpointKey
@@ -27,6 +28,7 @@ from whisperbench.whisper.backend_choice import (
 from whisperbench.whisper.backends.bitsandbytes import BitsAndBytes
 from whisperbench.whisper.backends.transformers import Unquantized
 from whisperbench.whisper.checkpoints import Checkpoint, resolve_checkpoint
+from whisperbench.whisper.compiled_decoder import compile_config
 from whisperbench.whisper.loading import LoadedModel, load_model
 from whisperbench.whisper.transcriber import Transcriber
 
@@ -55,6 +57,20 @@ def test_what_a_precision_multiplies_in(
     for host, expected in ((False, on_gpu), (True, on_host)):
         dtype = row.dtype_on(on_host=host, saved="")
         assert backend.matrix_dtype(row.options, dtype, on_host=host) == expected
+
+
+@pytest.mark.parametrize("name", [name for name, row in PRECISIONS.items() if row.compiled])
+def test_the_mode_that_a_precision_is_compiled_in(name: str) -> None:
+    """generate()'s own, but for int8 activations on a GPU, whose product has to be built."""
+    row = PRECISIONS[name]
+    modes = {
+        host: BACKENDS[row.backend].compile_mode(row.options, on_host=host)
+        for host in (False, True)
+    }
+    built = "max-autotune" if name == "ao-int8dq-compiled" else None
+    assert modes == {False: built, True: None}
+    for host, mode in modes.items():
+        assert compile_config(mode, on_host=host).mode == (mode or CompileConfig().mode)
 
 
 def test_a_checkpoint_that_was_saved_quantized_has_its_own_backend() -> None:

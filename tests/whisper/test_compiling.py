@@ -52,9 +52,9 @@ from whisperbench.whisper.what_ran import what_ran
 RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
 
 
-def quick(*, on_host: bool) -> CompileConfig:
+def quick(mode: str | None = None, *, on_host: bool) -> CompileConfig:
     """Tell generate() to compile as it is measured, but to build no kernels."""
-    config = compile_config(on_host=on_host)
+    config = compile_config(mode, on_host=on_host)
     config.backend, config.mode = "aot_eager", None
     return config
 
@@ -98,7 +98,7 @@ def compiled(speck: Checkpoint, audio: Audio) -> Iterator[Transcriber]:
 def test_one_graph_serves_every_call(compiled: Transcriber, plain: Transcriber) -> None:
     """Other numbers of tokens, natural length, single tokens and logits compile nothing anew."""
     before = seen()
-    assert (before.frames, before.graphs, before.reasons) == (1, 1, ())
+    assert (before.graphs, before.reasons) == (1, ())
     assert before.seconds > 0
     with nothing_compiled("any call"):
         for tokens in (2, 9, None):
@@ -108,7 +108,7 @@ def test_one_graph_serves_every_call(compiled: Transcriber, plain: Transcriber) 
         compiled.logits_of(compiled.front_end(), compiled.prompt().repeat(1, 2))
     found = compiled_so_far()
     assert found is not None
-    assert (found.functions, found.graphs, found.compiled_anew) == (1, 1, ())
+    assert (found.graphs, found.compiled_anew) == (1, ())
 
 
 def test_a_compiled_step_is_the_plain_one(compiled: Transcriber, plain: Transcriber) -> None:
@@ -202,6 +202,16 @@ def test_the_cost_of_what_is_compiled(compiled: Transcriber, plain: Transcriber)
     assert ran.compiled_graphs >= 1
 
 
+def test_pytest_makes_the_compiler_write_no_trace(
+    compiled: Transcriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Writing it takes time, which would count as compile time; its records have no text."""
+    torch.compiler.reset()
+    with caplog.at_level(0):
+        compiled.transcribe(2)
+    assert not [each for each in caplog.records if each.name.startswith("torch.__trace")]
+
+
 def test_a_cost_that_compiles_is_refused(
     compiled: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +237,8 @@ def test_a_compiler_that_gives_up_is_told(
     def fails(*_: object) -> Any:
         raise RuntimeError("no kernel today")
 
-    def failing(*, on_host: bool) -> CompileConfig:
-        config = quick(on_host=on_host)
+    def failing(mode: str | None, *, on_host: bool) -> CompileConfig:
+        config = quick(mode, on_host=on_host)
         config.backend = fails
         return config
 
@@ -250,8 +260,8 @@ def test_transformers_that_does_not_compile_is_told(
 ) -> None:
     """On a CPU it compiles what it is told to alone. A single token is then not compiled either."""
 
-    def untold(*, on_host: bool) -> CompileConfig:
-        return quick(on_host=not on_host)
+    def untold(mode: str | None, *, on_host: bool) -> CompileConfig:
+        return quick(mode, on_host=not on_host)
 
     monkeypatch.setattr(transformers_transcriber, "compile_config", untold)
     loaded = load(speck, "fp32-compiled")
@@ -277,7 +287,7 @@ def test_each_shape_is_compiled_for(
         try:
             for size in (1, 2):
                 loaded.transcriber([audio] * size).transcribe(2)
-            assert (seen().frames, seen().graphs) == (2, 2)
+            assert seen().graphs == 2
         finally:
             loaded.close()
         assert dynamo.recompile_limit == 1
@@ -330,7 +340,7 @@ def test_an_old_transformers_is_refused_in_one_line() -> None:
     """Without a length for its cache, each number of tokens would be compiled for."""
     settings: Any = object()
     with pytest.raises(ModelError, match=r"\S+ gives a static cache no length") as caught:
-        set_compiled(settings, compile_config(on_host=True))
+        set_compiled(settings, compile_config(None, on_host=True))
     assert "\n" not in str(caught.value)
 
 

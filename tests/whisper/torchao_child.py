@@ -35,9 +35,9 @@ from whisperbench.whisper.residency import ModelCache
 RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
 
 
-def quick(*, on_host: bool) -> CompileConfig:
+def quick(mode: str | None, *, on_host: bool) -> CompileConfig:
     """Compile without building kernels."""
-    config = compile_config(on_host=on_host)
+    config = compile_config(mode, on_host=on_host)
     config.backend, config.mode = "aot_eager", None
     return config
 

@@ -81,6 +81,20 @@ class Backend(ABC):
         """
         return dtype
 
+    def compile_mode(
+        self,
+        options: Mapping[str, Any],  # noqa: ARG002
+        *,
+        on_host: bool,  # noqa: ARG002
+    ) -> str | None:
+        """Return torch.compile's mode without which its layers do not run; None where any will do.
+
+        Args:
+            options: as `must` takes them.
+            on_host: whether the device is the host itself.
+        """
+        return None
+
     def bits(self, options: Mapping[str, Any]) -> int | None:  # noqa: ARG002
         """Return what a quantized weight takes by these options; None where none is quantized."""
         return None

@@ -20,19 +20,22 @@ if TYPE_CHECKING:
     from whisperbench.whisper.transcriber import Features
 
 
-def compile_config(*, on_host: bool) -> CompileConfig:
+def compile_config(mode: str | None, *, on_host: bool) -> CompileConfig:
     """Return how generate() is to compile: as it does by itself, but for shapes.
 
     For another batch size it would compile one call for all sizes, which is slower: what was
     measured before would then decide what is measured. So each size has its own.
 
     Args:
+        mode: torch.compile's, where the backend's layers need another than generate()'s own.
         on_host: whether the device is the host itself, where transformers compiles only what it is
             told to.
     """
     from transformers import CompileConfig
 
     config = CompileConfig(dynamic=False)
+    if mode is not None:
+        config.mode = mode
     if on_host:
         config._compile_all_devices = True  # noqa: SLF001 - it has no other name
     return config

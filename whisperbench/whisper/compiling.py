@@ -33,7 +33,9 @@ class Compiled(NamedTuple):
     """What torch.compile has done since it began from nothing."""
 
     frames: int = 0
-    """Python functions that it was given to compile, again where they had to be compiled anew."""
+    """Python functions that it was given to compile, again where they had to be compiled anew.
+
+    Among them may be one that the garbage collector called within a compiled call."""
     graphs: int = 0
     """That it has made of them. None of a function that it could not compile, which then runs as
     it is."""
@@ -156,12 +158,14 @@ def nothing_compiled(what: str) -> Iterator[None]:
 def _more_than(before: Compiled) -> str | None:
     """Say what was compiled since then, and why; None where nothing was."""
     after = seen()
-    if after.frames == before.frames:
+    new = after.reasons[len(before.reasons) :]
+    # A graph more, or a function of which there was one that did not serve any more.
+    more = max(after.graphs - before.graphs, len(new))
+    if not more:
         return None
-    new = after.reasons[len(before.reasons) :] or ("torch.compile gives no reason",)
     return (
-        f"torch.compile compiled {after.frames - before.frames} more of its functions, which a "
-        f"steady state does not: {'; '.join(dict.fromkeys(new))}"
+        f"torch.compile compiled {more} more of its functions, which a steady state does not: "
+        f"{'; '.join(dict.fromkeys(new)) or 'torch.compile gives no reason'}"
     )
 
 

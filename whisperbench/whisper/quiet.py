@@ -31,6 +31,12 @@ _GENERATE_MESSAGES = (
 )
 
 
+# torch.compile writes down all that it does where this logger has a handler: TORCH_TRACE's, or one
+# of pytest's, which since 9.1 gives one to each logger that does not propagate. It then compiles
+# longer, and a test that fails shows thousands of records without a text.
+_TRACE_LOGGER = "torch.__trace"
+
+
 class _DropKnown(logging.Filter):
     """Drops the messages of `_GENERATE_MESSAGES`."""
 
@@ -48,6 +54,11 @@ def quieten() -> None:
 
     logging.getLogger(_CAST_LOGGER).setLevel(logging.ERROR)
     logging.getLogger(_GENERATE_LOGGER).addFilter(_DROP_KNOWN)
+    trace = logging.getLogger(_TRACE_LOGGER)
+    trace.propagate = True  # pytest then gives it no handler
+    for handler in tuple(trace.handlers):
+        if not type(handler).__module__.startswith("torch."):
+            trace.removeHandler(handler)
     transformers_logging.disable_progress_bar()
 
 

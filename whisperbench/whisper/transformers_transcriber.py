@@ -43,7 +43,10 @@ class TransformersTranscriber(WindowedTranscriber):
         self._known_settings: dict[int | None, GenerationConfig] = {}
         self._compiling: CompileConfig | None = None
         if loaded.key.precision.compiled:
-            self._compiling = compile_config(on_host=loaded.accelerator.on_host)
+            backend, options, _ = loaded.chosen
+            on_host = loaded.accelerator.on_host
+            mode = backend.compile_mode(options, on_host=on_host)
+            self._compiling = compile_config(mode, on_host=on_host)
 
     def encode(self, features: Features) -> Any:
         """Run the encoder; return transformers' encoder output of shape (batch, 1500, width)."""

@@ -81,6 +81,14 @@ class TorchAo(Backend):
         """Return int8 where activations are int8 too, on a GPU; otherwise that of activations."""
         return "int8" if _is_dynamic(options) and not on_host else dtype
 
+    def compile_mode(self, options: Mapping[str, Any], *, on_host: bool) -> str | None:
+        """Return the mode that builds an int8 product of dynamic layers, on a GPU.
+
+        In others, torch's own is compiled in, which takes no fewer than 17 rows: decoding one clip
+        ends in "self.size(0) needs to be greater than 16, but got 1" (torch 2.11, an H100).
+        """
+        return "max-autotune" if _is_dynamic(options) and not on_host else None
+
     def bits(self, options: Mapping[str, Any]) -> int | None:
         """Return 8 of an int8 configuration; None of others."""
         return 8 if config_named(options).startswith("Int8") else None
