@@ -71,7 +71,7 @@ def run(model: str, precision: str, device: str, fallback: Fallback | None = Non
             for _ in range(3 if key.precision.compiled else 1):
                 transcriber.generate(features, TOKENS)
             tally = profile_once(
-                lambda: transcriber.generate(features, TOKENS), encoder, accelerator
+                lambda: transcriber.generate(features, TOKENS), loaded.model, encoder, accelerator
             )
             parts = list(tally.rows())
             on_gpu = any(part.kind == "kernel" for part in parts)

@@ -38,6 +38,9 @@ def run(loaded: LoadedModel, clip: str = "yes", batch_size: int = 1, tokens: int
     transcriber = loaded.transcriber([audio] * batch_size)
     features = transcriber.front_end()
     tally = profile_once(
-        lambda: transcriber.generate(features, tokens), transcriber.encoder(), loaded.accelerator
+        lambda: transcriber.generate(features, tokens),
+        loaded.model,
+        transcriber.encoder(),
+        loaded.accelerator,
     )
     return what_ran(loaded, generated=True, **seen_in(tally.rows(), on_gpu=False)._asdict())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from whisperbench.measure.cost.least_work import LeastWork, count_work
 from whisperbench.measure.cost.profiling import profile_once, require_equal
 from whisperbench.measure.cost.python_calls import count_calls
 from whisperbench.measure.cost.trace import StageTally, Tally
+from whisperbench.measure.rounds import garbage_held
 from whisperbench.results.metric_row import STAGES
 from whisperbench.results.metrics import figures
 from whisperbench.results.passes import Part
@@ -46,13 +47,11 @@ RATES = Rates(bytes_per_s=1e10, operations_per_s={"float32": 1e11})
 
 
 @pytest.fixture(scope="module")
-def tiny(speck: Checkpoint) -> Iterator[Transcriber]:
+def tiny(speck: Checkpoint) -> Transcriber:
     """The transcription path of the smallest model in int8."""
     key = CheckpointKey(model=speck.spec, precision=PRECISIONS["int8"], attention="sdpa")
     loaded = load_model(speck, key, CpuAccelerator())
-    gc.disable()
-    yield loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
-    gc.enable()
+    return loaded.transcriber([load_audio(read_manifest(CLIPS_FOLDER)["yes"])])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,8 @@ def counted(tiny: Transcriber) -> tuple[dict[str, LeastWork], dict[str, Counter[
     """Its least work and Python calls in two tokens, which a made up GPU does not change."""
     features, encoder = tiny.front_end(), tiny.loaded.model.get_encoder()
     work = count_work(lambda: tiny.generate(features, 2), encoder)
-    return work, count_calls(lambda: tiny.generate(features, 2), encoder)
+    with garbage_held():
+        return work, count_calls(lambda: tiny.generate(features, 2), encoder)
 
 
 OnGpu = Callable[..., Cost]
@@ -181,6 +181,7 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
         tallies = [
             profile_once(
                 lambda: tiny.generate(tiny.front_end(), 2),
+                tiny.loaded.model,
                 tiny.loaded.model.get_encoder(),
                 CpuAccelerator(),
             )
@@ -190,6 +191,43 @@ def test_a_call_that_differs_from_the_last_is_invalid(tiny: Transcriber) -> None
             require_equal(tallies[1:])
     finally:
         hook.remove()
+
+
+def test_hooks_of_all_modules_are_left_alone(
+    tiny: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules are marked one by one: for hooks of all, torch 2.11 compiles a model anew."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        pytest.fail("a hook of all modules")
+
+    for name in ("register_module_forward_hook", "register_module_forward_pre_hook"):
+        monkeypatch.setattr(torch.nn.modules.module, name, refuse)
+    model, features = tiny.loaded.model, tiny.front_end()
+    found = profile_once(
+        lambda: tiny.generate(features, 2), model, tiny.encoder(), CpuAccelerator()
+    )
+    assert any(part.module == "Conv1d" for part in found.rows())
+
+
+def test_the_garbage_collector_is_held_off(tiny: Transcriber) -> None:
+    """What it calls, whenever it comes, is not what a cell costs."""
+    came: list[str] = []
+
+    def on_collection(phase: str, _: Any) -> None:
+        came.append(phase)
+
+    limits = gc.get_threshold()
+    gc.callbacks.append(on_collection)
+    gc.set_threshold(20, 2, 2)
+    try:
+        cost = measure_cost(tiny, 2, RATES, "k")
+    finally:
+        gc.callbacks.remove(on_collection)
+        gc.set_threshold(*limits)
+    assert came
+    for calls in cost.found.calls.values():
+        assert not [name for name in calls if "on_collection" in name]
 
 
 def test_what_a_call_leaves_for_the_next_one_is_the_same_each_time(tiny: Transcriber) -> None:

@@ -178,6 +178,20 @@ def test_a_graph_that_left_no_trace_is_lost(tmp_path: Path) -> None:
     assert tally.stages["decode"].counts["graph_captures"] == 1
 
 
+def test_what_is_captured_is_not_lost(tmp_path: Path) -> None:
+    """While a graph is captured, launches do nothing yet; those after it, and of others, do."""
+    more = [
+        host("cudaStreamBeginCapture", 60, 61, "cuda_runtime", correlation=7),
+        host("cuLaunchKernel", 62, 63, "cuda_driver", correlation=8),
+        host("cudaMemcpyAsync", 63, 64, "cuda_runtime", correlation=9),
+        host("cudaStreamEndCapture", 64, 65, "cuda_runtime", correlation=10),
+        host("cudaLaunchKernel", 66, 67, "cuda_runtime", correlation=11),
+        host("cuLaunchKernelEx", 62, 63, "cuda_driver", tid=2, correlation=12),
+    ]
+    tally = read(tmp_path, GRAPH + more)
+    assert tally.lost == {"cudaLaunchKernel": 1, "cuLaunchKernelEx": 1}
+
+
 def test_other_threads_count_in_the_stage_of_their_time(tmp_path: Path) -> None:
     """An op that another thread runs while a stage does is the stage's."""
     elsewhere = [host("aten::mul", 30, 31, tid=WORKER), host("aten::mul", 200, 201, tid=WORKER)]

@@ -24,6 +24,7 @@ from whisperbench.measure.cost.unprofiled import (
     require_same_requests,
     run_unprofiled,
 )
+from whisperbench.measure.rounds import garbage_held
 from whisperbench.measure.threads import at_most_threads
 from whisperbench.results.metric_row import STAGES, Stage
 from whisperbench.results.metrics import Value, of_stage
@@ -55,6 +56,7 @@ class Cost:
     found: CostResult
 
 
+@garbage_held()  # it comes when it will, and calls functions of whoever asked it to
 def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key: str) -> Cost:
     """Count what encoding a window and decoding some tokens takes.
 
@@ -134,13 +136,16 @@ def _profiled(
 
     bitsandbytes keeps the outliers of a layer's last call until its next one. On a CPU what is
     freed counts, if it was allocated under the profiler: so the call that goes before must be the
-    same one.
+    same one. It must be of what is compiled, too: the graph of one thread was captured with a
+    key-value cache at another address, and is captured anew for the next one.
     """
     accelerator = transcriber.loaded.accelerator
-    first = tokens if accelerator.profiles_memory else 1
+    same = accelerator.profiles_memory or transcriber.loaded.key.precision.compiled
+    first = tokens if same else 1
     return profiled(
         execute,
         lambda: transcriber.generate(features, first),
+        transcriber.loaded.model,
         transcriber.encoder(),
         accelerator,
     )

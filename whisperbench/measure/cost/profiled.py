@@ -101,6 +101,7 @@ _ON_GPU = (*_ON_HOST, "kernel", "memset", "copy", "sync", "graph")
 def profiled(
     execute: Callable[[], object],
     warm_up: Callable[[], object],
+    model: torch.nn.Module,
     encoder: torch.nn.Module,
     accelerator: Accelerator,
 ) -> Profiled:
@@ -112,9 +113,9 @@ def profiled(
     try:
         # Some of torch's ops call as many others as there are threads.
         with at_most_threads(1), quiet_profiler() as said:
-            run_profiled(warm_up, encoder, accelerator)
+            run_profiled(warm_up, model, encoder, accelerator)
             profiles = HOST_PROFILES if on_host else PROFILES
-            tallies = [profile_once(execute, encoder, accelerator) for _ in range(profiles)]
+            tallies = [profile_once(execute, model, encoder, accelerator) for _ in range(profiles)]
     except ProfilerError as error:
         missing.append(f"torch.profiler does not work here: {one_line(error)}")
     on_gpu = bool(tallies) and not on_host and saw_the_gpu(tallies)

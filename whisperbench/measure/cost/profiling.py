@@ -30,15 +30,18 @@ if TYPE_CHECKING:
 
 
 def profile_once(
-    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
+    execute: Callable[[], object],
+    model: torch.nn.Module,
+    encoder: torch.nn.Module,
+    accelerator: Accelerator,
 ) -> Tally:
-    """Profile an execution, with its stages and modules marked.
+    """Profile an execution, with its stages and the model's modules marked.
 
     Raises:
         ProfilerError: the profiler itself failed, or its profile is too long to be read. What the
             execution raises comes as it is.
     """
-    profiler = run_profiled(execute, encoder, accelerator)
+    profiler = run_profiled(execute, model, encoder, accelerator)
     with _as_profilers(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
@@ -46,7 +49,10 @@ def profile_once(
 
 
 def run_profiled(
-    execute: Callable[[], object], encoder: torch.nn.Module, accelerator: Accelerator
+    execute: Callable[[], object],
+    model: torch.nn.Module,
+    encoder: torch.nn.Module,
+    accelerator: Accelerator,
 ) -> torch.profiler.profile:
     """Execute under the profiler. Its first time in a process warms it up, and what it hooks into.
 
@@ -60,7 +66,7 @@ def run_profiled(
         profiler = profile(activities=activities, profile_memory=accelerator.profiles_memory)
         profiler.start()
     try:
-        with _marked(encoder), record_function(f"{STAGE}decode"):
+        with _marked(model, encoder), record_function(f"{STAGE}decode"):
             execute()
         accelerator.synchronize()  # outside of the stage: the wait is ours
     except BaseException:
@@ -82,12 +88,8 @@ def _as_profilers() -> Iterator[None]:
 
 
 @contextmanager
-def _marked(encoder: torch.nn.Module) -> Iterator[None]:
+def _marked(model: torch.nn.Module, encoder: torch.nn.Module) -> Iterator[None]:
     """Annotate the encoder as a stage, and every module's forward pass by its class."""
-    from torch.nn.modules.module import (
-        register_module_forward_hook,
-        register_module_forward_pre_hook,
-    )
     from torch.profiler import record_function
 
     open_ranges: list[Any] = []
@@ -103,11 +105,16 @@ def _marked(encoder: torch.nn.Module) -> Iterator[None]:
     def enter_module(module: torch.nn.Module, _: Any) -> None:
         enter(MODULE + type(module).__name__)
 
-    # torch.compile does not call hooks from what it has compiled, and would compile those of the
-    # module that it was given.
+    # torch.compile does not call a module's hooks from what it has compiled, and would compile
+    # those of the module that it was given. For hooks of all modules torch 2.11 compiles anew.
+    before, after = not_compiled(enter_module), not_compiled(leave)
     hooks = [
-        register_module_forward_pre_hook(not_compiled(enter_module)),
-        register_module_forward_hook(not_compiled(leave)),
+        hook
+        for module in model.modules()
+        for hook in (
+            module.register_forward_pre_hook(before),
+            module.register_forward_hook(after),
+        )
     ]
     try:
         with around_encoder(encoder, lambda: enter(f"{STAGE}encoder"), leave):

@@ -42,7 +42,11 @@ SYNCHRONISATIONS = {
 """Runtime calls that wait for the GPU, and what they are counted as. Of the driver's calls the
 profiler keeps the launches alone."""
 
-GRAPHS = {"cudaGraphLaunch": "graph_launches", "cudaStreamBeginCapture": "graph_captures"}
+_CAPTURE_BEGINS = "cudaStreamBeginCapture"
+_CAPTURE_ENDS = ("cudaStreamEndCapture", "cudaGraphInstantiate", "cudaGraphLaunch")
+"""Between them what a thread launches is kept in a graph, and does nothing yet."""
+
+GRAPHS = {"cudaGraphLaunch": "graph_launches", _CAPTURE_BEGINS: "graph_captures"}
 """How runtime calls begin that launch a captured graph, or capture one, and what they count as. A
 graph's kernels, copies and memsets have the correlation id of its launch."""
 
@@ -182,6 +186,7 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
     held = 0
     starts: dict[str, int] = {}
     for thread in on_host.values():
+        captures = False
         for event, place in _nested([*stages, *thread]):
             if event.args.correlation is not None:
                 places[event.args.correlation] = place
@@ -191,8 +196,13 @@ def tally(events: Iterable[_Event], device_type: int) -> Tally:
             if event.cat == "cpu_op":
                 _count_op(stage, event.name, place)
             elif event.cat in ("cuda_runtime", "cuda_driver"):
-                if event.args.correlation is not None and event.name.startswith(_LAUNCHES):
-                    launches[event.args.correlation] = event.name
+                captures = event.name.startswith(_CAPTURE_BEGINS) or (
+                    captures and not event.name.startswith(_CAPTURE_ENDS)
+                )
+                correlation = event.args.correlation
+                launch = event.name.startswith(_LAUNCHES) and not captures
+                if launch and correlation is not None:
+                    launches[correlation] = event.name
                 _count_call(stage, event.name, place)
             elif event.name == "[memory]" and event.args.device_type == device_type:
                 start = starts.setdefault(place.stage, held)
