@@ -10,6 +10,7 @@ from whisperbench.report.cost import bound_by
 from whisperbench.report.rows import Row
 from whisperbench.report.summary import WIDTH, details
 from whisperbench.results.passes import Part
+from whisperbench.results.ran import Ran
 from whisperbench.results.records import Measurement
 
 GPU = {"aten_ops": 800, "python_calls": 4000, "kernels": 600, "copies_dtoh": 8, "stream_syncs": 8}
@@ -158,3 +159,17 @@ def test_depths_of_other_cells_give_no_whole() -> None:
         )
     ]
     assert "a layer" not in section(*rows)
+
+
+def test_a_few_tokens_do_not_tell_how_busy_compiled_decoding_keeps_the_gpu() -> None:
+    """Most of their time is the prompt's, which is not compiled; the encoder is told of as ever."""
+    row = make_cost(make_cell(), {"kernels": 50}, gpu_ms=1.0)
+    found = cost_of(row)
+    assert (found.gpu_busy_share("encoder"), found.gpu_busy_share("decode")) == (0.1, 0.1)
+    ran = Ran(weights={"float16": 1}, computes_in="float16", compiled_graphs=1)
+    found = msgspec.structs.replace(found, ran=ran)
+    assert (found.gpu_busy_share("encoder"), found.gpu_busy_share("decode")) == (0.1, None)
+    text = " ".join(section(msgspec.structs.replace(row, found=found)).split())
+    assert "the encoder is bound by the host" in text
+    assert "decoding is bound" not in text
+    assert "in a longer transcript a token takes less" in text

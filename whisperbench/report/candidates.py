@@ -258,9 +258,7 @@ def _heard(rows: Sequence[Measurement], batch_size: int) -> Measurement | None:
 def _busy(rows: Sequence[Measurement], batch_size: int) -> float | None:
     for row in rows:
         if isinstance(row.found, CostResult) and row.cell.batch_size == batch_size:
-            times = row.found.decode
-            if times.gpu_busy_ms is not None and times.wall_ms:
-                return times.gpu_busy_ms / times.wall_ms
+            return row.found.gpu_busy_share("decode")
     return None
 
 

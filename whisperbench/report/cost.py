@@ -34,6 +34,11 @@ _LEGEND = (
     "calls of Python functions.",
 )
 
+_COMPILED = (
+    "Of a compiled precision, a token's time is mostly that of the pass over the prompt, which is",
+    "not compiled: in a longer transcript a token takes less.",
+)
+
 _FLOOR = (
     "The floor is the least time that a stage can take: to read each weight once, or to do its",
     "arithmetic, at the rates that this device was seen to reach.",
@@ -64,6 +69,8 @@ def cost_section(run: Run) -> Iterator[RenderableType]:
         return
     measured = rows_of(run, CostResult)
     yield from _LEGEND
+    if any(row.found.compiles for row in measured):
+        yield from _COMPILED
     yield from _layers(measured)
     yield from _limits(measured)
     for row in measured:
@@ -201,10 +208,11 @@ def bound_by(row: Row[CostResult], stage: Stage) -> str | None:
     A stage that leaves the GPU idle for over a third of the time waits for the host. One that
     does not is bound by what its floor is made of if it comes within twice of that; else by
     launches, if what it launches is over before the next could follow, or by its kernels.
+    Of decoding that is compiled nothing is said: the few tokens that are counted do not tell.
     """
     spent = row.found.times(stage)
     wall, floor, gpu = spent.wall_ms, spent.floor_ms, spent.gpu_busy_ms
-    if wall <= 0:
+    if wall <= 0 or (row.found.compiles and stage == "decode"):
         return None
     times = f"{wall / floor:.1f} x its floor" if floor else "no floor"
     if gpu is not None and gpu < GPU_BUSY * wall:

@@ -249,17 +249,16 @@ def _with_cost(found: Standing, rows: Iterable[Measurement]) -> Standing:
     """Add what decoding takes for each token, as the cost pass counted it."""
     for row in rows:
         if isinstance(row.found, CostResult) and row.cell.tokens:
-            spent = row.found.decode
+            busy = row.found.gpu_busy_share("decode")
             syncs = [_figure(row, f"decode_{kind}_syncs") for kind in ("stream", "device", "event")]
             known = [count for count in syncs if not isnan(count)]
-            busy = nan if spent.gpu_busy_ms is None else spent.gpu_busy_ms
             return replace(
                 found,
                 ops=_figure(row, "decode_aten_ops") / row.cell.tokens,
                 calls=_figure(row, "decode_python_calls") / row.cell.tokens,
                 gpu_ms=_figure(row, "decode_gpu_time_ms") / row.cell.tokens,
                 waits=sum(known) / row.cell.tokens if known else nan,
-                gpu_busy=over(busy, spent.wall_ms),
+                gpu_busy=nan if busy is None else busy,
             )
     return found
 

@@ -233,6 +233,22 @@ class CostResult(_Found, frozen=True, kw_only=True, tag="cost"):
         """Return the times of a stage."""
         return self.encoder if stage == "encoder" else self.decode
 
+    @property
+    def compiles(self) -> bool:
+        """Whether torch.compile compiles the decoder's step."""
+        return self.ran is not None and self.ran.compiled_graphs is not None
+
+    def gpu_busy_share(self, stage: Stage) -> float | None:
+        """Return the share of a stage's time in which the GPU works; None where nobody saw it.
+
+        Nor is it told of decoding that is compiled: the few tokens that are counted take most of
+        their time in the pass over the prompt, which is not compiled. A longer transcript does not.
+        """
+        spent = self.times(stage)
+        if spent.gpu_busy_ms is None or not spent.wall_ms or (self.compiles and stage == "decode"):
+            return None
+        return spent.gpu_busy_ms / spent.wall_ms
+
 
 class QualityResult(_Found, frozen=True, kw_only=True, tag="quality"):
     """Of the clips that were heard for their words."""
