@@ -21,7 +21,7 @@ from whisperbench.ab.turns import (
     TurnsNotBegunError,
     take_turns,
 )
-from whisperbench.asked.turns import FEWEST_ROUNDS, ROUNDS_S, SETTLE_S
+from whisperbench.asked.turns import FEWEST_ROUNDS, LEAST_ROUNDS_S, ROUNDS_S, SETTLE_S
 from whisperbench.judge.tried import LEFT_ALONE
 from whisperbench.measure.turns.messages import (
     Alone,
@@ -232,7 +232,7 @@ def test_rounds_end_by_time_for_both_alike(round_s: float) -> None:
 )
 def test_a_known_figure_ends_its_rounds(head_s: Sequence[float], known: bool) -> None:
     """Rounds that agree end after the fewest that there may be, and others by time."""
-    round_s = 0.05
+    round_s = 0.1
     base = Scripted("base", ["a", "b"], round_s=round_s, told_s=[1.0, 1.01])
     head = Scripted("head", ["a", "b"], round_s=round_s, told_s=head_s)
     let(base, head)
@@ -242,6 +242,16 @@ def test_a_known_figure_ends_its_rounds(head_s: Sequence[float], known: bool) ->
         assert rounds == WARM_UPS + FEWEST_ROUNDS
     else:
         assert 2 * round_s * rounds > ROUNDS_S - round_s
+
+
+def test_short_rounds_go_on_for_a_while() -> None:
+    """Where the fewest take no time, more of them cost little, and tell more."""
+    round_s = 0.01
+    base = Scripted("base", ["a", "b"], round_s=round_s, told_s=[1.0])
+    head = Scripted("head", ["a", "b"], round_s=round_s, told_s=[1.1])
+    let(base, head)
+    spent_s = 2 * round_s * told(base, "b").count("go")
+    assert LEAST_ROUNDS_S - round_s < spent_s < LEAST_ROUNDS_S + 6 * round_s
 
 
 def test_the_first_benchmark_alone_settles() -> None:

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from whisperbench.ab.cores import choose_cpus, pinned
-from whisperbench.asked.turns import FEWEST_ROUNDS, KNOWN, ROUNDS_S, SETTLE_S
+from whisperbench.asked.turns import FEWEST_ROUNDS, KNOWN, LEAST_ROUNDS_S, ROUNDS_S, SETTLE_S
 from whisperbench.errors import InvalidMeasurementError
 from whisperbench.judge.statistics import error_of_median
 from whisperbench.judge.tried import LEFT_ALONE
@@ -261,6 +261,7 @@ def _rounds(
         enough = (
             timed >= FEWEST_ROUNDS
             and timed % 2 == FEWEST_ROUNDS % 2
+            and spent_s >= LEAST_ROUNDS_S
             and (spent_s > ROUNDS_S or _is_known(took_s["base"], took_s["head"], timed))
         )
         answer = Enough() if enough else Go(settling=spent_s < 0)

@@ -9,6 +9,10 @@ rounds of the logarithm of head over base, in either order. Fresh processes diff
 estimate is low: by simulation the error is then 2.4 to 2.6 %, so that a pair differs by a fourth
 more than one of many rounds."""
 
+LEAST_ROUNDS_S = 1.0
+"""Before so long, in both processes together, no benchmark has rounds enough. Where rounds are
+short, more of them cost little beside the 30 to 60 s that a pair takes to start and to load."""
+
 ROUNDS_S = 8.0
 """After so long a benchmark whose figure is not known has rounds enough, in both processes
 together, unless it has too few for a median."""
