@@ -10,6 +10,8 @@ from tests.report.test_durations import a_run
 from tests.runs import make_run
 from whisperbench.asked.checkout import ROOT
 from whisperbench.asked.precisions import PRECISIONS
+from whisperbench.report.contenders_text import as_markdown, contenders_of
+from whisperbench.results.run_file import read_run
 
 
 def test_tables_stand_between_the_marks() -> None:
@@ -25,6 +27,15 @@ def test_the_document_has_the_marks() -> None:
     """docs/contenders.md takes the tables."""
     text = (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
     assert "| precision |" in replaced(text, "| precision |")
+
+
+@pytest.mark.parametrize("card", ["h100", "h200"])
+def test_the_document_has_what_the_recordings_say(card: str) -> None:
+    """Its tables of GPUs are what `whisperbench contenders` prints of the committed files."""
+    files = sorted((ROOT / "docs" / "recordings").glob(f"{card}-contenders-*.json"))
+    assert files
+    tables = as_markdown(contenders_of([(path.name, read_run(path)) for path in files]))
+    assert tables.strip() in (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
 
 
 def test_what_is_written_names_what_is_missing() -> None:

@@ -63,7 +63,8 @@ def in_words(found: Sequence[Ran]) -> str:
         return ""
     (ran,) = rows
     held = sorted(ran.weights, key=lambda dtype: -ran.weights[dtype])[:2]
-    computes = ", ".join(_computes(ran))
+    # How many graphs were launched is a matter of how many tokens were counted.
+    computes = ", ".join(_computes(msgspec.structs.replace(ran, graph_launches=None)))
     kernels = ", ".join(ran.attention or ())
     return "; ".join(
         filter(
