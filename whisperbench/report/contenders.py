@@ -8,8 +8,10 @@ from math import isnan, nan
 from rich.console import RenderableType
 from rich.text import Text
 
+from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.errors import printable
 from whisperbench.judge.frontier import Contender, Frontier, Measure, Placed
+from whisperbench.report.answer_rules import GPU_WAITS
 from whisperbench.report.case import listed
 from whisperbench.report.look import wrapped
 from whisperbench.report.placing import frontier_of, winner_of
@@ -23,11 +25,16 @@ _WRITTEN: dict[Measure, str] = {"time": "time", "memory": "peak memory", "words"
 
 
 def instead(subjects: Sequence[Subject], machine: Machine) -> Iterator[tuple[Subject, list[str]]]:
-    """Yield each subject of a run with a choice, and what there is to say of it in sentences."""
+    """Yield each subject of a run with a choice, and what there is to say of it in sentences.
+
+    Where the GPU waits for the host, what torch.compile makes of the reference is one, too.
+    """
     for subject in subjects:
         found = frontier_of(subject, on_host=machine.on_host)
-        if found is not None and found.standing:
-            yield subject, list(sentences(subject, found))
+        told = list(sentences(subject, found)) if found is not None and found.standing else []
+        told += _to_compile(subject)
+        if told:
+            yield subject, told
 
 
 def instead_section(
@@ -39,6 +46,20 @@ def instead_section(
     for subject, told in found:
         lines += ["", *wrapped(f"{title_of(subject)}: {' '.join(told)}", width)]
     return lines
+
+
+def _to_compile(subject: Subject) -> Iterator[str]:
+    """Say how to measure the reference precision compiled, where that may help and was not done."""
+    base = subject.of(subject.reference)
+    compiled = f"{base.precision}-compiled"
+    names = [each.precision for each in subject.standings]
+    if base.gpu_busy < GPU_WAITS and compiled in PRECISIONS and compiled not in names:
+        names.insert(names.index(base.precision) + 1, compiled)
+        yield (
+            f"In {base.precision} the GPU works {100 * base.gpu_busy:.0f} % of the time, and waits "
+            f"for the host otherwise: --precision {printable(','.join(names))} measures what "
+            "torch.compile makes of that."
+        )
 
 
 def title_of(subject: Subject) -> str:
