@@ -13,7 +13,7 @@ from tests.report.cases import CASES, heard, held, ran_out, timed
 from tests.runs import CPU_MACHINE, make_run
 from whisperbench.errors import InputError
 from whisperbench.report.charts.all import Pictured, charts_of
-from whisperbench.report.contenders import sentences
+from whisperbench.report.contenders import instead, sentences
 from whisperbench.report.contenders_text import FORMATS, Contenders, contenders_of
 from whisperbench.report.page.html import as_html
 from whisperbench.report.page.sections import page_of
@@ -28,6 +28,23 @@ def one(*runs: Run) -> Contenders:
     """Make the contenders of runs of one model."""
     (found,) = contenders_of([(f"run{place}.json", run) for place, run in enumerate(runs)])
     return found
+
+
+def test_what_compiling_gives_is_asked_where_the_gpu_waits() -> None:
+    """Not where that was measured, where the GPU works most of the time, or on a CPU."""
+    hint = "--precision fp16,fp16-compiled measures what torch.compile makes of that"
+    told = {
+        name: hint in " ".join(" ".join(lines) for _, lines in instead(subjects_of(run), machine))
+        for name in ("gpu", "int8 is faster", "compiled fp16 is the quickest", "cpu")
+        for run in (CASES[name](),)
+        for machine in (run.machine,)
+    }
+    assert told == {
+        "gpu": True,
+        "int8 is faster": False,
+        "compiled fp16 is the quickest": False,
+        "cpu": False,
+    }
 
 
 @pytest.mark.parametrize("written", FORMATS)

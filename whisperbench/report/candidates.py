@@ -258,7 +258,9 @@ def _heard(rows: Sequence[Measurement], batch_size: int) -> Measurement | None:
 def _busy(rows: Sequence[Measurement], batch_size: int) -> float | None:
     for row in rows:
         if isinstance(row.found, CostResult) and row.cell.batch_size == batch_size:
-            return row.found.gpu_busy_share("decode")
+            share = row.found.gpu_busy_share("decode")
+            if share is not None:
+                return share
     return None
 
 

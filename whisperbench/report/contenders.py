@@ -52,13 +52,12 @@ def _to_compile(subject: Subject) -> Iterator[str]:
     """Say how to measure the reference precision compiled, where that may help and was not done."""
     base = subject.of(subject.reference)
     compiled = f"{base.precision}-compiled"
-    names = [each.precision for each in subject.standings]
-    if base.gpu_busy < GPU_WAITS and compiled in PRECISIONS and compiled not in names:
-        names.insert(names.index(base.precision) + 1, compiled)
+    measured = any(each.precision == compiled for each in subject.standings)
+    if base.gpu_busy < GPU_WAITS and compiled in PRECISIONS and not measured:
         yield (
-            f"In {base.precision} the GPU works {100 * base.gpu_busy:.0f} % of the time, and waits "
-            f"for the host otherwise: --precision {printable(','.join(names))} measures what "
-            "torch.compile makes of that."
+            f"While it decodes in {base.precision}, the GPU works {100 * base.gpu_busy:.0f} % of "
+            f"the time, and waits for the host otherwise: --precision {base.precision},{compiled} "
+            "measures what torch.compile makes of that."
         )
 
 

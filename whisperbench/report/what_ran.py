@@ -92,6 +92,8 @@ def _join(one: Ran, two: Ran) -> Ran | None:
     told: dict[str, object] = {}
     for name in _COUNTS:
         told[name] = getattr(one, name) if getattr(one, name) is not None else getattr(two, name)
+    graphs = [each for each in (one.compiled_graphs, two.compiled_graphs) if each is not None]
+    told["compiled_graphs"] = min(graphs, default=None)  # none of a pass is not to be hidden
     for name in set(Ran.__struct_fields__) - set(told):
         first, second = getattr(one, name), getattr(two, name)
         if first is not None and second is not None and first != second:

@@ -17,7 +17,9 @@ from whisperbench.paths import expanded
 STACK = (
     "torch",
     "transformers",
+    "triton",
     "bitsandbytes",
+    "torchao",
     "ctranslate2",
     "accelerate",
     "tokenizers",

@@ -36,6 +36,8 @@ class Compiled(NamedTuple):
     """Python functions that it was given to compile, again where they had to be compiled anew.
 
     Among them may be one that the garbage collector called within a compiled call."""
+    failed: int = 0
+    """That it could not compile, and gave up on."""
     graphs: int = 0
     """That it has made of them. None of a function that it could not compile, which then runs as
     it is."""
@@ -92,6 +94,7 @@ def seen() -> Compiled:
     metrics = utils.get_compilation_metrics()
     return Compiled(
         frames=utils.counters["frames"]["total"],
+        failed=utils.counters["frames"]["total"] - utils.counters["frames"]["ok"],
         graphs=utils.counters["stats"]["unique_graphs"],
         seconds=sum(
             (getattr(each, "entire_frame_compile_time_s", None) or 0.0)
@@ -158,11 +161,10 @@ def nothing_compiled(what: str) -> Iterator[None]:
 def _more_than(before: Compiled) -> str | None:
     """Say what was compiled since then, and why; None where nothing was."""
     after = seen()
-    new = after.reasons[len(before.reasons) :]
-    # A graph more, or a function of which there was one that did not serve any more.
-    more = max(after.graphs - before.graphs, len(new))
+    more = after.graphs - before.graphs + after.failed - before.failed
     if not more:
         return None
+    new = after.reasons[len(before.reasons) :]
     return (
         f"torch.compile compiled {more} more of its functions, which a steady state does not: "
         f"{'; '.join(dict.fromkeys(new)) or 'torch.compile gives no reason'}"

@@ -1,4 +1,4 @@
-"""Silence for a few known messages that come once a call, and for nothing else.
+"""Silence for a few known messages that come once a call, and for a trace that nobody asked for.
 
 They would bury a run's output, and making them would land in the measured time. Every entry
 names one message; a test holds that the same loggers' other messages still come through.
@@ -35,6 +35,7 @@ _GENERATE_MESSAGES = (
 # of pytest's, which since 9.1 gives one to each logger that does not propagate. It then compiles
 # longer, and a test that fails shows thousands of records without a text.
 _TRACE_LOGGER = "torch.__trace"
+_ASK_FOR_TRACES = ("TORCH_TRACE", "TORCH_DTRACE", "TORCH_COMPILE_DEBUG")
 
 
 class _DropKnown(logging.Filter):
@@ -54,11 +55,10 @@ def quieten() -> None:
 
     logging.getLogger(_CAST_LOGGER).setLevel(logging.ERROR)
     logging.getLogger(_GENERATE_LOGGER).addFilter(_DROP_KNOWN)
-    trace = logging.getLogger(_TRACE_LOGGER)
-    trace.propagate = True  # pytest then gives it no handler
-    for handler in tuple(trace.handlers):
-        if not type(handler).__module__.startswith("torch."):
-            trace.removeHandler(handler)
+    if not any(map(os.environ.get, _ASK_FOR_TRACES)):
+        trace = logging.getLogger(_TRACE_LOGGER)
+        trace.propagate = True  # pytest then gives it no handler
+        trace.handlers.clear()
     transformers_logging.disable_progress_bar()
 
 
