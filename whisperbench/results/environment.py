@@ -17,7 +17,6 @@ from whisperbench.paths import expanded
 STACK = (
     "torch",
     "transformers",
-    "triton",
     "bitsandbytes",
     "torchao",
     "ctranslate2",
