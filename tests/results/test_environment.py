@@ -94,7 +94,8 @@ def test_device_keys() -> None:
 
 def test_the_stack_is_recorded() -> None:
     """The versions of what is under test are there, and the system has no host name in it."""
-    assert set(versions()) == {*STACK, "whisperbench"}
+    extra = {"torchao"}  # which these tests have in a folder of its own
+    assert set(versions()) - extra == {*STACK, "whisperbench"} - extra
     assert len(operating_system().split()) == 2
 
 
