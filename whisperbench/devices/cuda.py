@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from torch.profiler import ProfilerActivity
 
 
+def is_in_bad_fork() -> bool:
+    """Whether this process was forked from one that had used CUDA, so that it cannot use a GPU."""
+    import torch
+
+    return bool(torch.cuda._is_in_bad_fork())  # noqa: SLF001 - it has no other name
+
+
 @dataclass(frozen=True)
 class CudaAccelerator:
     """One GPU, by torch's name for it, with torch's caching allocator."""

@@ -98,9 +98,9 @@ def _can_fork() -> bool:
 
 def _tell_bad_fork(connection: Connection[Any, Any]) -> None:
     """Say whether CUDA was initialised before this process was forked."""
-    import torch
+    from whisperbench.devices.cuda import is_in_bad_fork
 
-    connection.send(torch.cuda._is_in_bad_fork())  # noqa: SLF001 - it has no other name
+    connection.send(is_in_bad_fork())
 
 
 def _start(
