@@ -24,9 +24,8 @@ _COLUMNS = ("precision", "weights, MiB", "linear layers", "multiplied in", "atte
 _WRAPPERS = ("aten::linear", "aten::matmul")
 """Ops that hand the product on to another one, which is counted, too."""
 
-_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls", "compiled_graphs")
-"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes, or of as
-many numbers of threads as it compiles for."""
+_COUNTS = ("products", "kernels", "graph_launches", "compiled_calls")
+"""Fields of `Ran` that differ from pass to pass: they are of as many tokens as it decodes."""
 
 MOST_PRODUCTS = 2
 """Kinds of products that a row shows."""
@@ -92,8 +91,9 @@ def _join(one: Ran, two: Ran) -> Ran | None:
     told: dict[str, object] = {}
     for name in _COUNTS:
         told[name] = getattr(one, name) if getattr(one, name) is not None else getattr(two, name)
+    # A pass has as many as the numbers of threads that it compiles for. None of it is not hidden.
     graphs = [each for each in (one.compiled_graphs, two.compiled_graphs) if each is not None]
-    told["compiled_graphs"] = min(graphs, default=None)  # none of a pass is not to be hidden
+    told["compiled_graphs"] = min(graphs, default=None)
     for name in set(Ran.__struct_fields__) - set(told):
         first, second = getattr(one, name), getattr(two, name)
         if first is not None and second is not None and first != second:
