@@ -66,18 +66,22 @@ def test_contenders_of_several_files_are_one_table() -> None:
 
 
 def test_files_of_two_stacks_are_told() -> None:
-    """Figures of another torch or driver stand in one table, and a sentence says so."""
+    """One sentence says it of all that differ alike; an extra that one lacks is no difference."""
     run = QUICKEST()
     rows = run.measurements
     other = msgspec.structs.replace(run.machine, versions={**run.machine.versions, "torch": "2.12"})
+    extra = msgspec.structs.replace(run.machine, versions={**run.machine.versions, "torchao": "1"})
     half = msgspec.structs.replace(run, measurements=rows[::2])
     rest = msgspec.structs.replace(run, measurements=rows[1::2])
-    (found,) = contenders_of(
-        [("a.json", half), ("b.json", msgspec.structs.replace(rest, machine=other))]
-    )
-    said = "b.json was measured with another stack than a.json: the version of torch was "
+    later = msgspec.structs.replace(rest, machine=other, measurements=rest.measurements[:1])
+    last = msgspec.structs.replace(rest, machine=other, measurements=rest.measurements[1:])
+    (found,) = contenders_of([("a.json", half), ("b.json", later), ("c.json", last)])
+    said = "b.json and c.json were measured with another stack than a.json: the version of torch "
     assert found.sentences[-1].startswith(said)
-    assert not any("another stack" in each for each in one(half, rest).sentences)
+    assert not any("another stack" in each for each in found.sentences[:-1])
+    with_extra = msgspec.structs.replace(rest, machine=extra)
+    for same in (rest, with_extra):
+        assert not any("another stack" in each for each in one(half, same).sentences)
 
 
 def test_what_stands_comes_first_and_the_quickest_of_it() -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sysconfig
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,33 @@ def test_the_cost_of_what_is_compiled(compiled: Transcriber, plain: Transcriber)
     assert ran.compiled_graphs >= 1
 
 
+@pytest.mark.parametrize(("on_host", "programs"), [(True, 2), (False, 1)])
+def test_the_cost_on_a_gpu_takes_one_program(
+    speck: Checkpoint,
+    audio: Audio,
+    monkeypatch: pytest.MonkeyPatch,
+    on_host: bool,
+    programs: int,
+) -> None:
+    """To build one takes minutes there. On a CPU the wall time is of all of torch's threads."""
+
+    def quick_here(mode: str | None, *, on_host: bool) -> CompileConfig:  # noqa: ARG001
+        return quick(mode, on_host=True)
+
+    monkeypatch.setattr(transformers_transcriber, "compile_config", quick_here)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    key = CheckpointKey(model=speck.spec, precision=PRECISIONS["fp32-compiled"], attention="sdpa")
+    loaded = load_model(speck, key, CpuAccelerator(on_host=on_host))
+    try:
+        measure_cost(loaded.transcriber([audio], bounded=True), 2, RATES, "cpu")
+        assert seen().graphs == programs
+        assert torch.get_num_threads() == 2
+    finally:
+        loaded.close()
+        torch.set_num_threads(threads)
+
+
 def test_pytest_makes_the_compiler_write_no_trace(
     compiled: Transcriber, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,6 +322,32 @@ def test_transformers_that_does_not_compile_is_told(
             what_ran(loaded, generated=True)
     finally:
         loaded.close()
+
+
+def test_tuning_in_the_first_call_counts() -> None:
+    """Kernels that a GPU tunes in the first call are time of the compiler, as torch records it."""
+    from torch._dynamo import utils
+
+    before = seen().seconds
+    column = "runtime_triton_autotune_time_us"
+    with utils.dynamo_timed("tuning", dynamo_compile_column_us=column):
+        started = time.perf_counter()
+        while time.perf_counter() - started < 0.02:
+            pass
+    utils.get_runtime_metrics_context().finish()  # as what is compiled does after each call
+    assert seen().seconds - before >= 0.02
+
+
+@pytest.mark.filterwarnings("error")
+def test_stand_ins_for_tensors_hold_no_memory() -> None:
+    """torch.compile keeps them of what it has read; they name the host as their device."""
+    from torch._subclasses import FakeTensorMode
+
+    before = CpuAccelerator().allocated_bytes()
+    with FakeTensorMode():
+        kept = torch.empty(2**30)
+    assert kept.device.type == "cpu"
+    assert CpuAccelerator().allocated_bytes() - before < 2**20
 
 
 def test_each_shape_is_compiled_for(

@@ -47,7 +47,8 @@ class CpuAccelerator:
                 # torch.compile reads a program, has no storage. Those inside are found themselves.
                 with suppress(RuntimeError):
                     storage = thing.untyped_storage()
-                    storages[storage.data_ptr()] = storage.nbytes()
+                    if storage.device.type == "cpu":  # a stand-in says cpu, and has none of it
+                        storages[storage.data_ptr()] = storage.nbytes()
         return sum(storages.values())
 
     def levels(self) -> AllocatorLevels | None:

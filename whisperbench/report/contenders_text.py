@@ -13,6 +13,7 @@ from rich.table import Table
 
 from whisperbench.errors import InputError
 from whisperbench.judge.frontier import Frontier
+from whisperbench.report.case import listed
 from whisperbench.report.contenders import QUESTION, sentences, times_of, title_of
 from whisperbench.report.inert import inert
 from whisperbench.report.joined import joined
@@ -82,12 +83,7 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
         InputError: as `joined`, or nothing of them was timed.
     """
     run = joined(runs)
-    first, of_first = runs[0]
-    apart = tuple(
-        f"{name} was measured with another stack than {first}: {said}."
-        for name, other in runs[1:]
-        if (said := differing(of_first.machine, other.machine, (*STACK, "driver")))
-    )
+    apart = _of_other_stacks(runs)
     found = [
         _contenders(subject, run, len(runs), apart)
         for subject in subjects_of(run)
@@ -99,6 +95,29 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
             "timed; run pytest benchmarks/"
         )
     return found
+
+
+def _of_other_stacks(runs: Sequence[tuple[str, Run]]) -> tuple[str, ...]:
+    """Say which files have another stack than the first one, and in what they differ.
+
+    A package that one of two lacks is no difference: it is an extra that no row of that file needs.
+    """
+    (first, of_first), *others = runs
+    alike: dict[str, list[str]] = {}
+    for name, other in others:
+        machines = of_first.machine, other.machine
+        both = machines[0].versions.keys() & machines[1].versions.keys()
+        one, two = (
+            msgspec.structs.replace(each, versions={name: each.versions[name] for name in both})
+            for each in machines
+        )
+        if said := differing(one, two, (*STACK, "driver")):
+            alike.setdefault(said, []).append(name)
+    return tuple(
+        f"{listed(names)} {'were' if names[1:] else 'was'} measured with another stack than "
+        f"{first}: {said}."
+        for said, names in alike.items()
+    )
 
 
 def _contenders(subject: Subject, run: Run, processes: int, remarks: tuple[str, ...]) -> Contenders:

@@ -42,7 +42,8 @@ class Compiled(NamedTuple):
     """That it has made of them. None of a function that it could not compile, which then runs as
     it is."""
     seconds: float = 0.0
-    """That it took, capturing CUDA graphs included."""
+    """That it took, with what it does in the first calls of a program that it has built: kernels
+    are tuned, and CUDA graphs are captured."""
     reasons: tuple[str, ...] = ()
     """Why functions were compiled anew, in its own words."""
 
@@ -96,17 +97,24 @@ def seen() -> Compiled:
         frames=utils.counters["frames"]["total"],
         failed=utils.counters["frames"]["total"] - utils.counters["frames"]["ok"],
         graphs=utils.counters["stats"]["unique_graphs"],
-        seconds=sum(
-            (getattr(each, "entire_frame_compile_time_s", None) or 0.0)
-            + 1e-6 * (getattr(each, "runtime_cudagraphify_time_us", None) or 0.0)
-            for each in metrics
-        ),
+        seconds=sum(map(_seconds_of, metrics)),
         reasons=tuple(
             one_line(reason)
             for each in metrics
             if (reason := getattr(each, "recompile_reason", None))
         ),
     )
+
+
+def _seconds_of(event: Any) -> float:
+    """Return what an event of torch's record took: a function compiled, or a first call.
+
+    A first call has no frame, and the time of all that torch did in it. The same names are of what
+    it does while it compiles, too, where they are within the frame's time.
+    """
+    if getattr(event, "is_runtime", False):
+        return 1e-6 * (getattr(event, "duration_us", None) or 0.0)
+    return getattr(event, "entire_frame_compile_time_s", None) or 0.0
 
 
 def compiled_so_far() -> Compilation | None:

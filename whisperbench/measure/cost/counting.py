@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -56,7 +57,6 @@ class Cost:
     found: CostResult
 
 
-@garbage_held()  # it comes when it will, and calls functions of whoever asked it to
 def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key: str) -> Cost:
     """Count what encoding a window and decoding some tokens takes.
 
@@ -71,6 +71,16 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
             the same, the profile is of an unknown format or incomplete, or what ran is not what its
             row says.
     """
+    loaded = transcriber.loaded
+    # torch.compile has a program for each number of threads, and takes minutes for some. What is
+    # profiled has one thread, and what a GPU does takes as long with it.
+    one_program = loaded.key.precision.compiled and not loaded.accelerator.on_host
+    # Garbage collection comes when it will, and calls functions of whoever asked it to.
+    with garbage_held(), at_most_threads(1) if one_program else nullcontext():
+        return _measured(transcriber, tokens, rates, device_key)
+
+
+def _measured(transcriber: Transcriber, tokens: int, rates: Rates, device_key: str) -> Cost:
     accelerator = transcriber.loaded.accelerator
     encoder = transcriber.encoder()
     features = transcriber.front_end()
