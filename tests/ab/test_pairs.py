@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.runs import CPU_MACHINE, MACHINE, make_cell, make_memory, make_run
 from whisperbench.ab import pairs as measuring
 from whisperbench.ab.pairs import Measured, why_whole
 from whisperbench.ab.sides import NothingSelectedError, Side, SideError
+from whisperbench.ab.started import StartedPair
 from whisperbench.judge.pairs import Pairs
 from whisperbench.results.records import Machine, Run
 
@@ -79,9 +80,9 @@ def wait_until(what: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def spare_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a host with CPUs that a pair leaves; this one may have too few."""
-    everywhere = tuple(os.sched_getaffinity(0))
-    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: everywhere)
+    """Have a host with two CPUs that a pair leaves; this one may have too few."""
+    two = (tuple(os.sched_getaffinity(0)) * 2)[:2]
+    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: two)
 
 
 @pytest.mark.usefixtures("spare_cpus")
@@ -100,6 +101,35 @@ def test_the_next_pair_is_started_ahead(tmp_path: Path) -> None:
     made.close()
     pids = [pid for side in (made.base, made.head) for _, pid in told(side.python)]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not list(made.folder.glob("pair-04*"))
+
+
+def test_two_pairs_are_started_ahead_where_there_are_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process has a CPU of its own, and those that wait leave the CPUs that measure."""
+    kept: list[tuple[int, tuple[int, ...]]] = []
+    keep_to = StartedPair.keep_to
+
+    def noting(pair: StartedPair, cpus: Sequence[int]) -> None:
+        kept.append((pair.number, tuple(cpus)))
+        keep_to(pair, cpus)
+
+    monkeypatch.setattr(StartedPair, "keep_to", noting)
+    spare = (sorted(os.sched_getaffinity(0)) * 4)[:4]
+    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: tuple(spare))
+    made = measured(tmp_path, Plan(), Plan())
+    made.most = 4
+    made.take()
+    wait_until(lambda: held(made, 2) and held(made, 3))
+    spare.reverse()
+    made.take()
+    wait_until(partial(held, made, 4))
+    made.take()
+    made.close()
+    now, then = tuple(reversed(spare)), tuple(spare)
+    assert kept == [(2, now), (3, now), (3, then), (4, then), (4, then)]
+    assert loaded(made, 3) == [TOKEN, ENCODER]
     assert not list(made.folder.glob("pair-04*"))
 
 

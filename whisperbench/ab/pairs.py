@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisperbench.ab.cores import can_pin, choose_spare_cpus
@@ -13,6 +14,11 @@ from whisperbench.ab.started import StartedPair
 from whisperbench.judge.sequential import MOST
 from whisperbench.judge.tried import Tried
 from whisperbench.results.records import Run
+
+AHEAD = 2
+"""Pairs that are started ahead, where each of their processes can have a CPU of its own.
+
+Importing took 17 s on a slow host of H200s, longer than a pair of one benchmark is measured."""
 
 OUT_OF_MEMORY = "out of memory"
 """How a benchmark says that the device or the host was too small (whisper/residency.py)."""
@@ -29,7 +35,7 @@ class Measured(Tried):
     lock: int | None
     most: int = MOST
     """Pairs that there can be: none is started ahead after it."""
-    _next: StartedPair | None = None
+    _ahead: deque[StartedPair] = field(default_factory=deque)
 
     def take(self) -> None:
         """Measure the next pair of what is not decided.
@@ -51,7 +57,7 @@ class Measured(Tried):
         return self.folder / f"pair-{number:02}-{side.name}.json"
 
     def _in_turns(self, number: int, left_out: Sequence[str]) -> tuple[Run, Run]:
-        pair, self._next = self._next or self._start(number), None
+        pair = self._ahead.popleft() if self._ahead else self._start(number)
         with closing(pair):
             return pair.measure(left_out, self._start_ahead)
 
@@ -61,21 +67,20 @@ class Measured(Tried):
         return StartedPair(number, sides, self.arguments, results, lock=self.lock, cpus=cpus)
 
     def _start_ahead(self, taken: Sequence[int]) -> None:
-        """Start the next pair on CPUs that this one leaves, where there is one and there are any.
-
-        Importing takes as long as a third of a pair's rounds.
-        """
-        number = self.pairs.count + 2
+        """Have the next pairs start on CPUs that this one leaves, as far as there are any."""
         spare = choose_spare_cpus(taken)
-        if spare and number <= self.most:
-            with suppress(SideError):  # it is told when its turn comes, if it cannot start then
-                self._next = self._start(number, spare)
+        for pair in self._ahead:
+            pair.keep_to(spare or taken)
+        first = self.pairs.count + 2
+        most = min(first + len(spare) // 2, first + AHEAD, self.most + 1)
+        with suppress(SideError):  # it is told when its turn comes, if it cannot start then
+            for number in range(first + len(self._ahead), most):
+                self._ahead.append(self._start(number, spare))
 
     def close(self) -> None:
-        """End the processes of a pair that is not needed any more."""
-        if self._next is not None:
-            self._next.close()
-            self._next = None
+        """End the processes of pairs that are not needed any more."""
+        while self._ahead:
+            self._ahead.popleft().close()
 
     def _whole(self, number: int, left_out: Sequence[str]) -> tuple[Run, Run]:
         """Run both sides after each other: in the order of ABBA, over two pairs."""

@@ -65,13 +65,17 @@ class StartedPair:
                     for descriptor in theirs:
                         os.close(descriptor)
                 stack.enter_context(ended_at_exit([process]))
-                if cpus:
-                    pin([process.pid], cpus)
                 self._processes[side.name] = process
                 self._lives[side.name] = Live(
                     side.name, process.pid, channel, process.how_it_ended, process.result.exists
                 )
+            if cpus:
+                self.keep_to(cpus)
             self._open = stack.pop_all()
+
+    def keep_to(self, cpus: Sequence[int]) -> None:
+        """Let both start and wait on some CPUs, until their turn comes."""
+        pin([process.pid for process in self._processes.values()], cpus)
 
     def measure(
         self, left_out: Sequence[str], ahead: Callable[[Sequence[int]], None]
