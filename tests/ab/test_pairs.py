@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -96,6 +97,8 @@ def test_the_next_pair_is_started_ahead(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         made.take()
         wait_until(partial(held, made, number + 1))
+        places = [place for place, _ in told(made.base.python)]
+        assert f"wall {number + 2}" not in places, "two CPUs are enough for one pair"
     assert loaded(made, 3) == [ENCODER], "TOKEN has failed twice"
     assert made.wanted() == set()
     made.close()
@@ -107,7 +110,7 @@ def test_the_next_pair_is_started_ahead(tmp_path: Path) -> None:
 def test_two_pairs_are_started_ahead_where_there_are_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each process has a CPU of its own, and those that wait leave the CPUs that measure."""
+    """There is a CPU for each of their processes, and who waits leaves the CPUs that measure."""
     kept: list[tuple[int, tuple[int, ...]]] = []
     keep_to = StartedPair.keep_to
 
@@ -131,6 +134,51 @@ def test_two_pairs_are_started_ahead_where_there_are_cpus(
     assert kept == [(2, now), (3, now), (3, then), (4, then), (4, then)]
     assert loaded(made, 3) == [TOKEN, ENCODER]
     assert not list(made.folder.glob("pair-04*"))
+
+
+def test_a_pair_that_cannot_start_ahead_starts_in_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it is started all the same, and nothing of it is lost."""
+    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: (0,) * 4)
+    monkeypatch.setattr(StartedPair, "keep_to", lambda *_: None)
+    made = measured(tmp_path, Plan(), Plan())
+    made.most = 3
+    tried = []
+
+    def failing(number: int, *given: Any, lock: int | None, cpus: Sequence[int]) -> StartedPair:
+        tried.append((number, bool(cpus)))
+        if number == 3 and cpus:
+            raise SideError("no room for a process")
+        return StartedPair(number, *given, lock=lock, cpus=cpus)
+
+    monkeypatch.setattr(measuring, "StartedPair", failing)
+    for _ in range(3):
+        made.take()
+    assert tried == [(1, False), (2, True), (3, True), (3, True), (3, False)]
+    assert made.pairs.count == 3
+
+
+def test_ctrl_c_leaves_no_pair_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come while one of two is ended: the other one is ended, too."""
+    monkeypatch.setattr(measuring, "choose_spare_cpus", lambda _: (0,) * 4)
+    monkeypatch.setattr(StartedPair, "keep_to", lambda *_: None)
+    made = measured(tmp_path, Plan(), Plan())
+    made.take()
+    close, closed = StartedPair.close, []
+
+    def interrupted(pair: StartedPair) -> None:
+        close(pair)
+        closed.append(pair.number)
+        if len(closed) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StartedPair, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.close()
+    assert sorted(closed) == [2, 3]
+    pids = [pid for side in (made.base, made.head) for _, pid in told(side.python)]
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
 
 
 @pytest.mark.usefixtures("spare_cpus")

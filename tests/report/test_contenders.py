@@ -82,6 +82,15 @@ def test_files_of_two_stacks_are_told() -> None:
     with_extra = msgspec.structs.replace(rest, machine=extra)
     for same in (rest, with_extra):
         assert not any("another stack" in each for each in one(half, same).sentences)
+    newer = msgspec.structs.replace(run.machine, versions={**run.machine.versions, "torchao": "2"})
+    files = [
+        ("a.json", half),
+        ("b.json", msgspec.structs.replace(later, machine=extra)),
+        ("c.json", msgspec.structs.replace(last, machine=newer)),
+    ]
+    assert contenders_of(files)[0].sentences[-1] == (
+        "c.json was measured with another stack than b.json: the version of torchao was 1 and is 2."
+    )
 
 
 def test_what_stands_comes_first_and_the_quickest_of_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 
 from scripts.contenders import BEGIN, END, environment, replaced, runnable, written
@@ -36,6 +38,37 @@ def test_the_document_has_what_the_recordings_say(card: str) -> None:
     assert files
     tables = as_markdown(contenders_of([(path.name, read_run(path)) for path in files]))
     assert tables.strip() in (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
+
+
+DID = {
+    "encoder_gpu_time_ms": "{:.3g}",
+    "encoder_kernels": "{:.0f}",
+    "encoder_stream_syncs": "{:.0f}",
+    "decode_gpu_time_ms": "{:.3g}",
+    "decode_kernels": "{:.0f}",
+    "decode_stream_syncs": "{:.0f}",
+    "decode_graph_launches": "{:.0f}",
+    "energy_j_per_audio_s": "{:.3g}",
+}
+"""Columns of the table of what the GPU did."""
+
+
+def test_the_document_has_what_the_gpu_did() -> None:
+    """Its table of kernels, waits, GPU time and energy is of the H200's files, by their medians."""
+    written = (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
+    found: dict[str, dict[str, float]] = {}
+    for path in (ROOT / "docs" / "recordings").glob("h200-contenders-*.json"):
+        for row in read_run(path).measurements:
+            figures = found.setdefault(row.cell.precision, {})
+            figures |= {each.name: median(each.figures) for each in row.metrics}
+    assert len(found) == 9
+    for precision, figures in found.items():
+        if "decode_kernels" in figures:
+            figures.setdefault("decode_graph_launches", 0.0)  # there is none where none was seen
+        cells = [
+            form.format(figures[name]) if name in figures else "" for name, form in DID.items()
+        ]
+        assert f"| {precision} | {' | '.join(cells)} |" in written
 
 
 def test_what_is_written_names_what_is_missing() -> None:

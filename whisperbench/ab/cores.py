@@ -1,4 +1,4 @@
-"""The cores on which a pair takes turns, and those that are left for the next one."""
+"""The cores on which a pair takes turns, and those that are left for the next ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def choose_cpus(number: int, threads: int) -> tuple[int, ...]:
 
 
 def choose_spare_cpus(taken: Sequence[int]) -> tuple[int, ...]:
-    """Choose the CPUs on which the next pair's processes start while these ones are measured.
+    """Choose the CPUs on which the next pairs' processes start while these ones are measured.
 
     They are two at least, one for each process, or none; and none of them is a second thread of a
     core that measures.

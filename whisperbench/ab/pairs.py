@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from whisperbench.judge.tried import Tried
 from whisperbench.results.records import Run
 
 AHEAD = 2
-"""Pairs that are started ahead, where each of their processes can have a CPU of its own.
+"""Pairs that are started ahead, where there is a CPU for each of their processes.
 
 Importing took 17 s on a slow host of H200s, longer than a pair of one benchmark is measured."""
 
@@ -69,8 +69,9 @@ class Measured(Tried):
     def _start_ahead(self, taken: Sequence[int]) -> None:
         """Have the next pairs start on CPUs that this one leaves, as far as there are any."""
         spare = choose_spare_cpus(taken)
-        for pair in self._ahead:
-            pair.keep_to(spare or taken)
+        if spare:
+            for pair in self._ahead:
+                pair.keep_to(spare)
         first = self.pairs.count + 2
         most = min(first + len(spare) // 2, first + AHEAD, self.most + 1)
         with suppress(SideError):  # it is told when its turn comes, if it cannot start then
@@ -79,8 +80,9 @@ class Measured(Tried):
 
     def close(self) -> None:
         """End the processes of pairs that are not needed any more."""
-        while self._ahead:
-            self._ahead.popleft().close()
+        with ExitStack() as stack:  # which ends all, also where Ctrl-C comes meanwhile
+            while self._ahead:
+                stack.callback(self._ahead.popleft().close)
 
     def _whole(self, number: int, left_out: Sequence[str]) -> tuple[Run, Run]:
         """Run both sides after each other: in the order of ABBA, over two pairs."""

@@ -1,4 +1,4 @@
-"""The two live processes of a pair, which may be started while the pair before still measures."""
+"""The two live processes of a pair, which may be started while a pair before still measures."""
 
 from __future__ import annotations
 

@@ -43,11 +43,12 @@ class CpuAccelerator:
         storages = {}
         for thing in gc.get_objects():
             if issubclass(type(thing), torch.Tensor) and thing.device.type == "cpu":
-                # What wraps other tensors, as a weight of torchao's, or stands for one while
-                # torch.compile reads a program, has no storage. Those inside are found themselves.
+                # What wraps other tensors, as a weight of torchao's, has no storage. Those inside
+                # are found themselves.
                 with suppress(RuntimeError):
                     storage = thing.untyped_storage()
-                    if storage.device.type == "cpu":  # a stand-in says cpu, and has none of it
+                    # A FakeTensor names the CPU as its device, and its storage is on meta.
+                    if storage.device.type == "cpu":
                         storages[storage.data_ptr()] = storage.nbytes()
         return sum(storages.values())
 

@@ -19,7 +19,7 @@ from whisperbench.report.inert import inert
 from whisperbench.report.joined import joined
 from whisperbench.report.placing import contender_of, frontier_of, work_of
 from whisperbench.report.standing import Standing, Subject, subjects_of
-from whisperbench.results.records import Run
+from whisperbench.results.records import Machine, Run
 from whisperbench.results.sameness import STACK, differing
 from whisperbench.units import format_figure, format_seconds
 
@@ -98,26 +98,31 @@ def contenders_of(runs: Sequence[tuple[str, Run]]) -> list[Contenders]:
 
 
 def _of_other_stacks(runs: Sequence[tuple[str, Run]]) -> tuple[str, ...]:
-    """Say which files have another stack than the first one, and in what they differ.
+    """Say which files have another stack than one before them, and in what they differ first.
 
-    A package that one of two lacks is no difference: it is an extra that no row of that file needs.
+    A package that one of two does not name is no difference: it may be an extra that no row of that
+    file needs.
     """
-    (first, of_first), *others = runs
-    alike: dict[str, list[str]] = {}
-    for name, other in others:
-        machines = of_first.machine, other.machine
-        both = machines[0].versions.keys() & machines[1].versions.keys()
-        one, two = (
-            msgspec.structs.replace(each, versions={name: each.versions[name] for name in both})
-            for each in machines
-        )
-        if said := differing(one, two, (*STACK, "driver")):
-            alike.setdefault(said, []).append(name)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for place, (name, run) in enumerate(runs):
+        for before, other in runs[:place]:
+            if said := _differing(other.machine, run.machine):
+                alike.setdefault((before, said), []).append(name)
+                break
     return tuple(
         f"{listed(names)} {'were' if names[1:] else 'was'} measured with another stack than "
-        f"{first}: {said}."
-        for said, names in alike.items()
+        f"{before}: {said}."
+        for (before, said), names in alike.items()
     )
+
+
+def _differing(one: Machine, other: Machine) -> str | None:
+    both = one.versions.keys() & other.versions.keys()
+    first, second = (
+        msgspec.structs.replace(each, versions={name: each.versions[name] for name in both})
+        for each in (one, other)
+    )
+    return differing(first, second, (*STACK, "driver"))
 
 
 def _contenders(subject: Subject, run: Run, processes: int, remarks: tuple[str, ...]) -> Contenders:

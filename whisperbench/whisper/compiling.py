@@ -106,14 +106,17 @@ def seen() -> Compiled:
     )
 
 
-def _seconds_of(event: Any) -> float:
-    """Return what an event of torch's record took: a function compiled, or a first call.
+_IN_FIRST_CALLS = ("runtime_triton_autotune_time_us", "runtime_cudagraphify_time_us")
 
-    A first call has no frame, and the time of all that torch did in it. The same names are of what
-    it does while it compiles, too, where they are within the frame's time.
+
+def _seconds_of(event: Any) -> float:
+    """Return what an event of torch's record took.
+
+    The event of a function that was compiled has the time of all of it, tuning included. One of a
+    first call has what was done in that call.
     """
     if getattr(event, "is_runtime", False):
-        return 1e-6 * (getattr(event, "duration_us", None) or 0.0)
+        return 1e-6 * sum(getattr(event, name, None) or 0.0 for name in _IN_FIRST_CALLS)
     return getattr(event, "entire_frame_compile_time_s", None) or 0.0
 
 
@@ -224,6 +227,11 @@ class FromNothing:
         ):
             forget()
             self._kept.callback(forget)
+        # A shape makes three events: it is compiled, tuned and captured. By default 64 are kept.
+        utils.set_compilation_metrics_limit(3 * MOST_SHAPES)
+        self._kept.callback(
+            utils.set_compilation_metrics_limit, utils.DEFAULT_COMPILATION_METRICS_LIMIT
+        )
         # By default the ninth batch size of a model would run as it is written, without a word.
         self._kept.enter_context(dynamo.patch(recompile_limit=MOST_SHAPES))
         fresh = getattr(inductor, "fresh_cache", None) or inductor.fresh_inductor_cache

@@ -81,6 +81,8 @@ def measure_cost(transcriber: Transcriber, tokens: int, rates: Rates, device_key
 
 
 def _measured(transcriber: Transcriber, tokens: int, rates: Rates, device_key: str) -> Cost:
+    import torch
+
     accelerator = transcriber.loaded.accelerator
     encoder = transcriber.encoder()
     features = transcriber.front_end()
@@ -96,9 +98,9 @@ def _measured(transcriber: Transcriber, tokens: int, rates: Rates, device_key: s
     with transcriber.bound(tokens), as_written():
         work = count_work(check, encoder)
     if transcriber.loaded.key.precision.compiled:
-        compile_for_threads(check)
-        with at_most_threads(1):  # as it is profiled
-            compile_for_threads(check)
+        for threads in dict.fromkeys((torch.get_num_threads(), 1)):  # it is profiled with one
+            with at_most_threads(threads):
+                compile_for_threads(check)
     with nothing_compiled(f"counting the cost of {transcriber.loaded.key.id}"):
         unprofiled = _unprofiled(execute, encoder, accelerator)
         calls = count_calls(execute, encoder)
