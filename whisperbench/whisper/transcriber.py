@@ -193,13 +193,17 @@ class Transcriber(Protocol):
         Without a single token, by the difference of a decode of one and one of a few; and without
         that as if a window took as long as it is to be heard.
         """
+        steps: list[TokenStep] = []
         try:
             features = self.front_end()
-            step = self.token_step(at=0)  # runs the encoder as well
+            # Which runs the encoder as well.
+            encoder_s = self._seconds_of(lambda: steps.append(self.token_step(at=0)))
         except NotOfferedError:
             return self._pace_of_decodes()
-        # The first call loads a GPU's modules, which takes as long as hundreds of tokens.
-        encoder_s = self._seconds_of(lambda: self.encode(features))
+        if not self.loaded.accelerator.on_host:
+            # The first call loads a GPU's modules, which takes as long as hundreds of tokens.
+            encoder_s = self._seconds_of(lambda: self.encode(features))
+        (step,) = steps
         token_s = float("inf")
         for _ in range(PACE_CALLS):
             token_s = min(token_s, self._seconds_of(step.step))

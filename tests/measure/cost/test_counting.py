@@ -390,7 +390,7 @@ def test_an_error_of_the_model_is_not_the_profilers(
 ) -> None:
     """What the model raises under the profiler, such as out of memory, comes as what it is."""
     monkeypatch.setattr(cost_module, "count_calls", lambda *_: {"encoder": 1, "decode": 1})
-    left = iter([False] * (1 + 3 + 1) + [True])  # least work, plain and warm-up come before
+    left = iter([False] * (1 + 1 + 1) + [True])  # least work, plain and warm-up come before
 
     def out_of_memory(*_: object) -> None:
         if next(left):
