@@ -1,4 +1,7 @@
-"""Where does the time go? The stages of a transcription, each on its own."""
+"""Where does the time go? The stages of a transcription, each on its own.
+
+On a CPU they are not in the default run: --all measures them.
+"""
 
 from __future__ import annotations
 

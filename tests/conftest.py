@@ -171,7 +171,7 @@ def faulty_run(share: Callable[..., Shared]) -> Shared:
         "faulty_run",
         *("--model", "dummy:tiny,nano", "--precision", "int8,bf16,fp32"),
         *("--tokens", "2", "--rounds", "1", "--clip", "{folder}/other.flac"),
-        *("-p", "tests.sabotage", "--junit-xml={folder}/junit.xml"),
+        *("-p", "tests.sabotage", "--junit-xml={folder}/junit.xml", "--all"),
         *("-k", "dummy and (memory or fp32 and test_stages) or nano and fp32 and natural"),
         prepare=prepare,
     )

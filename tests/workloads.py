@@ -6,6 +6,7 @@ a test reads through a scripted device. pytest is not imported: it would be, in 
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import multiprocessing
 import os
@@ -235,6 +236,13 @@ def tell_start(connection: Connected) -> None:
     main = getattr(sys.modules["__main__"], "__file__", None)
     connection.send((os.getpid(), os.getppid(), frozenset(sys.modules), main))
     connection.send(torch is not None and torch.cuda.is_initialized())
+
+
+def end_with(connection: Connected, path: Path) -> None:
+    """Print something, and leave a file to be made at exit."""
+    atexit.register(path.touch)
+    print("said", end="")  # noqa: T201 - which stays in the buffer until it is flushed
+    connection.send("done")
 
 
 def die(connection: Connected, request: CellRequest) -> None:  # noqa: ARG001 - as the others

@@ -80,8 +80,22 @@ def test_processes_that_wait_are_used_first_and_others_ended() -> None:
     assert "pytest" not in modules
     connection.recv()
     process.join()
+    assert process.exitcode == 0
     dismiss()
     assert set(multiprocessing.active_children()) == before
+
+
+def test_a_process_that_waited_runs_what_is_to_run_at_exit(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It ends without taking its modules down, and nothing that was asked for is lost."""
+    make_ready(1, forked=False)
+    process, connection = start_process(workloads.end_with, tmp_path / "ended", forked=False)
+    assert connection.recv() == "done"
+    process.join()
+    assert process.exitcode == 0
+    assert (tmp_path / "ended").exists()
+    assert "said" in capfd.readouterr().out
 
 
 def test_one_that_died_waiting_is_not_used() -> None:

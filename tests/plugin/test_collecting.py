@@ -82,15 +82,15 @@ def collected(*arguments: str) -> set[str]:
 
 
 def test_the_default_leaves_out_what_one_option_brings_back() -> None:
-    """Start-up, durations, soak, nano in bf16 and nf4: --all, -k, --precision measure them."""
+    """Start-up, durations, soak, stages, nano in two precisions: three options measure them."""
     default, everything = collected(), collected("--all")
     left_out = everything - default
     assert default < everything
     assert {line.partition("[")[0].partition("::")[2] for line in left_out} == {
         *("test_load", "test_first_call", "test_durations", "test_soak"),
-        *("test_quality", "test_numerics"),
+        *("test_front_end", "test_encoder", "test_token", "test_quality", "test_numerics"),
     }
-    files = ("test_startup", "test_durations", "test_soak")
+    files = ("test_startup", "test_durations", "test_soak", "test_stages")
     assert all(
         any(name in line for name in files) or id_of(line)[1] in ("bf16", "nf4")
         for line in left_out

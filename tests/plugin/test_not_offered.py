@@ -40,7 +40,7 @@ def test_it_is_named_and_a_gate_is_not_fooled(
 ) -> None:
     """A run passes without it, and becomes a baseline that accepts the next; others miss it."""
     junit = tmp_path / "junit.xml"
-    chosen = ("-k", "fixed2 or test_token")
+    chosen = ("--all", "-k", "fixed2 or test_token")
     done = run_here(*cell, *chosen, "--junit-xml", str(junit))
     assert done.returncode == 0, done.stdout
     told = " ".join(done.stdout.split())
@@ -64,7 +64,7 @@ def test_it_is_named_and_a_gate_is_not_fooled(
 
 def test_a_run_that_saw_nothing_is_no_pass(run_here: RunSuite, cell: tuple[str, ...]) -> None:
     """All that was asked for is not offered: nothing was measured, and that is said."""
-    done = run_here(*cell, "-k", "test_token or test_cost")
+    done = run_here(*cell, "--all", "-k", "test_token or test_cost")
     assert done.returncode == 1
     assert "ERROR: nothing was measured: the transcribers of this run offer nothing" in done.stdout
     assert "2 not offered" in done.stdout

@@ -18,7 +18,7 @@ CELL = ("--model", "nano", "--precision", "fp32", "--clip", "yes", "--tokens", "
 
 def test_what_is_left_out_is_one_note(run_here: RunSuite, tmp_path: Path) -> None:
     """It names what was left out and the option, in the file too; -q leaves the course out."""
-    asked = "front_end or test_load or test_soak"
+    asked = "fixed2 or test_load or test_soak"
     done = run_here(*CELL, "-q", "--rounds", "1", "-k", asked)
     assert done.returncode == 0, done.stdout
     left_out = "benchmarks/test_soak.py, benchmarks/test_startup.py"
@@ -42,7 +42,7 @@ def test_what_the_baseline_has_is_not_left_out(run_here: RunSuite, tmp_path: Pat
     )
     path = tmp_path / "base.json"
     path.write_text(json.dumps(msgspec.to_builtins(make_run_file(run))), encoding="utf-8")
-    asked = (*CELL, "-v", "--setup-plan", "-k", "front_end or test_startup")
+    asked = (*CELL, "-v", "--setup-plan", "-k", "fixed2 or test_startup")
     done = run_here(*asked, "--baseline", str(path))
     assert f"{held} " in done.stdout
     assert "test_first_call" not in done.stdout.partition("baseline")[0]

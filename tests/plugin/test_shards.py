@@ -93,6 +93,7 @@ def test_shards_are_balanced_by_times(run_here: RunSuite, tmp_path: Path) -> Non
         "fp32",
         "--clip",
         "yes",
+        "--all",
         "-k",
         "stages or cost",
     )
@@ -213,7 +214,7 @@ def test_a_split_run_is_the_run(
     run_here: RunSuite, quickest: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Two shards that were measured make the manifest of the whole, and each passes by itself."""
-    asked = (*quickest, "-k", "front_end or numerics", "--precision", "fp32,bf16")
+    asked = (*quickest, "--all", "-k", "front_end or numerics", "--precision", "fp32,bf16")
     paths = []
     for number in (1, 2):
         paths.append(tmp_path / f"shard-{number}.json")

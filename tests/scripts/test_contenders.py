@@ -15,6 +15,8 @@ from whisperbench.asked.precisions import PRECISIONS
 from whisperbench.report.contenders_text import as_markdown, contenders_of
 from whisperbench.results.run_file import read_run
 
+CPU_MODELS = ("nano", "tiny.en", "base")
+
 
 def test_tables_stand_between_the_marks() -> None:
     """What stood there before is replaced, and nothing else; without both marks it is refused."""
@@ -31,12 +33,15 @@ def test_the_document_has_the_marks() -> None:
     assert "| precision |" in replaced(text, "| precision |")
 
 
-@pytest.mark.parametrize("card", ["h100", "h200"])
-def test_the_document_has_what_the_recordings_say(card: str) -> None:
-    """Its tables of GPUs are what `whisperbench contenders` prints of the committed files."""
-    files = sorted((ROOT / "docs" / "recordings").glob(f"{card}-contenders-*.json"))
-    assert files
-    tables = as_markdown(contenders_of([(path.name, read_run(path)) for path in files]))
+@pytest.mark.parametrize(
+    "files",
+    ["h100-contenders-*", "h200-contenders-*", *map("cpu-contenders-{}*".format, CPU_MODELS)],
+)
+def test_the_document_has_what_the_recordings_say(files: str) -> None:
+    """Its tables are what `whisperbench contenders` prints of the committed files."""
+    paths = sorted((ROOT / "docs" / "recordings").glob(f"{files}.json"))
+    assert paths
+    tables = as_markdown(contenders_of([(path.name, read_run(path)) for path in paths]))
     assert tables.strip() in (ROOT / "docs" / "contenders.md").read_text(encoding="utf-8")
 
 

@@ -156,8 +156,8 @@ OPTIONS = (
     ),
     Option(
         name="all",
-        takes="measure also what the default run leaves out: start-up, durations, the soak, and "
-        "what nano hears in bf16 and nf4",
+        takes="measure also what the default run leaves out: start-up, durations, the soak, and on "
+        "a CPU the stages and what nano hears in bf16 and nf4",
     ),
     Option(
         name="device",

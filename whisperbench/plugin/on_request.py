@@ -1,4 +1,4 @@
-"""What the default run leaves out, and `--all` measures: start-up; nano in further precisions."""
+"""What the default run leaves out, and `--all` measures: files and precisions of a profile."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ class ModelCache(Generic[Key, Loaded]):
     def release(self) -> None:
         """Release the resident model, if any, and check the allocator's level.
 
-        The level must be what it was before the first model, but for `RELEASE_SLACK_MIB`. Until it
-        is, nothing is loaded, so a leak fails every measurement that it could spoil.
+        The level must be what it was before the first model, but for `RELEASE_SLACK_MIB`. While it
+        is higher, nothing is loaded, so a leak fails every measurement that it could spoil.
 
         Raises:
             InvalidMeasurementError: the model is alive, or the level is higher.

@@ -130,7 +130,7 @@ class Transcriber(Protocol):
         raise self._lacks("decode of given features")
 
     def token_step(self, at: int) -> TokenStep:
-        """Prepare the decoding of one token after `at` others."""
+        """Prepare the decoding of one token after `at` others, the window's encoding included."""
         raise self._lacks("single token")
 
     def prompt(self) -> torch.Tensor:
@@ -188,20 +188,20 @@ class Transcriber(Protocol):
         )
 
     def _take_pace(self) -> tuple[float, float]:
-        """Return the seconds that the encoder and one token take, once warm.
+        """Return the seconds that the encoder and one token take, or a little more.
 
+        On a host they are those of the first call, which has the front end and the prompt in it.
         Without a single token, by the difference of a decode of one and one of a few; and without
         that as if a window took as long as it is to be heard.
         """
         steps: list[TokenStep] = []
         try:
-            features = self.front_end()
-            # Which runs the encoder as well.
             encoder_s = self._seconds_of(lambda: steps.append(self.token_step(at=0)))
         except NotOfferedError:
             return self._pace_of_decodes()
         if not self.loaded.accelerator.on_host:
             # The first call loads a GPU's modules, which takes as long as hundreds of tokens.
+            features = self.front_end()
             encoder_s = self._seconds_of(lambda: self.encode(features))
         (step,) = steps
         token_s = float("inf")

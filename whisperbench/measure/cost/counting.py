@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 UNPROFILED_ROUNDS = 3
 HOST_UNPROFILED_ROUNDS = 1
-"""Executions that nothing looks into: the wall time is their median, and on a GPU the last two are
-held against each other by what they ask its allocator for."""
+"""Executions that nothing looks into: the wall time is their median, or that of the only one. On a
+GPU the last two are held against each other by what they ask its allocator for."""
 
 
 @dataclass(frozen=True, kw_only=True)
