@@ -72,10 +72,10 @@ class Measured(Tried):
         if spare:
             for pair in self._ahead:
                 pair.keep_to(spare)
-        first = self.pairs.count + 2
-        most = min(first + len(spare) // 2, first + AHEAD, self.most + 1)
+        measured = self.pairs.count + 1
+        last = min(measured + min(AHEAD, len(spare) // 2), self.most)
         with suppress(SideError):  # it is told when its turn comes, if it cannot start then
-            for number in range(first + len(self._ahead), most):
+            for number in range(measured + len(self._ahead) + 1, last + 1):
                 self._ahead.append(self._start(number, spare))
 
     def close(self) -> None:
