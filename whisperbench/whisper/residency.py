@@ -105,8 +105,6 @@ class ModelCache(Generic[Key, Loaded]):
         self._key: Key | None = None
         self._loaded: Loaded | None = None
         self._idle_bytes: int | None = None
-        self._is_clean = False
-        """Whether nothing was loaded since the allocator's level was found to be what it was."""
         self.used = False
         """Whether a model was loaded, or was to be, so that this process is on the device."""
 
@@ -118,9 +116,8 @@ class ModelCache(Generic[Key, Loaded]):
         """
         if self._loaded is not None and self._key == key:
             return self._loaded
-        if not self._is_clean:
-            self.release()
-        self.used, self._is_clean = True, False
+        self.release()
+        self.used = True
         try:
             self._loaded, self._key = self._load(key), key
         except Exception as error:
@@ -132,13 +129,12 @@ class ModelCache(Generic[Key, Loaded]):
     def release(self) -> None:
         """Release the resident model, if any, and check the allocator's level.
 
-        The level must be what it was before the first model, but for `RELEASE_SLACK_MIB`. While it
-        is higher, nothing is loaded, so a leak fails every measurement that it could spoil.
+        The level must be what it was before the first model, but for `RELEASE_SLACK_MIB`; it is
+        checked again before each load, so a leak fails every measurement that it could spoil.
 
         Raises:
             InvalidMeasurementError: the model is alive, or the level is higher.
         """
-        self._is_clean = False
         _forget_failures()
         alive = None
         if self._loaded is not None:
@@ -157,7 +153,6 @@ class ModelCache(Generic[Key, Loaded]):
                 f"allocated (after {self._key}); something keeps a reference to it, and what is "
                 "measured beside it would not be comparable"
             )
-        self._is_clean = True
 
 
 def _clear_frames(error: BaseException | None) -> None:
